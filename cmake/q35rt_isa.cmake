@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one place where an instruction-set folder maps to compiler flags. Kernels of a folder run only after a CPUID
+# (or HWCAP) check, so the rest of the build stays at the baseline.
+set(Q35RT_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(Q35RT_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mfma -mf16c
+                           -mprefer-vector-width=512)

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT-0
+ *
+ * Byte layouts of all weight types, with reference decoders. Shared by the runtime, the reference kernels and any
+ * plugin; stand-alone but for <q35rt/plugin.h>. Little-endian throughout. Layouts of the GGUF types: the GGUF
+ * specification (ggml docs/gguf.md) and its published block structures.
+ */
+#ifndef Q35RT_BLOCKS_H
+#define Q35RT_BLOCKS_H
+
+#include <q35rt/plugin.h>
+
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define Q35_GROUP 128        /* weights per 3.5-bit group */
+#define Q35_GROUP_CODES 64   /* codes per group: two weights share one */
+#define Q35_CODE_BYTES 56    /* 64 codes of 7 bits */
+#define Q35_BOOK_POINTS 128  /* entries of a codebook: int8 pairs (even weight, odd weight) */
+#define Q35_ACT_BLOCK 32     /* inputs per activation block */
+
+/* Q35_DT_A8_32: x[i] ~ scale * q[i]; sum = sum of q[0..31]. */
+typedef struct q35_act_block {
+    float scale;
+    int32_t sum;
+    int8_t q[Q35_ACT_BLOCK];
+} q35_act_block;
+
+/* Q35_DT_Q35_PAIR: w[2i] = scale * book[code_i][0], w[2i+1] = scale * book[code_i][1]. */
+typedef struct q35_pair_block {
+    uint16_t scale; /* f16 */
+    uint8_t codes[Q35_CODE_BYTES];
+} q35_pair_block;
+
+/* Q35_DT_Q35_SPLIT: as pair, plus offset. Its book is always q35_split_book: the high 4 bits of a code select one of
+ * 16 levels for the even weight, the low 3 bits one of 8 levels for the odd one, over the same range of 105 units. */
+typedef struct q35_split_block {
+    uint16_t scale, offset; /* f16 */
+    uint8_t codes[Q35_CODE_BYTES];
+} q35_split_block;
+
+static inline void q35_split_book(int8_t book[Q35_BOOK_POINTS][2])
+{
+    for (int c = 0; c < Q35_BOOK_POINTS; c++) {
+        book[c][0] = (int8_t)(7 * (c >> 3));
+        book[c][1] = (int8_t)(15 * (c & 7));
+    }
+}
+
+/* Code i (0..63) of a group: bits 7i .. 7i+6 of the little-endian bit stream. */
+static inline unsigned q35_code_get(const uint8_t codes[Q35_CODE_BYTES], unsigned i)
+{
+    unsigned bit = 7 * i, byte = bit >> 3, shift = bit & 7;
+    unsigned v = codes[byte];
+    if (shift > 1)
+        v |= (unsigned)codes[byte + 1] << 8;
+    return (v >> shift) & 127u;
+}
+
+static inline float q35_f16_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exp = (h >> 10) & 31u, man = h & 1023u, bits;
+    float f;
+    if (exp == 31)
+        bits = sign | 0x7f800000u | (man << 13);
+    else if (exp != 0)
+        bits = sign | ((exp + 112u) << 23) | (man << 13);
+    else if (man == 0)
+        bits = sign;
+    else {
+        int e = 113;
+        while (!(man & 1024u)) {
+            man <<= 1;
+            e--;
+        }
+        bits = sign | ((uint32_t)e << 23) | ((man & 1023u) << 13);
+    }
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* Round to nearest even; overflow gives infinity, NaN stays NaN. */
+static inline uint16_t q35_f32_to_f16(float f)
+{
+    uint32_t x;
+    memcpy(&x, &f, sizeof x);
+    uint32_t sign = (x >> 16) & 0x8000u, abs = x & 0x7fffffffu;
+    if (abs >= 0x7f800000u)
+        return (uint16_t)(sign | 0x7c00u | (abs > 0x7f800000u ? 0x200u : 0u));
+    if (abs >= 0x477ff000u) /* rounds to 65536 or more */
+        return (uint16_t)(sign | 0x7c00u);
+    if (abs < 0x38800000u) { /* below 2^-14: f16 subnormal, in units of 2^-24 */
+        if (abs < 0x33000000u)
+            return (uint16_t)sign;
+        uint32_t e = abs >> 23, m = (abs & 0x7fffffu) | 0x800000u, shift = 126u - e;
+        uint32_t v = m >> shift, rest = m & ((1u << shift) - 1u), half = 1u << (shift - 1u);
+        v += rest > half || (rest == half && (v & 1u));
+        return (uint16_t)(sign | v);
+    }
+    uint32_t v = abs - 0x38000000u;
+    uint32_t rest = v & 0x1fffu;
+    v >>= 13;
+    v += rest > 0x1000u || (rest == 0x1000u && (v & 1u));
+    return (uint16_t)(sign | v);
+}
+
+static inline float q35_bf16_to_f32(uint16_t h)
+{
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint16_t q35_load_u16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Name, weights and bytes per block. block_len 0: unknown type. */
+typedef struct q35_dtype_info {
+    const char *name;
+    uint32_t block_len, block_bytes;
+} q35_dtype_info;
+
+static inline q35_dtype_info q35_dtype_describe(uint32_t dtype)
+{
+    switch (dtype) {
+#define Q35_DTYPE_ROW(id, text, len, bytes)                                                                   \
+    case id: {                                                                                                \
+        q35_dtype_info d = {text, len, bytes};                                                                \
+        return d;                                                                                             \
+    }
+        Q35_DTYPE_ROW(Q35_DT_F32, "F32", 1, 4)
+        Q35_DTYPE_ROW(Q35_DT_F16, "F16", 1, 2)
+        Q35_DTYPE_ROW(Q35_DT_BF16, "BF16", 1, 2)
+        Q35_DTYPE_ROW(Q35_DT_Q8_0, "Q8_0", 32, 34)
+        Q35_DTYPE_ROW(Q35_DT_Q4_0, "Q4_0", 32, 18)
+        Q35_DTYPE_ROW(Q35_DT_Q4_1, "Q4_1", 32, 20)
+        Q35_DTYPE_ROW(Q35_DT_Q5_0, "Q5_0", 32, 22)
+        Q35_DTYPE_ROW(Q35_DT_Q5_1, "Q5_1", 32, 24)
+        Q35_DTYPE_ROW(Q35_DT_Q4_K, "Q4_K", 256, 144)
+        Q35_DTYPE_ROW(Q35_DT_Q5_K, "Q5_K", 256, 176)
+        Q35_DTYPE_ROW(Q35_DT_Q6_K, "Q6_K", 256, 210)
+        Q35_DTYPE_ROW(Q35_DT_I8, "I8", 1, 1)
+        Q35_DTYPE_ROW(Q35_DT_I32, "I32", 1, 4)
+        Q35_DTYPE_ROW(Q35_DT_Q35_PAIR, "Q35_PAIR", Q35_GROUP, sizeof(q35_pair_block))
+        Q35_DTYPE_ROW(Q35_DT_Q35_SPLIT, "Q35_SPLIT", Q35_GROUP, sizeof(q35_split_block))
+        Q35_DTYPE_ROW(Q35_DT_A8_32, "A8_32", Q35_ACT_BLOCK, sizeof(q35_act_block))
+#undef Q35_DTYPE_ROW
+    default: {
+        q35_dtype_info d = {"?", 0, 0};
+        return d;
+    }
+    }
+}
+
+/* Bytes of a row of k weights, padded to whole blocks; 0 for an unknown type. */
+static inline uint64_t q35_row_bytes(uint32_t dtype, uint64_t k)
+{
+    q35_dtype_info d = q35_dtype_describe(dtype);
+    return d.block_len ? (k / d.block_len + (k % d.block_len != 0)) * d.block_bytes : 0;
+}
+
+/* 6-bit scale and minimum k (0..7) of a Q4_K or Q5_K block. */
+static inline void q35_k_scale_min(const uint8_t b[12], int k, float *s, float *m)
+{
+    unsigned sv, mv;
+    if (k < 4) {
+        sv = b[k] & 63u;
+        mv = b[k + 4] & 63u;
+    } else {
+        sv = (b[k + 4] & 15u) | ((unsigned)(b[k - 4] >> 6) << 4);
+        mv = (unsigned)(b[k + 4] >> 4) | ((unsigned)(b[k] >> 6) << 4);
+    }
+    *s = (float)sv;
+    *m = (float)mv;
+}
+
+/* Decodes one block of any weight type to block_len floats. book: codebook of the 3.5-bit types, else unused. Every
+ * product is exact or one float rounding per weight. */
+static inline void q35_block_decode(uint32_t dtype, const void *block, const int8_t (*book)[2], float *out)
+{
+    const uint8_t *b = (const uint8_t *)block;
+    switch (dtype) {
+    case Q35_DT_F32: memcpy(out, b, 4); return;
+    case Q35_DT_F16: *out = q35_f16_to_f32(q35_load_u16(b)); return;
+    case Q35_DT_BF16: *out = q35_bf16_to_f32(q35_load_u16(b)); return;
+    case Q35_DT_Q8_0: {
+        float d = q35_f16_to_f32(q35_load_u16(b));
+        for (int i = 0; i < 32; i++)
+            out[i] = d * (float)(int8_t)b[2 + i];
+        return;
+    }
+    case Q35_DT_Q4_0: {
+        float d = q35_f16_to_f32(q35_load_u16(b));
+        for (int i = 0; i < 16; i++) {
+            out[i] = d * (float)((b[2 + i] & 15) - 8);
+            out[i + 16] = d * (float)((b[2 + i] >> 4) - 8);
+        }
+        return;
+    }
+    case Q35_DT_Q4_1: {
+        float d = q35_f16_to_f32(q35_load_u16(b)), m = q35_f16_to_f32(q35_load_u16(b + 2));
+        for (int i = 0; i < 16; i++) {
+            out[i] = d * (float)(b[4 + i] & 15) + m;
+            out[i + 16] = d * (float)(b[4 + i] >> 4) + m;
+        }
+        return;
+    }
+    case Q35_DT_Q5_0:
+    case Q35_DT_Q5_1: {
+        int one = dtype == Q35_DT_Q5_1;
+        float d = q35_f16_to_f32(q35_load_u16(b)), m = one ? q35_f16_to_f32(q35_load_u16(b + 2)) : -16 * d;
+        const uint8_t *p = b + (one ? 4 : 2);
+        uint32_t hi;
+        memcpy(&hi, p, 4);
+        for (int i = 0; i < 16; i++) {
+            int lo = (p[4 + i] & 15) | (int)((hi >> i & 1) << 4), up = (p[4 + i] >> 4) | (int)((hi >> (i + 16) & 1) << 4);
+            out[i] = one ? d * (float)lo + m : d * (float)(lo - 16);
+            out[i + 16] = one ? d * (float)up + m : d * (float)(up - 16);
+        }
+        return;
+    }
+    case Q35_DT_Q4_K:
+    case Q35_DT_Q5_K: {
+        int five = dtype == Q35_DT_Q5_K;
+        float d = q35_f16_to_f32(q35_load_u16(b)), dmin = q35_f16_to_f32(q35_load_u16(b + 2)), s, m;
+        const uint8_t *qh = b + 16, *qs = b + (five ? 48 : 16);
+        for (int k = 0; k < 8; k++) {
+            q35_k_scale_min(b + 4, k, &s, &m);
+            for (int l = 0; l < 32; l++) {
+                int q = qs[32 * (k / 2) + l] >> (k & 1 ? 4 : 0) & 15;
+                if (five)
+                    q |= (qh[l] >> k & 1) << 4;
+                out[32 * k + l] = d * s * (float)q - dmin * m;
+            }
+        }
+        return;
+    }
+    case Q35_DT_Q6_K: {
+        float d = q35_f16_to_f32(q35_load_u16(b + 208));
+        for (int e = 0; e < 256; e++) {
+            int half = e >> 7, g = e >> 5 & 3, l = e & 31;
+            const uint8_t *ql = b + 64 * half, *qh = b + 128 + 32 * half;
+            int lo = g & 1 ? ql[l + 32] : ql[l], q = (g & 2 ? lo >> 4 : lo & 15) | (qh[l] >> (2 * g) & 3) << 4;
+            int s = (int8_t)b[192 + 8 * half + 2 * g + l / 16];
+            out[e] = d * (float)s * (float)(q - 32);
+        }
+        return;
+    }
+    case Q35_DT_Q35_PAIR: {
+        float s = q35_f16_to_f32(q35_load_u16(b));
+        for (unsigned i = 0; i < Q35_GROUP_CODES; i++) {
+            unsigned c = q35_code_get(b + 2, i);
+            out[2 * i] = s * (float)book[c][0];
+            out[2 * i + 1] = s * (float)book[c][1];
+        }
+        return;
+    }
+    case Q35_DT_Q35_SPLIT: {
+        float s = q35_f16_to_f32(q35_load_u16(b)), o = q35_f16_to_f32(q35_load_u16(b + 2));
+        for (unsigned i = 0; i < Q35_GROUP_CODES; i++) {
+            unsigned c = q35_code_get(b + 4, i);
+            out[2 * i] = s * (float)(7 * (c >> 3)) + o;
+            out[2 * i + 1] = s * (float)(15 * (c & 7)) + o;
+        }
+        return;
+    }
+    default: return;
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One sequence on some devices: graph, plans, KV cache, position. One thread at a time. */
+#ifndef Q35RT_SESSION_H
+#define Q35RT_SESSION_H
+
+#include <q35rt/device.h>
+#include <q35rt/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct q35_session q35_session;
+
+enum { Q35_ACT_INT8 = 0, Q35_ACT_F32 = 1 };
+
+typedef struct q35_session_options {
+    const char *devices; /* "cpu", "template,cpu": preferred first. NULL: every device, by cost */
+    uint32_t n_ctx;      /* tokens the KV cache holds; 0: min(model's context, 4096) */
+    uint32_t max_chunk;  /* most tokens per step, 0: 512 */
+    uint32_t act;        /* Q35_ACT_*: activations that enter linear ops */
+    uint32_t kv_dtype;   /* Q35_DT_F16 or Q35_DT_F32 */
+    int all_logits;      /* 1: logits of every token of a step, else of the last one */
+    int observe;         /* 1: accumulate the mean square of every linear's input channels */
+} q35_session_options;
+
+Q35_API q35_session_options q35_session_options_default(void);
+
+/* Builds, places and compiles; packs weights or maps them from the pack cache. Borrows runtime and model until destroy.
+ * NOFIT names the memory needed and there; UNAVAILABLE an unusable device; UNSUPPORTED an op no device can do. */
+Q35_API q35_status q35_session_create(q35_runtime *runtime, const q35_model *model, const q35_session_options *options,
+                                      q35_session **out);
+Q35_API void q35_session_destroy(q35_session *session);
+
+/* Appends n tokens (any n > 0) to the sequence, in steps of at most max_chunk. *out_logits, if not NULL, is borrowed until
+ * the next call: f32 [rows][n_vocab], rows = 1 (last token) or, with all_logits, n (then n <= max_chunk, else INVALID).
+ * NOFIT when the context would overflow: nothing is appended. RANGE for an id outside the vocabulary. From the second
+ * single-token call on nothing is allocated. */
+Q35_API q35_status q35_session_eval(q35_session *session, const int32_t *ids, uint32_t n, const float **out_logits);
+
+Q35_API uint32_t q35_session_pos(const q35_session *session);
+Q35_API uint32_t q35_session_n_ctx(const q35_session *session);
+/* Forgets tokens from position pos on; pos <= current. */
+Q35_API q35_status q35_session_rewind(q35_session *session, uint32_t pos);
+
+/* Bytes of weights read for one decoded token, and bytes of KV read at the current position. */
+Q35_API void q35_session_bytes_per_token(const q35_session *session, uint64_t *out_weights, uint64_t *out_kv);
+
+/* 1 when packed weights came from the cache. */
+Q35_API int q35_session_pack_cache_hit(const q35_session *session);
+
+/* Observed mean square of each input channel of linear `weight` (tensor name), f64 [k], over the tokens so far; NULL when
+ * not observing or unknown. *out_k channels. Borrowed until the next eval. Linears with the same input share it. */
+Q35_API const double *q35_session_observed(q35_session *session, const char *weight, uint32_t *out_k);
+
+/* Text of the graph or the plan of a step of n_tokens: write is called with pieces of text. */
+enum { Q35_DUMP_GRAPH = 0, Q35_DUMP_PLAN = 1 };
+Q35_API q35_status q35_session_dump(q35_session *session, uint32_t what, uint32_t n_tokens,
+                                    void (*write)(void *user, const char *text, uint64_t len), void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

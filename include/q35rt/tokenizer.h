@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Text to token ids and back, as the model file defines it. Immutable after creation, usable from any thread. */
+#ifndef Q35RT_TOKENIZER_H
+#define Q35RT_TOKENIZER_H
+
+#include <q35rt/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct q35_tokenizer q35_tokenizer;
+
+/* Copies what it needs from the model. UNSUPPORTED names an unknown tokenizer model or pre-tokenizer and the known ones;
+ * FORMAT for broken vocabularies. */
+Q35_API q35_status q35_tokenizer_create(const q35_model *model, q35_tokenizer **out);
+Q35_API void q35_tokenizer_destroy(q35_tokenizer *tokenizer);
+
+enum {
+    Q35_ENCODE_SPECIAL = 1u << 0, /* control tokens spelled out in the text become their ids; else plain text */
+    Q35_ENCODE_BOS = 1u << 1      /* put the beginning-of-sequence id first when the file says so */
+};
+
+/* Any bytes are accepted; invalid UTF-8 is encoded byte by byte. *out_ids is returned (free with q35_tokens_free), NULL
+ * when *out_n is 0. */
+Q35_API q35_status q35_tokenizer_encode(const q35_tokenizer *tokenizer, const char *text, uint64_t len, uint32_t flags,
+                                        int32_t **out_ids, uint64_t *out_n);
+Q35_API void q35_tokens_free(int32_t *ids);
+
+/* Bytes of one token (special tokens: their spelling). NULL for an id outside the vocabulary. Borrowed until destroy. */
+Q35_API const char *q35_tokenizer_piece(const q35_tokenizer *tokenizer, int32_t id, uint64_t *out_len);
+
+Q35_API uint32_t q35_tokenizer_n_vocab(const q35_tokenizer *tokenizer);
+Q35_API int q35_tokenizer_is_control(const q35_tokenizer *tokenizer, int32_t id);
+Q35_API int q35_tokenizer_is_stop(const q35_tokenizer *tokenizer, int32_t id); /* end of sequence or of turn */
+Q35_API int32_t q35_tokenizer_bos(const q35_tokenizer *tokenizer);             /* -1: none */
+
+/* Streaming text: tokens in, whole UTF-8 characters out. One thread at a time. */
+typedef struct q35_detokenizer {
+    const q35_tokenizer *tokenizer;
+    char pending[8]; /* bytes of an unfinished character */
+    uint32_t n_pending;
+    char *text; /* result of the last call */
+    uint64_t cap;
+} q35_detokenizer;
+
+Q35_API void q35_detokenizer_init(q35_detokenizer *d, const q35_tokenizer *tokenizer);
+Q35_API void q35_detokenizer_free(q35_detokenizer *d);
+/* Appends a token; *out_text (borrowed until the next call) is what can be shown now, control tokens give nothing. A byte
+ * that can never become a character is replaced by U+FFFD. */
+Q35_API q35_status q35_detokenizer_push(q35_detokenizer *d, int32_t id, const char **out_text, uint64_t *out_len);
+/* What is left at the end: "" or U+FFFD for an unfinished character. */
+Q35_API q35_status q35_detokenizer_finish(q35_detokenizer *d, const char **out_text, uint64_t *out_len);
+
+/* ---- chat ---- */
+
+typedef struct q35_message {
+    const char *role;    /* "system", "user", "assistant" */
+    const char *content; /* plain text, NUL-terminated; control tokens in it stay plain text */
+} q35_message;
+
+/* 1 when the file carries a chat template (an instruct model). */
+Q35_API int q35_tokenizer_has_chat(const q35_tokenizer *tokenizer);
+
+/* Renders messages in the file's chat format, ending where the assistant's answer begins. Template text becomes control
+ * tokens, message contents never do. UNSUPPORTED when the template is none of the known formats: names them and --raw. */
+Q35_API q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_message *messages, uint32_t n,
+                                      int32_t **out_ids, uint64_t *out_n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

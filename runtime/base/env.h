@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The only place that reads the environment. Names and meaning: docs/env.md. */
+#ifndef Q35I_ENV_H
+#define Q35I_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Value of a variable, NULL when unset or empty, or when the process runs with raised privileges. */
+const char *q35i_env(const char *name);
+
+/* Path of a file under ${XDG_CACHE_HOME:-~/.cache}/q35rt; false when there is no home or it does not fit. */
+bool q35i_cache_path(char *out, size_t cap, const char *relative);
+
+#endif
