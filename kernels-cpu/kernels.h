@@ -53,7 +53,8 @@ static inline uint64_t q35k_linear_scratch_bytes(int64_t k)
 
 /* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K] -> blocks [T][ceil(K/32)].
  * Per block: amax = max|x|; scale = amax / 127 (f32); q = round-half-even(x * (127 / amax)), where 127 / amax is one f32
- * division; amax == 0: scale 0, codes 0. sum = sum of q. Non-finite x: scale is NaN, codes 0, sum 0.
+ * division; amax == 0, or so small that 127 / amax overflows: scale 0, codes 0. sum = sum of q. Non-finite x: scale is
+ * NaN, codes 0, sum 0.
  * All implementations give the same bits. */
 typedef void q35k_quantize_act_fn(const float *x, int64_t rs_x, int64_t k, q35_act_block *out, int64_t rs_out,
                                   int64_t begin, int64_t end);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the processor offers and the operating system saves. Sources: Intel SDM volume 2A, CPUID leaves 1 and 7;
+ * volume 1, section 14.3 (detection of AVX and AVX-512 through OSXSAVE and XCR0). */
+#include "kernels-cpu/kernels.h"
+
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+#include <stdbool.h>
+
+enum {
+    LEAF1_ECX_NEEDED = 1 << 12 | 1 << 27 | 1 << 28 | 1 << 29, /* FMA, OSXSAVE, AVX, F16C */
+    LEAF7_EBX_AVX2 = 1 << 5,
+    LEAF7_ECX_AVX512 = 1 << 1 | 1 << 11, /* VBMI, VNNI */
+    XCR0_YMM = 0x06,                     /* SSE and upper halves of YMM */
+    XCR0_ZMM = 0xe6                      /* ... and opmask, upper halves of ZMM0-15, ZMM16-31 */
+};
+#define LEAF7_EBX_AVX512 (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) /* F, DQ, BW, VL */
+
+static bool has_all(uint32_t value, uint32_t bits)
+{
+    return (value & bits) == bits;
+}
+
+/* XCR0, low half. Legal only when CPUID reports OSXSAVE. */
+static uint32_t read_xcr0(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+uint32_t q35k_cpu_features(void)
+{
+    uint32_t eax, ebx, ecx, edx, found = 0;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !has_all(ecx, LEAF1_ECX_NEEDED))
+        return 0;
+    uint32_t saved = read_xcr0();
+    if (!has_all(saved, XCR0_YMM) || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
+        return 0;
+    if (has_all(ebx, LEAF7_EBX_AVX2))
+        found |= Q35K_CPU_AVX2;
+    if (found && has_all(saved, XCR0_ZMM) && has_all(ebx, LEAF7_EBX_AVX512) && has_all(ecx, LEAF7_ECX_AVX512))
+        found |= Q35K_CPU_AVX512;
+    return found;
+}
+
+#else
+
+uint32_t q35k_cpu_features(void)
+{
+    return 0;
+}
+
+#endif
