@@ -8,8 +8,8 @@
 
 #include <q35rt/status.h>
 
-/* n_workers 0: one per core the process may use (see q35i_place_usable_cores). cpus: logical CPU (OS index) of each
- * worker, or NULL for no pinning. Worker 0 is the caller of q35i_pool_parallel and is not pinned by create. */
+/* n_workers 0: one per CPU of the affinity mask. cpus: logical CPU (OS index) of each worker, usually from
+ * q35i_place_usable_cores, or NULL for no pinning. Worker 0 is the caller of q35i_pool_parallel and is not pinned. */
 q35_status q35i_pool_create(uint32_t n_workers, const int32_t *cpus, q35_pool **out);
 void q35i_pool_destroy(q35_pool *pool);
 
