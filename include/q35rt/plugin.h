@@ -249,7 +249,9 @@ enum {
 };
 
 /* Nodes in an order that respects dependences, on one device. Borrowed during the call that gets it: a plugin that
- * compiles it copies what it needs. */
+ * compiles it copies what it needs. A plan behaves as if the nodes ran one after another in this order: tensors whose
+ * lives do not overlap in it may be bound to the same memory, so a plugin that runs nodes side by side looks for
+ * overlaps in the bindings, not only for shared tensor indices. */
 typedef struct q35_region {
     q35_hdr h;
     uint32_t n_tensors, n_nodes;

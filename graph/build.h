@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a model file to the graph of one step. One builder per architecture family; q35i_build_graph picks it. */
+#ifndef Q35I_BUILD_H
+#define Q35I_BUILD_H
+
+#include "graph/graph.h"
+
+#include <q35rt/model.h>
+
+typedef struct q35i_build_options {
+    uint32_t n_tokens; /* capacity: most tokens of a step */
+    uint32_t n_ctx;    /* positions of the KV cache */
+    uint32_t act;      /* Q35_ACT_* */
+    uint32_t kv_dtype; /* Q35_DT_F16 or Q35_DT_F32 */
+    int all_logits;    /* 1: logits of every token, else of the last n_out */
+    int observe;       /* 1: accumulate squares of every linear's input in states "observed.<weight>" */
+} q35i_build_options;
+
+/* out is initialised here; on failure it is freed. Tensor data is borrowed from the model. */
+q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config, const q35i_build_options *options,
+                            q35i_graph *out);
+
+#endif
