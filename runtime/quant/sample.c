@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sample i is the pair at stride * i when all pairs of all linears are counted through in order, so where it lies
+ * needs no state and samples can be taken in parallel. The stride is odd, so every position in a group is met. */
+#include "runtime/quant/sample.h"
+
+#include "runtime/base/alloc.h"
+#include "runtime/base/pool.h"
+#include "runtime/base/size.h"
+
+#include <q35rt/blocks.h>
+
+#include <math.h>
+
+#define CAP           4.0f /* times the mean importance: a few loud channels must not take the whole book */
+#define LONGEST_BLOCK 256
+
+typedef struct sampling {
+    const q35i_linear *linears;
+    uint64_t *first; /* [n_linears + 1]: number of pairs before each linear */
+    uint64_t n_linears, stride, n;
+    float *pairs, *weights; /* [n][2] */
+} sampling;
+
+void q35i_read_weights(const q35_tensor_info *info, uint64_t row, uint64_t column, uint64_t n, float *out)
+{
+    q35_dtype_info type = q35_dtype_describe(info->dtype);
+    const uint8_t *data = (const uint8_t *)info->data + row * q35_row_bytes(info->dtype, (uint64_t)info->dim[0]);
+    uint64_t end = column + n;
+    for (uint64_t at = column; at < end;) {
+        uint64_t block = at / type.block_len, skip = at % type.block_len;
+        uint64_t take = q35i_min(type.block_len - skip, end - at);
+        const uint8_t *bytes = data + block * type.block_bytes;
+        if (take == type.block_len) {
+            q35_block_decode(info->dtype, bytes, NULL, out);
+        } else {
+            float whole[LONGEST_BLOCK];
+            q35_block_decode(info->dtype, bytes, NULL, whole);
+            memcpy(out, whole + skip, take * sizeof *out);
+        }
+        at += take;
+        out += take;
+    }
+}
+
+static uint64_t pairs_per_row(const q35_tensor_info *info)
+{
+    return q35i_div_up((uint64_t)info->dim[0], 2);
+}
+
+/* Writes pair `pair` of all pairs of the linear; zeros, with weight 0, when it is of no use. */
+static void take_pair(const q35i_linear *linear, uint64_t pair, float x[2], float w[2])
+{
+    const q35_tensor_info *info = linear->info;
+    uint64_t k = (uint64_t)info->dim[0], per_row = pairs_per_row(info), row = pair / per_row;
+    uint64_t column = 2 * (pair % per_row), group = column / Q35_GROUP * Q35_GROUP,
+             n = q35i_min(Q35_GROUP, k - group);
+    float weights[Q35_GROUP + 1] = {0};
+    double sum = 0;
+    q35i_read_weights(info, row, group, n, weights);
+    for (uint64_t i = 0; i < n; i++)
+        sum += (double)weights[i] * (double)weights[i];
+    double rms = sqrt(sum / (double)n);
+    for (uint64_t i = 0; i < 2; i++) {
+        uint64_t at = column + i;
+        int useful = at < k && rms > 0 && rms < HUGE_VAL;
+        x[i] = useful ? (float)((double)weights[at - group] / rms) : 0;
+        w[i] = useful ? fminf(linear->importance ? linear->importance[at] : 1, CAP) / CAP : 0;
+    }
+}
+
+static void take_part(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
+{
+    sampling *s = arg;
+    uint64_t begin, end, linear = 0;
+    (void)team;
+    q35i_split(s->n, 1, worker, n_workers, &begin, &end);
+    for (uint64_t i = begin; i < end; i++) {
+        uint64_t pair = i * s->stride;
+        while (pair >= s->first[linear + 1])
+            linear++;
+        take_pair(&s->linears[linear], pair - s->first[linear], s->pairs + 2 * i, s->weights + 2 * i);
+    }
+}
+
+static uint64_t drop_zeros(float *pairs, float *weights, uint64_t n)
+{
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        const float *x = pairs + 2 * i;
+        if (!(x[0] * x[0] + x[1] * x[1] > 0))
+            continue;
+        memmove(pairs + 2 * kept, x, 2 * sizeof *pairs);
+        memmove(weights + 2 * kept, weights + 2 * i, 2 * sizeof *weights);
+        kept++;
+    }
+    return kept;
+}
+
+q35_status q35i_sample_pairs(const q35i_linear *linears, uint64_t n_linears, uint64_t limit, q35_pool *pool,
+                             float **out_pairs, float **out_weights, uint64_t *out_n)
+{
+    q35_status status = Q35_OK;
+    sampling s = {.linears = linears, .n_linears = n_linears};
+    s.first = q35i_calloc(n_linears + 1, sizeof *s.first);
+    Q35_CHECK_ALLOC_GOTO(s.first, out);
+    for (uint64_t i = 0; i < n_linears; i++)
+        s.first[i + 1] = s.first[i] + (uint64_t)linears[i].info->dim[1] * pairs_per_row(linears[i].info);
+    s.stride = q35i_div_up(s.first[n_linears], limit) | 1;
+    s.n = q35i_div_up(s.first[n_linears], s.stride);
+    s.pairs = q35i_calloc(s.n, 2 * sizeof(float));
+    s.weights = q35i_calloc(s.n, 2 * sizeof(float));
+    Q35_CHECK_ALLOC_GOTO(s.pairs, out);
+    Q35_CHECK_ALLOC_GOTO(s.weights, out);
+    if (pool)
+        q35i_pool_parallel(pool, take_part, &s);
+    else
+        take_part(&s, 0, 1, NULL);
+    *out_n = drop_zeros(s.pairs, s.weights, s.n);
+    *out_pairs = s.pairs;
+    *out_weights = s.weights;
+    s.pairs = s.weights = NULL;
+out:
+    q35i_free(s.first);
+    q35i_free(s.pairs);
+    q35i_free(s.weights);
+    return status;
+}
