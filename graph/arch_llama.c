@@ -81,12 +81,12 @@ static int wants_int8(const builder *b, uint32_t weight_tensor)
 /* Accumulates squares of the input, in a state named after the first weight that consumes it. */
 static void observe(builder *b, linear_input *x, const char *weight_name)
 {
-    char name[64];
+    char name[80];
     if (!b->options->observe || x->observed)
         return;
     x->observed = 1;
     const int64_t k = b->graph->tensors[x->f32].desc.dim[0];
-    snprintf(name, sizeof name, "observed.%s", weight_name);
+    snprintf(name, sizeof name, "observed.%.70s", weight_name);
     uint32_t acc = q35i_graph_tensor(b->graph, Q35_ROLE_STATE, q35i_desc(Q35_DT_F32, 1, &k, 0), NULL, name);
     const uint32_t in[2] = {x->f32, acc};
     (void)node1(b, Q35_OP_SUM_SQUARES, NULL, 2, in, name);

@@ -109,7 +109,7 @@ uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *para
     if (graph->status != Q35_OK)
         return Q35_NONE;
     for (uint32_t i = 0; i < node.n_out; i++) {
-        char label[64];
+        char label[80];
         snprintf(label, sizeof label, "%s%s", node.name, suffix[i]);
         node.out[i] = q35i_graph_tensor(graph, Q35_ROLE_TEMP, out[i], NULL, label);
         if (node.out[i] == Q35_NONE)

@@ -11,7 +11,7 @@
 #define Q35I_MAX_OUT 2
 
 typedef struct q35i_tensor {
-    char name[64];
+    char name[80];
     q35_tensor_desc desc;
     uint32_t role;     /* Q35_ROLE_*; TEMP for everything a node produces but the logits */
     uint32_t producer; /* node that writes it, Q35_NONE for inputs, weights and states */

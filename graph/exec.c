@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The executor: one pass over a plan's steps. Synchronous devices run in place; async ones get work queued in order, and
+ * the executor waits for a device only when a step elsewhere may need its results. No allocation, lock, log or string here
+ * unless something fails. */
+#include "graph/plan.h"
+#include "runtime/base/error.h"
+
+#include <string.h>
+
+/* Waits for every lane but the one of `device` (pass n_devices for all). */
+static q35_status drain_others(q35i_plan *plan, uint32_t device)
+{
+    for (uint32_t d = 0; d < plan->devices->n; d++)
+        if (d != device)
+            Q35_TRY(q35i_lane_drain(plan->res, d));
+    return Q35_OK;
+}
+
+static uint64_t valid_bytes(const q35_tensor_desc *desc, const q35_step *step)
+{
+    int64_t rows = desc->dim[desc->rank - 1];
+    if (desc->flags & Q35_TF_TOKEN_ROWS)
+        rows = step->n_tokens;
+    else if (desc->flags & Q35_TF_OUT_ROWS)
+        rows = step->n_out;
+    return (uint64_t)rows * (uint64_t)desc->stride[desc->rank - 1];
+}
+
+static q35_status run_region(q35i_plan *plan, const q35i_step *s)
+{
+    const q35i_device *device = plan->devices->device[s->device];
+    q35i_lane *lane = q35i_residence_lane(plan->res, s->device);
+    if (!lane)
+        return device->api->plan_run(s->compiled);
+    const q35_point signal = {lane->timeline, lane->queued + 1};
+    Q35_TRY(device->api->plan_submit(lane->queue, s->compiled, NULL, 0, &signal, 1));
+    lane->queued++;
+    return Q35_OK;
+}
+
+static q35_status run_copy(q35i_plan *plan, const q35i_step *s, const q35_step *step)
+{
+    const q35i_device *device = plan->devices->device[s->device];
+    q35i_lane *lane = q35i_residence_lane(plan->res, s->device);
+    const q35_binding src = q35i_plan_binding(plan, s->tensor, s->from), dst = q35i_plan_binding(plan, s->tensor, s->to);
+    const q35_point signal = {lane->timeline, lane->queued + 1};
+    Q35_TRY(device->api->copy(lane->queue, &src, &dst, valid_bytes(&plan->graph.tensors[s->tensor].desc, step), NULL, 0,
+                              &signal, 1));
+    lane->queued++;
+    return Q35_OK;
+}
+
+q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_t *ids, const float **out_logits)
+{
+    const q35_binding step_at = q35i_plan_binding(plan, plan->graph.step, 0);
+    const q35_binding ids_at = q35i_plan_binding(plan, plan->graph.ids, 0);
+    memcpy(step_at.host, step, sizeof *step);
+    memcpy(ids_at.host, ids, (size_t)step->n_tokens * sizeof *ids);
+    for (uint32_t i = 0; i < plan->schedule.n_steps; i++) {
+        const q35i_step *s = &plan->schedule.steps[i];
+        Q35_TRY(drain_others(plan, s->device));
+        q35_status status = s->kind == Q35I_STEP_RUN ? run_region(plan, s) : run_copy(plan, s, step);
+        if (status != Q35_OK)
+            return q35i_fail_context(status, "device %s", plan->devices->device[s->device]->name);
+    }
+    Q35_TRY(drain_others(plan, plan->devices->n));
+    *out_logits = q35i_plan_binding(plan, plan->graph.logits, 0).host;
+    return Q35_OK;
+}
