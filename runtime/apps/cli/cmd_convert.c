@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * q35rt convert: a GGUF model to a 3.5-bit file, calibrated on a text. A signal cancels between two steps of the
+ * work; the output appears whole or not at all. */
+#define _GNU_SOURCE
+#include "commands.h"
+#include "engine.h"
+#include "json_out.h"
+#include "term.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int on_progress(void *user, uint32_t stage, uint64_t done, uint64_t total)
+{
+    static const char *const names[] = {"calibrate", "codebook", "quantise", "write"};
+    const cli_options *options = user;
+    if (stage < sizeof names / sizeof *names)
+        term_progress(options->quiet, names[stage], done, total);
+    return cli_interrupted();
+}
+
+static int append(const char *path, char **text, uint64_t *len)
+{
+    char *more;
+    uint64_t n;
+    int rc = cli_read_file(path, "calibration text", &more, &n);
+    if (rc)
+        return rc;
+    char *grown = realloc(*text, (size_t)(*len + n + 1));
+    if (grown) {
+        memcpy(grown + *len, more, (size_t)n + 1);
+        *text = grown;
+        *len += n;
+    }
+    free(more);
+    return grown ? 0 : cli_fail(CLI_EXIT_NOFIT, "calibration text %s: out of memory", path);
+}
+
+static int default_text(char **text, uint64_t *len)
+{
+    char *path = cli_share_path("calibration.txt");
+    int rc;
+    if (!path || access(path, R_OK) != 0)
+        rc = cli_fail(CLI_EXIT_USAGE, "calibration text %s: %s: --calibration FILE or --no-calibration needed",
+                      path ? path : "calibration.txt", strerror(errno));
+    else
+        rc = append(path, text, len);
+    free(path);
+    return rc;
+}
+
+/* *text NULL: no calibration. */
+static int read_calibration(const cli_options *options, char **text, uint64_t *len)
+{
+    if (options->no_calibration && options->calibration.n)
+        return cli_fail(CLI_EXIT_USAGE, "--calibration and --no-calibration found, at most one of them allowed");
+    if (options->no_calibration)
+        return 0;
+    int rc = options->calibration.n ? 0 : default_text(text, len);
+    for (uint32_t i = 0; i < options->calibration.n && rc == 0; i++)
+        rc = append(options->calibration.item[i], text, len);
+    if (rc == 0 && *len == 0)
+        rc = cli_fail(CLI_EXIT_USAGE, "calibration text: 0 bytes found, text of at least one window needed");
+    return rc;
+}
+
+static double per_weight(uint64_t bytes, uint64_t weights)
+{
+    return weights ? 8 * (double)bytes / (double)weights : 0;
+}
+
+static int report(const cli_options *options, const q35_model *in, const q35_convert_result *r, double seconds)
+{
+    uint64_t in_bytes = q35_model_file_bytes(in);
+    double bits = per_weight(r->weight_bytes, r->weights), padded = per_weight(r->padded_bytes, r->weights);
+    if (options->json)
+        return json_out(json_pack(
+            "{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "output", json_text(options->args[1]),
+            "tensors", (json_int_t)r->tensors, "weights", (json_int_t)r->weights, "source_bytes",
+            (json_int_t)in_bytes, "file_bytes", (json_int_t)r->file_bytes, "padded_bytes",
+            (json_int_t)r->padded_bytes, "bits_per_weight", json_number(bits), "bits_per_weight_padded",
+            json_number(padded), "relative_error", json_number(r->relative_error), "calibration_tokens",
+            (json_int_t)r->calibration_tokens, "seconds", json_number(seconds)));
+    if (options->quiet)
+        return 0;
+    fprintf(stderr, "%s: %.1f MB, was %.1f MB\n", options->args[1], (double)r->file_bytes / 1e6,
+            (double)in_bytes / 1e6);
+    fprintf(stderr, "%" PRIu64 " tensors of %.1f M weights in %.3f bits per weight (%.3f with row padding)\n",
+            r->tensors, (double)r->weights / 1e6, bits, padded);
+    fprintf(stderr, "relative error %.5f, %" PRIu64 " calibration tokens, %.1f s\n", r->relative_error,
+            r->calibration_tokens, seconds);
+    return 0;
+}
+
+static int convert(const cli_options *options, q35_runtime *runtime, const q35_model *in, const char *text,
+                   uint64_t len)
+{
+    q35_convert_options wanted = q35_convert_options_default();
+    wanted.codec = options->codec == 0 ? Q35_CODEC_PAIR : Q35_CODEC_SPLIT;
+    wanted.overwrite = options->force;
+    wanted.seed = options->seed;
+    wanted.calibration_text = text;
+    wanted.calibration_len = len;
+    wanted.progress = on_progress;
+    wanted.user = (void *)(uintptr_t)options; /* only read */
+    q35_convert_result result = {0};
+    double start = term_now();
+    q35_status status = q35_convert(runtime, in, options->args[1], &wanted, &result);
+    term_progress_clear();
+    if (status != Q35_OK)
+        return cli_fail_status(status, CLI_WHILE_WRITING);
+    return report(options, in, &result, term_now() - start);
+}
+
+int cmd_convert(const cli_options *options)
+{
+    cli_signals_init(0);
+    q35_runtime *runtime = NULL;
+    q35_model *in = NULL;
+    char *text = NULL;
+    uint64_t len = 0;
+    int rc = 0;
+    if (!options->force && access(options->args[1], F_OK) == 0)
+        rc = cli_fail(CLI_EXIT_USAGE, "output %s: exists, --force needed to replace it", options->args[1]);
+    q35_status status = rc ? Q35_OK : q35_model_open(options->args[0], &in);
+    if (status != Q35_OK)
+        rc = cli_fail_status(status, CLI_WHILE_OPENING_MODEL);
+    if (rc == 0)
+        rc = read_calibration(options, &text, &len);
+    if (rc == 0)
+        rc = cli_open_runtime(options, &runtime);
+    if (rc == 0)
+        rc = convert(options, runtime, in, text, len);
+    free(text);
+    q35_runtime_destroy(runtime);
+    q35_model_close(in);
+    return rc;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One prompt in, one answer out: the loop of q35rt run, and its numbers. */
+#ifndef Q35_CLI_GENERATE_H
+#define Q35_CLI_GENERATE_H
+
+#include "engine.h"
+#include "logits_file.h"
+
+typedef enum stop_reason { STOP_LENGTH, STOP_TOKEN, STOP_CONTEXT, STOP_INTERRUPT } stop_reason;
+
+typedef struct generation {
+    /* in */
+    const cli_options *options;
+    q35_session *session;
+    const q35_tokenizer *tokenizer;
+    uint32_t vocab;
+    int stream; /* 1: text to standard output as it comes */
+    /* out */
+    int32_t *ids; /* generated; owned, free() */
+    uint64_t n_ids;
+    char *text; /* generated, n_text bytes; owned, free() */
+    uint64_t n_text;
+    stop_reason stop;
+    uint64_t steps;                  /* tokens decoded one at a time */
+    uint64_t weight_bytes, kv_bytes; /* read per step, KV: mean over the steps */
+    double prompt_s, first_token_s, decode_s;
+} generation;
+
+/* Runs the prompt (the session is empty) and generates. dump: prompt logits go there, needs an all_logits session.
+ */
+int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, logits_file *dump);
+void generation_free(generation *g);
+
+const char *stop_reason_name(stop_reason reason);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * q35rt: picks the command, parses its options, runs it. */
+#include "cli.h"
+#include "commands.h"
+
+#include <string.h>
+
+const cli_command cli_commands[] = {
+    {"run", CLI_RUN, cmd_run, "", 0, "generate text from a prompt",
+     "  q35rt -m model.gguf -p \"Why is the sky blue?\"\n"
+     "  q35rt -m model.gguf -f prompt.txt -n 100 --temp 0.8 --top-p 0.95 --seed 7\n"},
+    {"eval", CLI_EVAL, cmd_eval, "", 0, "perplexity of a text, and distance to another model",
+     "  q35rt eval -m model-q35.gguf -f text.txt --base model.gguf\n"
+     "  q35rt eval -m model.gguf -f text.txt --base model.gguf --base-act f32 --base-kv-type f32\n"},
+    {"convert", CLI_CONVERT, cmd_convert, "IN OUT", 2, "write a 3.5-bit file of a GGUF model",
+     "  q35rt convert model.gguf model-q35.gguf\n"
+     "  q35rt convert model.gguf model-q35.gguf --calibration my-text.txt\n"},
+    {"inspect", CLI_INSPECT, cmd_inspect, "FILE", 1, "metadata, tensors and sizes of a file",
+     "  q35rt inspect model-q35.gguf\n"},
+    {"verify", CLI_VERIFY, cmd_verify, "FILE", 1, "check a 3.5-bit file, alone or against its source",
+     "  q35rt verify model-q35.gguf --against model.gguf\n"},
+    {"plan", CLI_PLAN, cmd_plan, "", 0, "graph, placement and plan of a step",
+     "  q35rt plan -m model.gguf --device template,cpu\n"
+     "  q35rt plan -m model.gguf --tokens 128\n"},
+    {"devices", CLI_DEVICES, cmd_devices, "", 0, "devices and plugins of this machine", "  q35rt devices --why\n"},
+};
+const uint32_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
+
+static const cli_command *find_command(const char *name)
+{
+    for (uint32_t i = 0; i < cli_n_commands; i++)
+        if (strcmp(cli_commands[i].name, name) == 0)
+            return &cli_commands[i];
+    return NULL;
+}
+
+static const char *command_at(const void *user, uint32_t i)
+{
+    (void)user;
+    return cli_commands[i].name;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *near = opts_nearest(name, cli_n_commands, command_at, NULL);
+    if (near)
+        return cli_fail(CLI_EXIT_USAGE, "unknown command '%s': did you mean %s?", name, near);
+    return cli_fail(CLI_EXIT_USAGE, "unknown command '%s': 'q35rt --help' lists the known ones", name);
+}
+
+static void log_line(void *user, int level, const char *line)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    (void)user;
+    fprintf(stderr, "q35rt: %s: ", names[level < 0 || level > Q35_LOG_DEBUG ? Q35_LOG_DEBUG : level]);
+    cli_print_safe(stderr, line, strlen(line));
+    fputc('\n', stderr);
+}
+
+static int run_command(const cli_command *command, int argc, char **argv)
+{
+    cli_options options;
+    int rc = opts_parse(command, argc, argv, &options);
+    if (rc)
+        return rc;
+    if (options.help || options.help_all) {
+        help_command(command, options.help_all);
+        return 0;
+    }
+    int level = options.quiet ? Q35_LOG_ERROR : Q35_LOG_WARN + options.verbose;
+    q35_log_set(log_line, NULL, level > Q35_LOG_DEBUG ? Q35_LOG_DEBUG : level);
+    return command->run(&options);
+}
+
+static int print_version(void)
+{
+    printf("q35rt %s (library %s, plugin ABI %u.%u)\n", Q35_VERSION_STRING, q35_version(), Q35_ABI_MAJOR,
+           Q35_ABI_MINOR);
+    return 0;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    const char *first = argc > 1 ? argv[1] : NULL;
+    if (!first) {
+        help_program();
+        return CLI_EXIT_USAGE;
+    }
+    if (strcmp(first, "--version") == 0)
+        return print_version();
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
+        const cli_command *about = argc > 2 ? find_command(argv[2]) : NULL;
+        if (argc > 2 && !about)
+            return unknown_command(argv[2]);
+        if (about)
+            help_command(about, 0);
+        else
+            help_program();
+        return 0;
+    }
+    const cli_command *command = find_command(first);
+    if (command)
+        return run_command(command, argc - 2, argv + 2);
+    if (first[0] != '-')
+        return unknown_command(first);
+    return run_command(&cli_commands[0], argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    cli_signals_init(1);
+    return cli_close_out(dispatch(argc, argv));
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Command-line options of all commands: one struct filled from one table (options.def). Strings are borrowed from
+ * argv or the environment. */
+#ifndef Q35_CLI_OPTS_H
+#define Q35_CLI_OPTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CLI_RUN = 1u << 0,
+    CLI_EVAL = 1u << 1,
+    CLI_CONVERT = 1u << 2,
+    CLI_INSPECT = 1u << 3,
+    CLI_VERIFY = 1u << 4,
+    CLI_PLAN = 1u << 5,
+    CLI_DEVICES = 1u << 6,
+    CLI_ALL = 0x7f
+};
+
+enum opt_kind { OPT_FLAG, OPT_COUNT, OPT_TEXT, OPT_LIST, OPT_I32, OPT_U32, OPT_U64, OPT_F32, OPT_CHOICE };
+
+#define CLI_LIST_MAX 16
+#define CLI_UNSET    UINT32_MAX /* an OPT_CHOICE without default that was not given */
+
+typedef struct cli_list {
+    const char *item[CLI_LIST_MAX];
+    uint32_t n;
+} cli_list;
+
+typedef struct cli_options {
+    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump;
+    cli_list calibration, plugins;
+    const char *args[2]; /* positional arguments */
+    uint32_t n_args;
+    uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens;
+    int32_t predict, top_k, repeat_last;
+    float temp, top_p, min_p, repeat_penalty;
+    uint64_t seed;
+    int raw, no_calibration, force, ignore_eos, why, json, quiet, verbose, help, help_all;
+} cli_options;
+
+typedef struct cli_command {
+    const char *name;
+    uint32_t bit; /* CLI_* */
+    int (*run)(const cli_options *options);
+    const char *arguments; /* "IN OUT" */
+    uint32_t n_args;
+    const char *summary;
+    const char *examples; /* lines */
+} cli_command;
+
+extern const cli_command cli_commands[];
+extern const uint32_t cli_n_commands;
+
+typedef struct opt_row {
+    uint32_t commands;
+    char letter; /* 0: none */
+    const char *name;
+    enum opt_kind kind;
+    size_t offset;     /* in cli_options */
+    const char *value; /* default */
+    double lo, hi;
+    const char *placeholder;
+    int common;
+    const char *help;
+} opt_row;
+
+extern const opt_row opt_rows[];
+extern const uint32_t opt_n_rows;
+
+/* Fills out from defaults and argv[0..argc-1] (behind the command's name). 0, or CLI_EXIT_USAGE after a message.
+ */
+int opts_parse(const cli_command *command, int argc, char **argv, cli_options *out);
+
+/* Help of one command, or (command NULL) of the program, on standard output. all: the rare options too. */
+void help_command(const cli_command *command, int all);
+void help_program(void);
+
+/* Nearest of n words, at most a third of the letters away; NULL when none is near. word_at returns the i-th word,
+ * NULL to skip it. */
+const char *opts_nearest(const char *text, uint32_t n, const char *(*word_at)(const void *user, uint32_t i),
+                         const void *user);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The prompt as token ids. */
+#include "prompt.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+int prompt_check(const cli_options *options)
+{
+    int given = (options->prompt != NULL) + (options->file != NULL) + (options->ids != NULL);
+    if (given == 1)
+        return 0;
+    return cli_fail(CLI_EXIT_USAGE, "%d of -p, -f and --ids found, exactly one prompt needed", given);
+}
+
+static int is_separator(char c)
+{
+    return c == ',' || c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* One id at *text, which advances past it. */
+static int parse_id(const char **text, uint32_t vocab, int32_t *out)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(*text, &end, 10);
+    if (end == *text || (*end && !is_separator(*end))) {
+        int n = 0;
+        while (n < 20 && (*text)[n] && !is_separator((*text)[n]))
+            n++;
+        return cli_fail(CLI_EXIT_USAGE, "option --ids: '%.*s' found, a token id needed", n, *text);
+    }
+    if (errno || v < 0 || v >= vocab)
+        return cli_fail(CLI_EXIT_USAGE, "option --ids: id %lld found, 0 to %" PRIu32 " needed", v, vocab - 1);
+    *out = (int32_t)v;
+    *text = end;
+    return 0;
+}
+
+static int parse_ids(const char *text, uint32_t vocab, int32_t **out_ids, uint64_t *out_n)
+{
+    uint64_t n = 0;
+    int32_t *ids = malloc((strlen(text) / 2 + 1) * sizeof *ids); /* an id takes a digit and a separator */
+    if (!ids)
+        return cli_fail(CLI_EXIT_NOFIT, "token ids: out of memory");
+    int rc = 0;
+    while (rc == 0) {
+        while (is_separator(*text))
+            text++;
+        if (!*text)
+            break;
+        rc = parse_id(&text, vocab, &ids[n++]);
+    }
+    if (rc == 0 && n == 0)
+        rc = cli_fail(CLI_EXIT_USAGE, "option --ids: 0 ids found, at least 1 needed");
+    if (rc)
+        free(ids);
+    else {
+        *out_ids = ids;
+        *out_n = n;
+    }
+    return rc;
+}
+
+static int ids_of_list(const char *list, uint32_t vocab, int32_t **out_ids, uint64_t *out_n)
+{
+    if (list[0] != '@')
+        return parse_ids(list, vocab, out_ids, out_n);
+    char *text;
+    uint64_t len;
+    int rc = cli_read_file(list + 1, "token file", &text, &len);
+    if (rc)
+        return rc;
+    if (memchr(text, '\0', (size_t)len))
+        rc = cli_fail(CLI_EXIT_USAGE, "token file %s: a NUL byte found, text needed", list + 1);
+    else
+        rc = parse_ids(text, vocab, out_ids, out_n);
+    free(text);
+    return rc;
+}
+
+/* The model's chat format, unless --raw or a model without one. */
+static int encode(const cli_options *options, const cli_engine *engine, const char *text, uint64_t len,
+                  int32_t **out_ids, uint64_t *out_n)
+{
+    q35_status status;
+    int32_t *ids = NULL;
+    int chat = !options->raw && q35_tokenizer_has_chat(engine->tokenizer);
+    if (chat && memchr(text, '\0', (size_t)len))
+        return cli_fail(CLI_EXIT_USAGE, "prompt: a NUL byte found, text needed");
+    if (chat) {
+        q35_message message = {"user", text};
+        status = q35_tokenizer_chat(engine->tokenizer, &message, 1, &ids, out_n);
+    } else {
+        uint32_t flags = Q35_ENCODE_BOS | (options->raw ? Q35_ENCODE_SPECIAL : 0);
+        status = q35_tokenizer_encode(engine->tokenizer, text, len, flags, &ids, out_n);
+    }
+    if (status != Q35_OK)
+        return cli_fail_status(status, CLI_WHILE_OPENING_MODEL);
+    *out_ids = malloc((size_t)(*out_n + 1) * sizeof **out_ids);
+    if (*out_ids && *out_n)
+        memcpy(*out_ids, ids, (size_t)*out_n * sizeof **out_ids);
+    q35_tokens_free(ids);
+    if (!*out_ids)
+        return cli_fail(CLI_EXIT_NOFIT, "prompt: out of memory");
+    return 0;
+}
+
+int prompt_ids(const cli_options *options, const cli_engine *engine, int32_t **out_ids, uint64_t *out_n)
+{
+    *out_ids = NULL;
+    if (options->ids)
+        return ids_of_list(options->ids, engine->config.vocab, out_ids, out_n);
+    char *read = NULL;
+    const char *text = options->prompt;
+    uint64_t len = text ? strlen(text) : 0;
+    int rc = 0;
+    if (!text) {
+        rc = cli_read_file(options->file, "prompt file", &read, &len);
+        text = read;
+    }
+    if (rc == 0 && len == 0)
+        rc = cli_fail(CLI_EXIT_USAGE, "prompt: 0 bytes found, text needed");
+    if (rc == 0)
+        rc = encode(options, engine, text, len, out_ids, out_n);
+    free(read);
+    if (rc == 0 && *out_n == 0) {
+        free(*out_ids);
+        *out_ids = NULL;
+        rc = cli_fail(CLI_EXIT_USAGE, "prompt: 0 tokens found, at least 1 needed");
+    }
+    return rc;
+}
