@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A session: opened devices, resident weights and KV cache, plans by token capacity, and the position. */
+#include "runtime/session/session.h"
+
+#include "runtime/base/alloc.h"
+#include "runtime/base/error.h"
+#include "runtime/base/size.h"
+
+#include <string.h>
+
+#define DEFAULT_CONTEXT 4096
+#define DEFAULT_CHUNK 512
+
+q35_session_options q35_session_options_default(void)
+{
+    return (q35_session_options){.max_chunk = DEFAULT_CHUNK, .act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F16};
+}
+
+static q35_status check_options(q35_session *s)
+{
+    q35_session_options *o = &s->options;
+    if (o->n_ctx == 0)
+        o->n_ctx = (uint32_t)q35i_min(s->config.context_length, DEFAULT_CONTEXT);
+    if (o->n_ctx > s->config.context_length)
+        return Q35_FAIL(Q35_E_INVALID, "context size: %u tokens asked for, the model has at most %u", o->n_ctx,
+                        s->config.context_length);
+    if (o->max_chunk == 0)
+        o->max_chunk = DEFAULT_CHUNK;
+    o->max_chunk = (uint32_t)q35i_min(o->max_chunk, o->n_ctx);
+    if (o->act != Q35_ACT_INT8 && o->act != Q35_ACT_F32)
+        return Q35_FAIL(Q35_E_INVALID, "activations: type %u, need int8 or f32", o->act);
+    if (o->kv_dtype != Q35_DT_F16 && o->kv_dtype != Q35_DT_F32)
+        return Q35_FAIL(Q35_E_INVALID, "KV cache: type %u, need f16 or f32", o->kv_dtype);
+    return Q35_OK;
+}
+
+static q35_status open_devices(q35_session *s)
+{
+    uint32_t index[Q35I_MAX_DEVICES], n = Q35I_MAX_DEVICES;
+    s->by_preference = s->options.devices != NULL;
+    if (s->options.devices) {
+        Q35_TRY(q35_runtime_resolve(s->runtime, s->options.devices, index, &n));
+    } else {
+        n = (uint32_t)q35i_min(q35_runtime_n_devices(s->runtime), Q35I_MAX_DEVICES);
+        for (uint32_t i = 0; i < n; i++)
+            index[i] = i;
+    }
+    if (n == 0)
+        return Q35_FAIL(Q35_E_UNAVAILABLE, "devices: none found, need at least one (see q35rt devices --why)");
+    for (; s->n_devices < n; s->n_devices++)
+        Q35_TRY(q35i_device_open(s->runtime, index[s->n_devices], &s->devices[s->n_devices]));
+    return Q35_OK;
+}
+
+static void choose_buckets(q35_session *s)
+{
+    static const uint32_t sizes[Q35I_MAX_BUCKETS] = {1, 8, 64, UINT32_MAX};
+    for (uint32_t i = 0; i < Q35I_MAX_BUCKETS; i++) {
+        uint32_t size = (uint32_t)q35i_min(sizes[i], s->options.max_chunk);
+        if (s->n_buckets == 0 || s->bucket[s->n_buckets - 1] < size)
+            s->bucket[s->n_buckets++] = size;
+    }
+}
+
+q35_status q35i_session_plan(q35_session *s, uint32_t n_tokens, q35i_plan **out)
+{
+    uint32_t b = 0;
+    while (s->bucket[b] < n_tokens)
+        b++;
+    if (!s->plans[b]) {
+        const q35i_build_options options = {.n_tokens = s->bucket[b],
+                                            .n_ctx = s->options.n_ctx,
+                                            .act = s->options.act,
+                                            .kv_dtype = s->options.kv_dtype,
+                                            .all_logits = s->options.all_logits,
+                                            .observe = s->options.observe};
+        q35i_graph graph;
+        Q35_TRY(q35i_build_graph(s->model, &s->config, &options, &graph));
+        Q35_TRY(q35i_plan_create(s->res, &graph, &s->plans[b]));
+    }
+    *out = s->plans[b];
+    return Q35_OK;
+}
+
+static q35_status build(q35_session *s)
+{
+    q35i_plan *plan;
+    Q35_TRY(q35_model_read_config(s->model, &s->config));
+    Q35_TRY(check_options(s));
+    Q35_TRY(open_devices(s));
+    const q35i_devices devices = {.device = s->devices, .n = s->n_devices, .by_preference = s->by_preference};
+    Q35_TRY(q35i_residence_create(s->model, &devices, q35i_runtime_pool(s->runtime), &s->res));
+    choose_buckets(s);
+    /* the decode plan and the largest one now, so that what does not fit or is not supported shows at once */
+    Q35_TRY(q35i_session_plan(s, 1, &plan));
+    return q35i_session_plan(s, s->options.max_chunk, &plan);
+}
+
+q35_status q35_session_create(q35_runtime *runtime, const q35_model *model, const q35_session_options *options,
+                              q35_session **out)
+{
+    q35_session *s = *out = q35i_calloc(1, sizeof *s);
+    if (!s)
+        return Q35_E_NOMEM;
+    s->runtime = runtime;
+    s->model = model;
+    s->options = options ? *options : q35_session_options_default();
+    q35_status status = build(s);
+    s->options.devices = NULL; /* borrowed only during the call */
+    if (status != Q35_OK) {
+        q35_session_destroy(s);
+        *out = NULL;
+    }
+    return status;
+}
+
+void q35_session_destroy(q35_session *s)
+{
+    if (!s)
+        return;
+    for (uint32_t b = 0; b < Q35I_MAX_BUCKETS; b++)
+        q35i_plan_destroy(s->plans[b]);
+    q35i_residence_destroy(s->res);
+    for (uint32_t d = 0; d < s->n_devices; d++)
+        q35i_device_close(s->devices[d]);
+    q35i_free(s->observed_sums);
+    q35i_free(s->observed);
+    q35i_free(s);
+}
+
+static q35_status check_input(const q35_session *s, const int32_t *ids, uint32_t n)
+{
+    if (n == 0)
+        return Q35_FAIL(Q35_E_INVALID, "step: 0 tokens, need at least 1");
+    if (n > s->options.n_ctx - s->pos)
+        return Q35_FAIL(Q35_E_NOFIT, "context: %u tokens in use and %u to add, holds %u", s->pos, n, s->options.n_ctx);
+    if (s->options.all_logits && n > s->options.max_chunk)
+        return Q35_FAIL(Q35_E_INVALID, "step: %u tokens with all logits, at most %u", n, s->options.max_chunk);
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= s->config.vocab)
+            return Q35_FAIL(Q35_E_RANGE, "token %u: id %d, need 0 to %u", i, ids[i], s->config.vocab - 1);
+    return Q35_OK;
+}
+
+q35_status q35_session_eval(q35_session *s, const int32_t *ids, uint32_t n, const float **out_logits)
+{
+    const float *logits = NULL;
+    Q35_TRY(check_input(s, ids, n));
+    uint32_t pos = s->pos;
+    for (uint32_t done = 0; done < n;) {
+        uint32_t chunk = (uint32_t)q35i_min(n - done, s->options.max_chunk);
+        int last = done + chunk == n;
+        const q35_step step = {.n_tokens = (int32_t)chunk,
+                               .pos = (int32_t)(pos + done),
+                               .n_out = s->options.all_logits ? (int32_t)chunk : last && out_logits ? 1 : 0};
+        q35i_plan *plan;
+        Q35_TRY(q35i_session_plan(s, chunk, &plan));
+        Q35_TRY(q35i_plan_execute(plan, &step, ids + done, &logits));
+        done += chunk;
+    }
+    s->pos = pos + n;
+    s->n_observed += n;
+    if (out_logits)
+        *out_logits = logits;
+    return Q35_OK;
+}
+
+uint32_t q35_session_pos(const q35_session *s)
+{
+    return s->pos;
+}
+
+uint32_t q35_session_n_ctx(const q35_session *s)
+{
+    return s->options.n_ctx;
+}
+
+q35_status q35_session_rewind(q35_session *s, uint32_t pos)
+{
+    if (pos > s->pos)
+        return Q35_FAIL(Q35_E_RANGE, "rewind: to position %u, at %u", pos, s->pos);
+    s->pos = pos;
+    return Q35_OK;
+}
