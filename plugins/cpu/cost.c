@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What one run of a region costs at full capacity, by a roofline: the slower of arithmetic and memory traffic,
+ * plus one wake-up of the pool. The rates are orders of magnitude for a server core; the host corrects them by
+ * measuring. */
+#include "plugins/cpu/cpu.h"
+
+#define BYTES_PER_NS_WORKER 8.0 /* one core streaming from memory */
+#define LAUNCH_NS           3000.0
+
+/* Multiply-adds per nanosecond and worker in LINEAR with int8 activations. */
+static double macs_per_ns(uint32_t features)
+{
+    return features & Q35K_CPU_AVX512 ? 60.0 : features & Q35K_CPU_AVX2 ? 20.0 : 0.2;
+}
+
+static double elements(const q35_tensor_desc *d)
+{
+    return (double)d->dim[0] * (double)d->dim[1] * (double)d->dim[2] * (double)d->dim[3];
+}
+
+static double node_flops(const q35_region *region, const q35_node *n)
+{
+    const q35_tensor_desc *x = &region->tensors[n->in[0]];
+    switch (n->op) {
+    case Q35_OP_LINEAR: return 2 * elements(x) * (double)region->tensors[n->in[1]].dim[1];
+    case Q35_OP_ATTENTION: return 4 * elements(x) * (double)region->tensors[n->in[1]].dim[1];
+    case Q35_OP_SWIGLU:
+    case Q35_OP_SILU: return 16 * elements(x); /* exp counted as 12 */
+    case Q35_OP_GET_ROWS:
+    case Q35_OP_KV_APPEND:
+    case Q35_OP_TAIL_ROWS: return 0;
+    default: return 4 * elements(x);
+    }
+}
+
+static double tensor_bytes(const q35_region *region, uint32_t t)
+{
+    uint64_t bytes = 0;
+    q35i_cpu_tensor_bytes(&region->tensors[t], &bytes);
+    return (double)bytes;
+}
+
+static void node_bytes(const q35_region *region, const q35_node *n, double *read, double *written)
+{
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const q35_tensor_desc *d = &region->tensors[n->in[i]], *x = &region->tensors[n->in[0]];
+        if (n->op == Q35_OP_GET_ROWS && i == 1)
+            *read += tensor_bytes(region, n->in[i]) / (double)d->dim[1] * (double)x->dim[0];
+        else if (n->op == Q35_OP_KV_APPEND && i >= 2)
+            *written += tensor_bytes(region, n->in[i]) / (double)d->dim[1] * (double)x->dim[1];
+        else
+            *read += tensor_bytes(region, n->in[i]);
+    }
+    for (uint32_t i = 0; i < n->n_out; i++)
+        *written += tensor_bytes(region, n->out[i]);
+    if (n->op == Q35_OP_SUM_SQUARES)
+        *written += tensor_bytes(region, n->in[1]);
+}
+
+static uint64_t to_count(double value)
+{
+    return value < 9e18 ? (uint64_t)value : (uint64_t)9e18;
+}
+
+q35_status q35i_cpu_op_cost(q35_device *dev, const q35_region *region, q35_cost *out)
+{
+    char reason[128] = "";
+    if (!q35i_cpu_check_region(dev, region, reason, sizeof reason))
+        return q35i_cpu_fail(Q35_E_UNSUPPORTED, "cpu cost: %s", reason);
+    double flops = 0, read = 0, written = 0, workers = dev->n_workers;
+    for (uint32_t i = 0; i < region->n_nodes; i++) {
+        flops += node_flops(region, region->nodes[i]);
+        node_bytes(region, region->nodes[i], &read, &written);
+    }
+    double compute = flops / 2 / (macs_per_ns(dev->kernels.features) * workers);
+    double memory = (read + written) / (BYTES_PER_NS_WORKER * workers);
+    q35_cost cost = {.h = {sizeof cost, Q35_STRUCT_COST, NULL},
+                     .flops = to_count(flops),
+                     .bytes_read = to_count(read),
+                     .bytes_written = to_count(written),
+                     .ns = to_count((compute > memory ? compute : memory) + LAUNCH_NS),
+                     .launch_ns = (uint64_t)LAUNCH_NS,
+                     .source = Q35_COST_MODEL,
+                     .confidence_pct = 30};
+    q35i_cpu_answer(&out->h, &cost.h);
+    return Q35_OK;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of the CPU plugin: the host's processors as one L0 device on host memory. A region becomes a flat list of
+ * steps; one parallel call runs them all, each worker doing its share of every step, with barriers only where a
+ * step touches memory that an earlier one wrote or still reads. */
+#ifndef Q35I_PLUGIN_CPU_H
+#define Q35I_PLUGIN_CPU_H
+
+#include "kernels-cpu/kernels.h"
+
+#include <q35rt/blocks.h>
+#include <stdbool.h>
+
+#define Q35I_CPU_VERSION "0.1.0"
+
+enum {
+    Q35I_CPU_MAX_IN = 4,
+    Q35I_CPU_MAX_OUT = 2,
+    Q35I_CPU_LINE = 64, /* bytes of a cache line; alignment of scratch and of packed weights */
+    Q35I_CPU_TILE_ROWS = 16
+};
+
+/* Set once by q35_plugin_query, before any other slot is called. */
+extern const q35_host *q35i_cpu_host;
+
+__attribute__((format(printf, 2, 3))) q35_status q35i_cpu_fail(q35_status code, const char *fmt, ...);
+
+/* Immutable between open and close. */
+struct q35_device {
+    q35_pool *pool; /* borrowed; NULL: the calling thread alone */
+    uint32_t n_workers;
+    uint64_t memory_cap; /* 0: none */
+    q35k_table kernels;
+};
+
+/* ------------------------------------------------------------------ descriptors and support (tensor.c, support.c)
+ */
+
+/* How many rows of a [T][...] tensor are valid in a run. */
+enum { Q35I_CPU_ROWS_FIXED = 0, Q35I_CPU_ROWS_TOKENS = Q35_TF_TOKEN_ROWS, Q35I_CPU_ROWS_OUT = Q35_TF_OUT_ROWS };
+
+/* What is being checked, and where the reason for a refusal goes. */
+typedef struct q35i_cpu_check {
+    const q35_region *region;
+    const q35_node *node;
+    uint32_t index; /* of node */
+    bool tile16;    /* the device's linear kernel reads Q35K_LAYOUT_TILE16 */
+    char *reason;   /* [reason_cap] */
+    size_t reason_cap;
+} q35i_cpu_check;
+
+/* Text of an op, "?" when unknown. */
+const char *q35i_cpu_op_name(uint32_t op);
+
+/* Writes "linear (node 3): ..." to check->reason; returns false. */
+__attribute__((format(printf, 2, 3))) bool q35i_cpu_refuse(const q35i_cpu_check *check, const char *fmt, ...);
+
+/* Bytes that the tensor spans at capacity, in its layout; false when they do not fit 63 bits or the layout is
+ * unknown. Dims and strides are known to be sane. */
+bool q35i_cpu_tensor_bytes(const q35_tensor_desc *desc, uint64_t *out);
+
+/* Alignment that kernels need of a tensor's address and row stride. */
+uint32_t q35i_cpu_tensor_align(const q35_tensor_desc *desc);
+
+/* Each answers whether tensor t of the region is so, with the reason if not. `what` names it for people. */
+bool q35i_cpu_want_tensor(const q35i_cpu_check *check, uint32_t t, const char *what);
+bool q35i_cpu_want_dtype(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t dtype);
+bool q35i_cpu_want_matrix(const q35i_cpu_check *check, uint32_t t, const char *what, int64_t cols);
+bool q35i_cpu_want_vector(const q35i_cpu_check *check, uint32_t t, const char *what, int64_t length);
+bool q35i_cpu_want_state(const q35i_cpu_check *check, uint32_t t, const char *what);
+/* Same row kind as `like`, and as many rows when that is fixed. */
+bool q35i_cpu_want_rows_like(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t like);
+
+/* Row kind of a tensor, Q35I_CPU_ROWS_*. */
+uint32_t q35i_cpu_row_kind(const q35_tensor_desc *desc);
+
+/* The whole region. reason: why not, NUL-terminated. */
+bool q35i_cpu_check_region(const q35_device *dev, const q35_region *region, char *reason, size_t reason_cap);
+
+/* First parameter struct of a node; the check has established its type. */
+#define Q35I_CPU_PARAMS(node, type) ((const type *)(const void *)(node)->params)
+
+/* Bytes of scratch that one worker needs for the region, a multiple of the cache line. */
+uint64_t q35i_cpu_worker_scratch(const q35_region *region);
+
+q35_status q35i_cpu_op_support(q35_device *dev, const q35_region *region, q35_support *out);
+q35_status q35i_cpu_op_cost(q35_device *dev, const q35_region *region, q35_cost *out);
+
+/* Copies what the caller of a slot knows of a filled answer, leaving its header alone. */
+void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled);
+
+/* ------------------------------------------------------------------ plans (plan.c, bind.c, run.c) */
+
+typedef struct q35i_cpu_tensor {
+    q35_tensor_desc desc;
+    uint32_t role;
+    uint32_t used;  /* 1: a step or the host's step values use it, so it must be bound */
+    uint64_t bytes; /* at capacity */
+    char *base;     /* set by bind */
+} q35i_cpu_tensor;
+
+typedef struct q35i_cpu_step {
+    uint32_t op, n_in, n_out;
+    uint32_t in[Q35I_CPU_MAX_IN], out[Q35I_CPU_MAX_OUT];
+    uint32_t row_kind;    /* Q35I_CPU_ROWS_* of what it works on */
+    int64_t row_capacity; /* rows at most; exactly, when the kind is fixed */
+    bool barrier;         /* set by bind: all workers finish the steps before this one first */
+    float eps, scale;     /* parameters of the op; unused ones 0 */
+    int64_t n_heads, head_dim, n_rot;
+    q35k_weights weights; /* LINEAR, GET_ROWS: set by bind */
+    q35k_kv kv;           /* KV_APPEND, ATTENTION: set by bind */
+} q35i_cpu_step;
+
+struct q35_plan {
+    const q35_device *dev;
+    uint32_t n_tensors, n_steps;
+    q35i_cpu_tensor *tensors;
+    q35i_cpu_step *steps;
+    uint32_t step_tensor; /* Q35_NONE: nothing depends on step values */
+    bool bound;
+    char *scratch; /* n_workers slices of scratch_stride bytes */
+    uint64_t scratch_stride;
+    q35_step now; /* values of the run in progress */
+};
+
+/* Valid rows of a tensor in the run in progress. */
+int64_t q35i_cpu_rows(const q35_plan *plan, const q35_tensor_desc *desc);
+
+q35_status q35i_cpu_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out);
+q35_status q35i_cpu_plan_bind(q35_plan *plan, const q35_binding *bindings);
+q35_status q35i_cpu_plan_run(q35_plan *plan);
+void q35i_cpu_plan_free(q35_plan *plan);
+
+/* Worker's share of one step. Touches only rows, items or columns of that worker. */
+void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers);
+
+/* ------------------------------------------------------------------ devices and layouts (device.c, layout.c) */
+
+q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out);
+void q35i_cpu_device_close(q35_device *dev);
+
+/* "AVX-512 VNNI", "AVX2" or "reference". */
+const char *q35i_cpu_level_name(uint32_t features);
+
+/* The one place that knows whether the linear kernel of a table reads tiles of 16 rows. */
+bool q35i_cpu_reads_tile16(const q35k_table *kernels);
+
+q35_status q35i_cpu_layout_query(q35_device *dev, uint32_t op, const q35_tensor_desc *weight, uint32_t i,
+                                 q35_layout *out);
+q35_status q35i_cpu_pack(q35_device *dev, uint32_t layout, const q35_tensor_desc *weight, uint64_t row,
+                         uint64_t n_rows, const void *src, void *dst);
+q35_status q35i_cpu_unpack(q35_device *dev, uint32_t layout, const q35_tensor_desc *weight, uint64_t row,
+                           uint64_t n_rows, const void *src, void *dst);
+q35_status q35i_cpu_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[32]);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening and closing the device, its options, and the helpers that talk to the host. */
+#include "plugins/cpu/cpu.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const q35_host *q35i_cpu_host;
+
+q35_status q35i_cpu_fail(q35_status code, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return q35i_cpu_host->fail(code, text);
+}
+
+void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled)
+{
+    uint32_t size = filled->size < out->size ? filled->size : out->size;
+    if (size > sizeof *out)
+        memcpy((char *)out + sizeof *out, (const char *)filled + sizeof *out, size - sizeof *out);
+}
+
+const char *q35i_cpu_level_name(uint32_t features)
+{
+    return features & Q35K_CPU_AVX512 ? "AVX-512 VNNI" : features & Q35K_CPU_AVX2 ? "AVX2" : "reference";
+}
+
+/* Option "isa": the newest instruction set that kernels may use. */
+static q35_status parse_isa(const char *value, uint32_t *features)
+{
+    static const struct {
+        const char *name;
+        uint32_t features;
+    } levels[] = {{"ref", 0}, {"avx2", Q35K_CPU_AVX2}, {"avx512", Q35K_CPU_AVX2 | Q35K_CPU_AVX512}};
+    uint32_t offered = q35k_cpu_features();
+    *features = offered;
+    if (strcmp(value, "auto") == 0)
+        return Q35_OK;
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        if (strcmp(value, levels[i].name) != 0)
+            continue;
+        if (levels[i].features & ~offered)
+            return q35i_cpu_fail(Q35_E_UNAVAILABLE, "cpu option isa: this machine has %s, need %s",
+                                 q35i_cpu_level_name(offered), q35i_cpu_level_name(levels[i].features));
+        *features = levels[i].features;
+        return Q35_OK;
+    }
+    return q35i_cpu_fail(Q35_E_INVALID, "cpu option isa: value '%s', need auto, ref, avx2 or avx512", value);
+}
+
+static q35_status parse_options(const q35_open_options *options, uint32_t *features)
+{
+    *features = q35k_cpu_features();
+    if (!options || !Q35_HAS_FIELD(options, q35_open_options, values) || options->n_options == 0)
+        return Q35_OK;
+    if (!options->keys || !options->values)
+        return q35i_cpu_fail(Q35_E_INVALID, "cpu options: %u without keys or values, need both",
+                             options->n_options);
+    for (uint32_t i = 0; i < options->n_options; i++) {
+        const char *key = options->keys[i], *value = options->values[i];
+        if (!key || !value)
+            return q35i_cpu_fail(Q35_E_INVALID, "cpu option %u: key or value is missing, need both", i);
+        if (strcmp(key, "isa") != 0)
+            return q35i_cpu_fail(Q35_E_INVALID, "cpu option '%s': unknown, need isa", key);
+        q35_status status = parse_isa(value, features);
+        if (status)
+            return status;
+    }
+    return Q35_OK;
+}
+
+q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out)
+{
+    const q35_host *host = q35i_cpu_host;
+    uint32_t features;
+    if (i != 0)
+        return q35i_cpu_fail(Q35_E_RANGE, "cpu device %u: need 0", i);
+    q35_status status = parse_options(options, &features);
+    if (status)
+        return status;
+    q35_device *dev = host->alloc(sizeof *dev, Q35I_CPU_LINE, -1);
+    if (!dev)
+        return q35i_cpu_fail(Q35_E_NOMEM, "cpu device: out of memory for %zu bytes", sizeof *dev);
+    *dev = (q35_device){.n_workers = 1};
+    if (options && Q35_HAS_FIELD(options, q35_open_options, pool) && options->pool) {
+        dev->pool = options->pool;
+        dev->n_workers = host->pool_size(options->pool);
+    }
+    if (options && Q35_HAS_FIELD(options, q35_open_options, memory_cap))
+        dev->memory_cap = options->memory_cap;
+    q35k_table_init(&dev->kernels, features);
+    *out = dev;
+    return Q35_OK;
+}
+
+void q35i_cpu_device_close(q35_device *dev)
+{
+    if (dev)
+        q35i_cpu_host->free(dev);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Weight layouts: 3.5-bit weights in tiles of 16 rows (kernels-cpu/tile16.h) for the linear kernels that read
+ * them. A tile depends on its 16 rows alone, so slices pack and unpack in any order. */
+#include "kernels-cpu/tile16.h"
+#include "plugins/cpu/cpu.h"
+
+/* Part of every pack key: raise it whenever the bytes of a tile change. */
+#define LAYOUT_REVISION "1"
+
+bool q35i_cpu_reads_tile16(const q35k_table *kernels)
+{
+    return (kernels->features & (Q35K_CPU_AVX2 | Q35K_CPU_AVX512)) != 0;
+}
+
+q35_status q35i_cpu_layout_query(q35_device *dev, uint32_t op, const q35_tensor_desc *weight, uint32_t i,
+                                 q35_layout *out)
+{
+    uint64_t bytes = 0;
+    if (weight && op == Q35_OP_LINEAR && weight->rank == 2 && weight->dim[0] > 0 &&
+        q35i_cpu_reads_tile16(&dev->kernels))
+        bytes = q35k_tile16_bytes(weight->dtype, weight->dim[0]);
+    if (bytes == 0 || i > 0)
+        return q35i_cpu_fail(Q35_E_RANGE, "cpu layout %u: need one below %d", i, bytes != 0);
+    /* Codes past the last set of 64 inputs are not stored: only rows without such padding come back to the byte.
+     */
+    uint32_t reversible = (weight->dim[0] - 1) % Q35_GROUP >= Q35K_TILE16_SET;
+    q35_layout layout = {.h = {sizeof layout, Q35_STRUCT_LAYOUT, NULL},
+                         .layout = Q35K_LAYOUT_TILE16,
+                         .reversible = reversible,
+                         .slice_rows = Q35I_CPU_TILE_ROWS,
+                         .slice_bytes = bytes,
+                         .align = Q35I_CPU_LINE};
+    q35i_cpu_answer(&out->h, &layout.h);
+    return Q35_OK;
+}
+
+/* Arguments common to pack and unpack. */
+static q35_status check_slice(uint32_t layout, const q35_tensor_desc *weight, uint64_t row, uint64_t n_rows)
+{
+    if (layout != Q35K_LAYOUT_TILE16 || !weight || weight->rank != 2 || weight->dim[0] < 1 ||
+        q35k_tile16_bytes(weight->dtype, weight->dim[0]) == 0)
+        return q35i_cpu_fail(Q35_E_INVALID, "cpu pack: layout %u of %s, need a layout offered for it", layout,
+                             weight ? q35_dtype_describe(weight->dtype).name : "no weight");
+    if (weight->stride[1] < (int64_t)q35_row_bytes(weight->dtype, (uint64_t)weight->dim[0]))
+        return q35i_cpu_fail(Q35_E_INVALID, "cpu pack: row stride is %lld, need a whole row",
+                             (long long)weight->stride[1]);
+    if (row % Q35I_CPU_TILE_ROWS != 0 || n_rows < 1 || n_rows > Q35I_CPU_TILE_ROWS)
+        return q35i_cpu_fail(Q35_E_RANGE, "cpu pack: rows %llu + %llu, need a multiple of %d and up to %d rows",
+                             (unsigned long long)row, (unsigned long long)n_rows, (int)Q35I_CPU_TILE_ROWS,
+                             (int)Q35I_CPU_TILE_ROWS);
+    return Q35_OK;
+}
+
+q35_status q35i_cpu_pack(q35_device *dev, uint32_t layout, const q35_tensor_desc *weight, uint64_t row,
+                         uint64_t n_rows, const void *src, void *dst)
+{
+    (void)dev;
+    q35_status status = check_slice(layout, weight, row, n_rows);
+    if (status == Q35_OK)
+        q35k_tile16_pack(weight->dtype, weight->dim[0], (int64_t)n_rows, src, weight->stride[1], dst);
+    return status;
+}
+
+q35_status q35i_cpu_unpack(q35_device *dev, uint32_t layout, const q35_tensor_desc *weight, uint64_t row,
+                           uint64_t n_rows, const void *src, void *dst)
+{
+    (void)dev;
+    q35_status status = check_slice(layout, weight, row, n_rows);
+    if (status == Q35_OK)
+        q35k_tile16_unpack(weight->dtype, weight->dim[0], (int64_t)n_rows, src, dst, weight->stride[1]);
+    return status;
+}
+
+/* 64-bit FNV-1a (Fowler, Noll, Vo) from a seeded start. */
+static uint64_t fnv1a(uint64_t seed, const char *text, uint32_t layout)
+{
+    uint64_t h = 0xcbf29ce484222325u ^ seed;
+    for (; *text; text++)
+        h = (h ^ (uint8_t)*text) * 0x100000001b3u;
+    for (int i = 0; i < 4; i++)
+        h = (h ^ (layout >> (8 * i) & 255u)) * 0x100000001b3u;
+    return h;
+}
+
+q35_status q35i_cpu_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[32])
+{
+    (void)dev;
+    if (layout != Q35K_LAYOUT_TILE16)
+        return q35i_cpu_fail(Q35_E_INVALID, "cpu pack key: layout %u, need %d", layout, (int)Q35K_LAYOUT_TILE16);
+    for (uint64_t part = 0; part < 4; part++) {
+        uint64_t h = fnv1a(part * 0x9e3779b97f4a7c15u, "cpu " Q35I_CPU_VERSION " tile " LAYOUT_REVISION, layout);
+        memcpy(out_key + 8 * part, &h, sizeof h);
+    }
+    return Q35_OK;
+}

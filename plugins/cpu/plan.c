@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A plan's life: compile copies a checked region into flat steps and allocates each worker's scratch, run checks
+ * the values of this step on the calling thread and then makes one parallel call for all steps. */
+#include "plugins/cpu/cpu.h"
+
+static void *allocate(uint64_t count, uint64_t size)
+{
+    uint64_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    void *p = q35i_cpu_host->alloc(bytes ? bytes : 1, Q35I_CPU_LINE, -1);
+    if (p)
+        memset(p, 0, bytes);
+    return p;
+}
+
+static void copy_params(q35i_cpu_step *step, const q35_node *node)
+{
+    switch (node->op) {
+    case Q35_OP_RMS_NORM:
+    case Q35_OP_ADD_RMS_NORM: step->eps = Q35I_CPU_PARAMS(node, q35_norm_params)->eps; break;
+    case Q35_OP_ROPE:
+        step->head_dim = Q35I_CPU_PARAMS(node, q35_rope_params)->head_dim;
+        step->n_rot = Q35I_CPU_PARAMS(node, q35_rope_params)->n_rot;
+        break;
+    case Q35_OP_ATTENTION:
+        step->n_heads = Q35I_CPU_PARAMS(node, q35_attention_params)->n_heads;
+        step->head_dim = Q35I_CPU_PARAMS(node, q35_attention_params)->head_dim;
+        step->scale = Q35I_CPU_PARAMS(node, q35_attention_params)->scale;
+        break;
+    default: break;
+    }
+}
+
+static void copy_step(q35_plan *plan, uint32_t i, const q35_node *node)
+{
+    q35i_cpu_step *step = &plan->steps[i];
+    step->op = node->op;
+    step->n_in = node->n_in;
+    step->n_out = node->n_out;
+    for (uint32_t j = 0; j < node->n_in; j++) {
+        step->in[j] = node->in[j];
+        plan->tensors[node->in[j]].used = 1;
+    }
+    for (uint32_t j = 0; j < node->n_out; j++) {
+        step->out[j] = node->out[j];
+        plan->tensors[node->out[j]].used = 1;
+    }
+    const q35_tensor_desc *first = &plan->tensors[step->in[0]].desc;
+    step->row_kind = q35i_cpu_row_kind(first);
+    step->row_capacity = first->dim[first->rank - 1];
+    copy_params(step, node);
+}
+
+static void copy_region(q35_plan *plan, const q35_region *region)
+{
+    for (uint32_t i = 0; i < region->n_tensors; i++) {
+        plan->tensors[i].desc = region->tensors[i];
+        plan->tensors[i].role = region->roles[i];
+    }
+    for (uint32_t i = 0; i < region->n_nodes; i++)
+        copy_step(plan, i, region->nodes[i]);
+    for (uint32_t i = 0; i < region->n_tensors; i++)
+        if (plan->tensors[i].used || i == plan->step_tensor)
+            q35i_cpu_tensor_bytes(&plan->tensors[i].desc, &plan->tensors[i].bytes);
+    if (plan->step_tensor != Q35_NONE)
+        plan->tensors[plan->step_tensor].used = 1;
+}
+
+q35_status q35i_cpu_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out)
+{
+    char reason[128] = "";
+    if (!q35i_cpu_check_region(dev, region, reason, sizeof reason))
+        return q35i_cpu_fail(Q35_E_UNSUPPORTED, "cpu plan: %s", reason);
+    uint64_t stride = q35i_cpu_worker_scratch(region), scratch;
+    if (__builtin_mul_overflow(stride, dev->n_workers, &scratch) || (dev->memory_cap && scratch > dev->memory_cap))
+        return q35i_cpu_fail(Q35_E_NOFIT,
+                             "cpu plan: scratch of %llu bytes for each of %u workers, need at most %llu",
+                             (unsigned long long)stride, dev->n_workers, (unsigned long long)dev->memory_cap);
+    q35_plan *plan = allocate(1, sizeof *plan);
+    if (!plan)
+        return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %zu bytes", sizeof *plan);
+    plan->dev = dev;
+    plan->n_tensors = region->n_tensors;
+    plan->n_steps = region->n_nodes;
+    plan->step_tensor = region->step;
+    plan->scratch_stride = stride;
+    plan->tensors = allocate(plan->n_tensors, sizeof *plan->tensors);
+    plan->steps = allocate(plan->n_steps, sizeof *plan->steps);
+    plan->scratch = allocate(scratch, 1);
+    if (!plan->tensors || !plan->steps || !plan->scratch) {
+        q35i_cpu_plan_free(plan);
+        return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %u steps and %llu bytes of scratch",
+                             region->n_nodes, (unsigned long long)scratch);
+    }
+    copy_region(plan, region);
+    *out = plan;
+    return Q35_OK;
+}
+
+void q35i_cpu_plan_free(q35_plan *plan)
+{
+    if (!plan)
+        return;
+    void *parts[] = {plan->tensors, plan->steps, plan->scratch, plan};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i])
+            q35i_cpu_host->free(parts[i]);
+}
+
+int64_t q35i_cpu_rows(const q35_plan *plan, const q35_tensor_desc *desc)
+{
+    switch (q35i_cpu_row_kind(desc)) {
+    case Q35I_CPU_ROWS_TOKENS: return plan->now.n_tokens;
+    case Q35I_CPU_ROWS_OUT: return plan->now.n_out;
+    default: return desc->dim[desc->rank - 1];
+    }
+}
+
+/* Step values against every capacity. */
+static q35_status check_step_values(const q35_plan *plan)
+{
+    const q35_step *s = &plan->now;
+    if (s->n_tokens < 0 || s->pos < 0 || s->n_out < 0)
+        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has n_tokens %d, pos %d, n_out %d, need none below 0",
+                             s->n_tokens, s->pos, s->n_out);
+    if (s->n_out > s->n_tokens)
+        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has n_out %d, need at most n_tokens %d", s->n_out,
+                             s->n_tokens);
+    for (uint32_t i = 0; i < plan->n_tensors; i++) {
+        const q35_tensor_desc *d = &plan->tensors[i].desc;
+        if (!plan->tensors[i].used)
+            continue;
+        int64_t capacity = d->dim[d->rank - 1], rows = q35i_cpu_rows(plan, d);
+        if (rows > capacity)
+            return q35i_cpu_fail(Q35_E_RANGE,
+                                 "cpu plan: step has %s %lld, need at most %lld, the capacity of tensor %u",
+                                 q35i_cpu_row_kind(d) == Q35I_CPU_ROWS_TOKENS ? "n_tokens" : "n_out",
+                                 (long long)rows, (long long)capacity, i);
+    }
+    return Q35_OK;
+}
+
+/* Values that index memory: cache positions and token ids. */
+static q35_status check_indices(const q35_plan *plan, uint32_t i)
+{
+    const q35i_cpu_step *step = &plan->steps[i];
+    const q35i_cpu_tensor *first = &plan->tensors[step->in[0]];
+    int64_t rows = q35i_cpu_rows(plan, &first->desc);
+    if ((step->op == Q35_OP_KV_APPEND || step->op == Q35_OP_ATTENTION) && plan->now.pos + rows > step->kv.ctx)
+        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has pos %d and %lld tokens, need at most %lld positions",
+                             plan->now.pos, (long long)rows, (long long)step->kv.ctx);
+    if (step->op != Q35_OP_GET_ROWS)
+        return Q35_OK;
+    const int32_t *ids = (const int32_t *)(const void *)first->base;
+    for (int64_t t = 0; t < rows; t++)
+        if (ids[t] < 0 || ids[t] >= step->weights.n)
+            return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: id %d of token %lld, need 0 to %lld", ids[t],
+                                 (long long)t, (long long)step->weights.n - 1);
+    return Q35_OK;
+}
+
+static void run_worker(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
+{
+    const q35_plan *plan = (const q35_plan *)arg;
+    for (uint32_t i = 0; i < plan->n_steps; i++) {
+        if (plan->steps[i].barrier && n_workers > 1)
+            q35i_cpu_host->barrier(team);
+        q35i_cpu_run_step(plan, &plan->steps[i], worker, n_workers);
+    }
+}
+
+q35_status q35i_cpu_plan_run(q35_plan *plan)
+{
+    if (!plan->bound)
+        return q35i_cpu_fail(Q35_E_INVALID, "cpu plan: not bound, need plan_bind first");
+    plan->now = (q35_step){0};
+    if (plan->step_tensor != Q35_NONE)
+        memcpy(&plan->now, plan->tensors[plan->step_tensor].base, sizeof plan->now);
+    q35_status status = check_step_values(plan);
+    for (uint32_t i = 0; i < plan->n_steps && status == Q35_OK; i++)
+        status = check_indices(plan, i);
+    if (status)
+        return status;
+    if (plan->dev->pool)
+        q35i_cpu_host->parallel(plan->dev->pool, run_worker, plan);
+    else
+        run_worker(plan, 0, 1, NULL);
+    return Q35_OK;
+}

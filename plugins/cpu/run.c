@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One worker's share of one step. Work is cut by worker index alone: weight rows in sixteens for LINEAR, token
+ * rows, (token, head) items, elements in multiples of 64, or columns. No kernel's result depends on where the cuts
+ * are. */
+#include "plugins/cpu/cpu.h"
+
+enum { LINEAR_GRAIN = 16, ELEMENT_GRAIN = 64, COLUMN_GRAIN = 16 };
+
+/* What a step function works with. */
+typedef struct share {
+    const q35_plan *plan;
+    const q35i_cpu_step *step;
+    const q35k_table *kernels;
+    uint32_t worker, n_workers;
+    int64_t rows; /* valid rows of the first input */
+} share;
+
+/* Part [begin, end) of n for this worker: contiguous, in multiples of grain. */
+static void split(const share *s, int64_t n, int64_t grain, int64_t *begin, int64_t *end)
+{
+    int64_t chunks = (n + grain - 1) / grain;
+    int64_t a = chunks * s->worker / s->n_workers * grain, b = chunks * (s->worker + 1) / s->n_workers * grain;
+    *begin = a < n ? a : n;
+    *end = b < n ? b : n;
+}
+
+static const q35i_cpu_tensor *input(const share *s, uint32_t i)
+{
+    return &s->plan->tensors[s->step->in[i]];
+}
+
+static const q35i_cpu_tensor *output(const share *s, uint32_t i)
+{
+    return &s->plan->tensors[s->step->out[i]];
+}
+
+static float *row(const q35i_cpu_tensor *t, int64_t r)
+{
+    return (float *)(void *)(t->base + r * t->desc.stride[1]);
+}
+
+static void *scratch(const share *s)
+{
+    return s->plan->scratch + s->worker * s->plan->scratch_stride;
+}
+
+static void run_get_rows(const share *s)
+{
+    int64_t begin, end;
+    split(s, s->rows, 1, &begin, &end);
+    s->kernels->get_rows((const int32_t *)(const void *)input(s, 0)->base, &s->step->weights, row(output(s, 0), 0),
+                         output(s, 0)->desc.stride[1], begin, end);
+}
+
+/* RMS_NORM and ADD_RMS_NORM. The kernel has one row stride for all operands, so it gets a row at a time. */
+static void run_norm(const share *s)
+{
+    bool add = s->step->op == Q35_OP_ADD_RMS_NORM;
+    const float *w = row(input(s, add ? 2 : 1), 0);
+    int64_t begin, end, k = input(s, 0)->desc.dim[0];
+    split(s, s->rows, 1, &begin, &end);
+    for (int64_t t = begin; t < end; t++)
+        s->kernels->norm(row(input(s, 0), t), add ? row(input(s, 1), t) : NULL, w, s->step->eps,
+                         add ? row(output(s, 0), t) : NULL, row(output(s, add), t), 0, k, 0, 1);
+}
+
+static void run_quantize_act(const share *s)
+{
+    int64_t begin, end;
+    split(s, s->rows, 1, &begin, &end);
+    s->kernels->quantize_act(row(input(s, 0), 0), input(s, 0)->desc.stride[1], input(s, 0)->desc.dim[0],
+                             (q35_act_block *)(void *)output(s, 0)->base, output(s, 0)->desc.stride[1], begin,
+                             end);
+}
+
+static void run_linear(const share *s)
+{
+    int64_t begin, end;
+    split(s, s->step->weights.n, LINEAR_GRAIN, &begin, &end);
+    if (begin < end)
+        s->kernels->linear(input(s, 0)->base, input(s, 0)->desc.dtype, input(s, 0)->desc.stride[1], s->rows,
+                           &s->step->weights, row(output(s, 0), 0), output(s, 0)->desc.stride[1], begin, end,
+                           scratch(s));
+}
+
+/* One row stride for input and output in the kernel: a row at a time, as for norms. */
+static void run_rope(const share *s)
+{
+    int64_t begin, end, head_dim = s->step->head_dim, n_heads = input(s, 0)->desc.dim[0] / head_dim;
+    split(s, s->rows, 1, &begin, &end);
+    for (int64_t t = begin; t < end; t++)
+        s->kernels->rope(row(input(s, 0), t), row(output(s, 0), t), 0, n_heads, head_dim, s->step->n_rot,
+                         row(input(s, 1), 0), s->plan->now.pos + t, 0, 1);
+}
+
+static void run_kv_append(const share *s)
+{
+    int64_t begin, end;
+    split(s, s->rows, 1, &begin, &end);
+    s->kernels->kv_append(row(input(s, 0), 0), input(s, 0)->desc.stride[1], row(input(s, 1), 0),
+                          input(s, 1)->desc.stride[1], &s->step->kv, s->plan->now.pos, begin, end);
+}
+
+static void run_attention(const share *s)
+{
+    int64_t begin, end;
+    split(s, s->rows * s->step->n_heads, 1, &begin, &end);
+    s->kernels->attention(row(input(s, 0), 0), input(s, 0)->desc.stride[1], s->step->n_heads, s->step->scale,
+                          &s->step->kv, s->plan->now.pos, row(output(s, 0), 0), output(s, 0)->desc.stride[1],
+                          begin, end, scratch(s));
+}
+
+static bool dense(const q35i_cpu_tensor *t)
+{
+    return t->desc.stride[1] == t->desc.dim[0] * (int64_t)sizeof(float);
+}
+
+/* Rows without gaps are one flat array; otherwise every row is cut on its own. */
+static void run_elementwise(const share *s, q35k_binary_fn *kernel)
+{
+    const q35i_cpu_tensor *a = input(s, 0), *b = input(s, s->step->n_in - 1), *y = output(s, 0);
+    int64_t n = a->desc.dim[0], rows = s->rows, begin, end;
+    if (dense(a) && dense(b) && dense(y)) {
+        n *= rows;
+        rows = rows > 0;
+    }
+    split(s, n, ELEMENT_GRAIN, &begin, &end);
+    for (int64_t r = 0; r < rows; r++)
+        kernel(row(a, r), row(b, r), row(y, r), begin, end);
+}
+
+static void run_tail_rows(const share *s)
+{
+    const q35i_cpu_tensor *x = input(s, 0), *y = output(s, 0);
+    int64_t begin, end, n_out = q35i_cpu_rows(s->plan, &y->desc);
+    split(s, n_out, 1, &begin, &end);
+    for (int64_t r = begin; r < end; r++)
+        memcpy(row(y, r), row(x, s->rows - n_out + r), (size_t)x->desc.dim[0] * sizeof(float));
+}
+
+static void run_sum_squares(const share *s)
+{
+    int64_t begin, end;
+    split(s, input(s, 0)->desc.dim[0], COLUMN_GRAIN, &begin, &end);
+    s->kernels->sum_squares(row(input(s, 0), 0), input(s, 0)->desc.stride[1], s->rows, row(input(s, 1), 0), begin,
+                            end);
+}
+
+void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers)
+{
+    const q35k_table *kernels = &plan->dev->kernels;
+    share s = {plan, step, kernels, worker, n_workers, q35i_cpu_rows(plan, &plan->tensors[step->in[0]].desc)};
+    switch (step->op) {
+    case Q35_OP_GET_ROWS: run_get_rows(&s); break;
+    case Q35_OP_RMS_NORM:
+    case Q35_OP_ADD_RMS_NORM: run_norm(&s); break;
+    case Q35_OP_QUANTIZE_ACT: run_quantize_act(&s); break;
+    case Q35_OP_LINEAR: run_linear(&s); break;
+    case Q35_OP_ROPE: run_rope(&s); break;
+    case Q35_OP_KV_APPEND: run_kv_append(&s); break;
+    case Q35_OP_ATTENTION: run_attention(&s); break;
+    case Q35_OP_SWIGLU: run_elementwise(&s, kernels->swiglu); break;
+    case Q35_OP_ADD: run_elementwise(&s, kernels->add); break;
+    case Q35_OP_MUL: run_elementwise(&s, kernels->mul); break;
+    case Q35_OP_SILU: run_elementwise(&s, kernels->silu); break;
+    case Q35_OP_TAIL_ROWS: run_tail_rows(&s); break;
+    case Q35_OP_SUM_SQUARES: run_sum_squares(&s); break;
+    default: break; /* no other op passes the check at compile time */
+    }
+}
