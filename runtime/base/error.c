@@ -41,8 +41,8 @@ q35_status q35i_fail_context(q35_status code, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof text)
-        snprintf(text + n, sizeof text - (size_t)n, ": %s", record);
+    if (n >= 0 && (size_t)n + 2 < sizeof text) /* what does not fit is cut */
+        snprintf(text + n, sizeof text - (size_t)n, ": %.*s", (int)(sizeof text - (size_t)n - 3), record);
     memcpy(record, text, sizeof record);
     return code;
 }

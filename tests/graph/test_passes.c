@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Passes on small hand-made graphs with devices that only answer. */
+#include "fake_device.h"
+#include "graph/plan.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BIT(op) (1u << Q35_OP_##op)
+#define ALL_OPS 0xffffffffu
+
+static q35i_graph graph;
+static uint32_t ids, table, weight, h;
+
+static uint32_t one(uint32_t op, const q35i_params *params, uint32_t n, const uint32_t *in, const char *name)
+{
+    uint32_t node = q35i_graph_node(&graph, op, params, n, in, name);
+    ck_assert_msg(graph.status == Q35_OK, "%s", q35_error_message());
+    return graph.nodes[node].n_out ? graph.nodes[node].out[0] : Q35_NONE;
+}
+
+static uint32_t norm(uint32_t x, const char *name)
+{
+    const q35i_params p = {.norm = {.h = {sizeof p.norm, Q35_STRUCT_NORM_PARAMS, NULL}, .eps = 1e-5f}};
+    const uint32_t in[2] = {x, weight};
+    return one(Q35_OP_RMS_NORM, &p, 2, in, name);
+}
+
+static uint32_t two(uint32_t op, uint32_t a, uint32_t b, const char *name)
+{
+    const uint32_t in[2] = {a, b};
+    return one(op, NULL, 2, in, name);
+}
+
+/* embedding; n = norm; s = silu(n); m = s * n; r = add(h, m); logits = norm(r) */
+static void setup(void)
+{
+    static const float data[64 * 10];
+    const int64_t k = 64, t = 4, n_step = 8;
+    q35i_graph_init(&graph);
+    graph.step = q35i_graph_tensor(&graph, Q35_ROLE_STEP, q35i_desc(Q35_DT_I32, 1, &n_step, 0), NULL, "step");
+    ids = graph.ids =
+        q35i_graph_tensor(&graph, Q35_ROLE_INPUT, q35i_desc(Q35_DT_I32, 1, &t, Q35_TF_TOKEN_ROWS), NULL, "ids");
+    table = q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_F32, k, 10, 0), data, "table");
+    weight = q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &k, 0), data, "w");
+    h = two(Q35_OP_GET_ROWS, ids, table, "embedding");
+    uint32_t n = norm(h, "norm");
+    uint32_t s = one(Q35_OP_SILU, NULL, 1, &n, "silu");
+    uint32_t m = two(Q35_OP_MUL, s, n, "mul");
+    uint32_t r = two(Q35_OP_ADD, h, m, "residual");
+    graph.logits = norm(r, "logits");
+    graph.tensors[graph.logits].role = Q35_ROLE_OUTPUT;
+    ck_assert_msg(q35i_graph_verify(&graph) == Q35_OK, "%s", q35_error_message());
+}
+
+static void teardown(void)
+{
+    q35i_graph_free(&graph);
+}
+
+static q35i_devices devices_of(fake_device *fakes, q35i_device **list, uint32_t n, int by_preference)
+{
+    for (uint32_t i = 0; i < n; i++)
+        list[i] = &fakes[i].device;
+    return (q35i_devices){.device = list, .n = n, .by_preference = by_preference};
+}
+
+START_TEST(shape_rules_name_the_node)
+{
+    const int64_t short_k = 32;
+    uint32_t wrong = q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &short_k, 0), "x", "short");
+    const q35i_params p = {.norm = {.h = {sizeof p.norm, Q35_STRUCT_NORM_PARAMS, NULL}, .eps = 1e-5f}};
+    const uint32_t in[2] = {h, wrong};
+    ck_assert_uint_eq(q35i_graph_node(&graph, Q35_OP_RMS_NORM, &p, 2, in, "bad_norm"), Q35_NONE);
+    ck_assert_uint_eq(graph.status, Q35_E_INVALID);
+    ck_assert_str_eq(q35_error_message(), "node bad_norm (rms_norm): weight length is 32, need 64");
+}
+END_TEST
+
+START_TEST(verify_sees_use_before_production)
+{
+    graph.nodes[1].in[0] = graph.nodes[3].out[0];
+    ck_assert_uint_eq(q35i_graph_verify(&graph), Q35_E_INVALID);
+    ck_assert_str_eq(q35_error_message(), "node norm: input mul is not produced before it");
+}
+END_TEST
+
+START_TEST(fuse_joins_both_patterns)
+{
+    fake_device fake;
+    q35i_device *list[1];
+    fake_device_init(&fake, "a", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(&fake, list, 1, 1);
+    ck_assert_uint_eq(q35i_pass_fuse(&graph, &devices), Q35_OK);
+    ck_assert_uint_eq(graph.n_nodes, 4);
+    ck_assert_uint_eq(graph.nodes[2].op, Q35_OP_SWIGLU);
+    ck_assert_uint_eq(graph.nodes[3].op, Q35_OP_ADD_RMS_NORM);
+    ck_assert_uint_eq(graph.nodes[3].out[1], graph.logits);
+}
+END_TEST
+
+START_TEST(fuse_keeps_parts_the_preferred_device_can_do)
+{
+    fake_device fakes[2];
+    q35i_device *list[2];
+    fake_device_init(&fakes[0], "parts", BIT(ADD) | BIT(RMS_NORM) | BIT(SWIGLU) | BIT(SILU) | BIT(MUL), 10, 1);
+    fake_device_init(&fakes[1], "all", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(fakes, list, 2, 1);
+    ck_assert_uint_eq(q35i_pass_fuse(&graph, &devices), Q35_OK);
+    ck_assert_uint_eq(graph.n_nodes, 5);
+    ck_assert_uint_eq(graph.nodes[2].op, Q35_OP_SWIGLU);
+    ck_assert_uint_eq(graph.nodes[3].op, Q35_OP_ADD);
+}
+END_TEST
+
+START_TEST(place_prefers_and_falls_back_with_reason)
+{
+    fake_device fakes[2];
+    q35i_device *list[2];
+    q35i_placement p;
+    fake_device_init(&fakes[0], "few", BIT(RMS_NORM), 1000000, 1);
+    fake_device_init(&fakes[1], "all", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(fakes, list, 2, 1);
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &p), Q35_OK);
+    for (uint32_t n = 0; n < graph.n_nodes; n++)
+        ck_assert_uint_eq(p.device[n], graph.nodes[n].op == Q35_OP_RMS_NORM ? 0 : 1);
+    ck_assert_str_eq(p.answers[0].reason, "op 1 is not in my list");
+    q35i_placement_free(&p);
+}
+END_TEST
+
+START_TEST(place_by_cost_counts_transfers)
+{
+    fake_device fakes[2];
+    q35i_device *list[2];
+    q35i_placement p;
+    fake_device_init(&fakes[0], "far", ALL_OPS, 100, 0);  /* a little faster, but every hop costs 10 us */
+    fake_device_init(&fakes[1], "near", ALL_OPS, 150, 1);
+    fakes[0].ops = BIT(SILU) | BIT(MUL);
+    q35i_devices devices = devices_of(fakes, list, 2, 0);
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &p), Q35_OK);
+    for (uint32_t n = 0; n < graph.n_nodes; n++)
+        ck_assert_uint_eq(p.device[n], 1);
+    q35i_placement_free(&p);
+    fakes[1].ns = 50000;
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &p), Q35_OK);
+    ck_assert_uint_eq(p.device[2], 0);
+    ck_assert_uint_eq(p.device[3], 0);
+    q35i_placement_free(&p);
+}
+END_TEST
+
+START_TEST(place_names_what_nobody_can)
+{
+    fake_device fake;
+    q35i_device *list[1];
+    q35i_placement p;
+    fake_device_init(&fake, "a", ALL_OPS & ~BIT(MUL), 10, 1);
+    q35i_devices devices = devices_of(&fake, list, 1, 1);
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &p), Q35_E_UNSUPPORTED);
+    ck_assert_str_eq(q35_error_message(), "node mul (mul): no device can run it (a: op 11 is not in my list)");
+}
+END_TEST
+
+/* Every replica of one memory that is alive together must be apart. */
+static void assert_disjoint(const q35i_schedule *s)
+{
+    for (uint32_t i = 0; i < s->n_replicas; i++)
+        for (uint32_t j = 0; j < i; j++) {
+            const q35i_replica *a = &s->replicas[i], *b = &s->replicas[j];
+            if (a->memory != b->memory || a->first > b->last || b->first > a->last)
+                continue;
+            ck_assert_msg(a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset,
+                          "tensors %u and %u overlap", a->tensor, b->tensor);
+        }
+}
+
+START_TEST(schedule_copies_between_memories)
+{
+    fake_device fakes[2];
+    q35i_device *list[2];
+    q35i_placement p;
+    q35i_schedule s;
+    uint32_t copies = 0, runs = 0;
+    fake_device_init(&fakes[0], "far", BIT(SILU) | BIT(MUL), 10, 0);
+    fake_device_init(&fakes[1], "near", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(fakes, list, 2, 1);
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &p), Q35_OK);
+    ck_assert_uint_eq(q35i_pass_schedule(&graph, &devices, &p, &s), Q35_OK);
+    for (uint32_t i = 0; i < s.n_steps; i++) {
+        copies += s.steps[i].kind == Q35I_STEP_COPY;
+        runs += s.steps[i].kind == Q35I_STEP_RUN;
+    }
+    ck_assert_uint_eq(runs, 3);
+    ck_assert_uint_eq(copies, 3); /* step and norm there, mul back */
+    ck_assert_uint_eq(q35i_pass_liveness(&graph, &devices, &s), Q35_OK);
+    ck_assert_uint_eq(q35i_pass_memory(&s), Q35_OK);
+    assert_disjoint(&s);
+    ck_assert(q35i_schedule_replica(&s, graph.nodes[2].out[0], 1) != NULL);
+    ck_assert(q35i_schedule_replica(&s, graph.nodes[2].out[0], 0) == NULL);
+    q35i_schedule_free(&s);
+    q35i_placement_free(&p);
+}
+END_TEST
+
+/* A long chain of different sizes: disjoint, and close to the least possible. */
+START_TEST(memory_reuses_dead_tensors)
+{
+    fake_device fake;
+    q35i_device *list[1];
+    q35i_placement p;
+    q35i_schedule s;
+    uint32_t x = h;
+    for (int i = 0; i < 40; i++) {
+        uint32_t a = one(Q35_OP_SILU, NULL, 1, &x, "a"), b = two(Q35_OP_ADD, a, x, "b");
+        x = i % 3 ? b : two(Q35_OP_MUL, b, h, "c");
+    }
+    fake_device_init(&fake, "a", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(&fake, list, 1, 1);
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &p), Q35_OK);
+    ck_assert_uint_eq(q35i_pass_schedule(&graph, &devices, &p, &s), Q35_OK);
+    ck_assert_uint_eq(s.n_steps, 1);
+    ck_assert_uint_eq(q35i_pass_liveness(&graph, &devices, &s), Q35_OK);
+    ck_assert_uint_eq(q35i_pass_memory(&s), Q35_OK);
+    assert_disjoint(&s);
+    ck_assert_uint_le(s.arena_bytes[0], s.bound_bytes[0] + s.bound_bytes[0] / 20);
+    q35i_schedule_free(&s);
+    q35i_placement_free(&p);
+}
+END_TEST
+
+static void append_text(void *user, const char *text, uint64_t len)
+{
+    strncat(user, text, len);
+}
+
+START_TEST(print_is_stable)
+{
+    char text[4096] = "";
+    q35i_graph_print(&graph, append_text, text);
+    ck_assert_str_eq(text, "graph: 6 nodes\n"
+                           "  step   step: I32 [8]\n"
+                           "  input  ids: I32 [T<=4]\n"
+                           "  weight table: F32 [10][64]\n"
+                           "  weight w: F32 [64]\n"
+                           "  output logits: F32 [T<=4][64]\n"
+                           "     0 get_rows(ids, table) -> embedding: F32 [T<=4][64]\n"
+                           "     1 rms_norm(embedding, w) -> norm: F32 [T<=4][64]\n"
+                           "     2 silu(norm) -> silu: F32 [T<=4][64]\n"
+                           "     3 mul(silu, norm) -> mul: F32 [T<=4][64]\n"
+                           "     4 add(embedding, mul) -> residual: F32 [T<=4][64]\n"
+                           "     5 rms_norm(residual, w) -> logits: F32 [T<=4][64]\n");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("passes");
+    TCase *tc = tcase_create("passes");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, shape_rules_name_the_node);
+    tcase_add_test(tc, verify_sees_use_before_production);
+    tcase_add_test(tc, fuse_joins_both_patterns);
+    tcase_add_test(tc, fuse_keeps_parts_the_preferred_device_can_do);
+    tcase_add_test(tc, place_prefers_and_falls_back_with_reason);
+    tcase_add_test(tc, place_by_cost_counts_transfers);
+    tcase_add_test(tc, place_names_what_nobody_can);
+    tcase_add_test(tc, schedule_copies_between_memories);
+    tcase_add_test(tc, memory_reuses_dead_tensors);
+    tcase_add_test(tc, print_is_stable);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
