@@ -29,7 +29,8 @@ q35_status q35i_gguf_writer_tensor(q35i_gguf_writer *w, const char *name, uint32
 /* Writes everything declared so far; then data follows. */
 q35_status q35i_gguf_writer_begin(q35i_gguf_writer *w);
 
-/* Next bytes of the data section, in tensor order; the writer pads between tensors. INVALID when they overrun a tensor. */
+/* Next bytes of the data section, in tensor order; the writer pads between tensors. INVALID when they overrun a
+ * tensor. */
 q35_status q35i_gguf_writer_data(q35i_gguf_writer *w, const void *data, uint64_t bytes);
 
 /* Replaces the values of an array written earlier (same size). */

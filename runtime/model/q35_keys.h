@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Metadata keys of a file with 3.5-bit tensors. Such a tensor is stored as I8 with dims [row bytes, rows]; the
+ * keys give its true shape and its certificate. Arrays have one element (dims: two) per tensor, in the order of
+ * q35.tensors. */
+#ifndef Q35I_Q35_KEYS_H
+#define Q35I_Q35_KEYS_H
+
+#define Q35I_KEY_VERSION            "q35.version"            /* u32 */
+#define Q35I_KEY_CODEC              "q35.codec"              /* string: "pair" or "split" */
+#define Q35I_KEY_CODEBOOK           "q35.codebook"           /* i8 [128][2] */
+#define Q35I_KEY_TENSORS            "q35.tensors"            /* strings: tensor names */
+#define Q35I_KEY_DIMS               "q35.dims"               /* u64 [n][2]: inputs K, rows N */
+#define Q35I_KEY_MAX_ERROR          "q35.max_error"          /* f32 [n]: largest |w - w^| */
+#define Q35I_KEY_RELATIVE_ERROR     "q35.relative_error"     /* f32 [n]: sum (w - w^)^2 / sum w^2 */
+#define Q35I_KEY_CHECKSUM           "q35.checksum"           /* u64 [n]: XXH3-64 of the tensor's bytes */
+#define Q35I_KEY_CALIBRATION_TOKENS "q35.calibration_tokens" /* u32, 0: none; optional */
+#define Q35I_KEY_SOURCE             "q35.source"             /* string: what was converted; optional */
+
+#define Q35I_FORMAT_VERSION 1u
+#define Q35I_CODEC_PAIR     "pair"
+#define Q35I_CODEC_SPLIT    "split"
+
+#endif
