@@ -12,7 +12,7 @@ const cli_command cli_commands[] = {
      "  q35rt -m model.gguf -f prompt.txt -n 100 --temp 0.8 --top-p 0.95 --seed 7\n"},
     {"eval", CLI_EVAL, cmd_eval, "", 0, "perplexity of a text, and distance to another model",
      "  q35rt eval -m model-q35.gguf -f text.txt --base model.gguf\n"
-     "  q35rt eval -m model.gguf -f text.txt --base model.gguf --base-act f32 --base-kv-type f32\n"},
+     "  q35rt eval -m model.gguf -f text.txt --base model.gguf --base-act f32\n"},
     {"convert", CLI_CONVERT, cmd_convert, "IN OUT", 2, "write a 3.5-bit file of a GGUF model",
      "  q35rt convert model.gguf model-q35.gguf\n"
      "  q35rt convert model.gguf model-q35.gguf --calibration my-text.txt\n"},
