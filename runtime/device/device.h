@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the rest of the runtime sees of plugins: opened devices with their table. Loading, checking and reporting are
- * behind q35_runtime (include/q35rt/device.h). */
+ * What the rest of the runtime sees of plugins: opened devices with their table. Loading, checking and reporting
+ * are behind q35_runtime (include/q35rt/device.h). */
 #ifndef Q35I_DEVICE_H
 #define Q35I_DEVICE_H
 
@@ -18,8 +18,8 @@ typedef struct q35i_device {
     int host_memory; /* 1: plans bind host addresses */
 } q35i_device;
 
-/* Opens device i (index as in q35_runtime_device) for one session, with the runtime's pool. UNAVAILABLE or the plugin's
- * status, naming the device. */
+/* Opens device i (index as in q35_runtime_device) for one session, with the runtime's pool. UNAVAILABLE or the
+ * plugin's status, naming the device. */
 q35_status q35i_device_open(q35_runtime *runtime, uint32_t i, q35i_device **out);
 void q35i_device_close(q35i_device *device); /* NULL ok */
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Asking a runtime: what was found, why something is missing, and which device a name means. */
+#include "runtime.h"
+#include "runtime/base/error.h"
+#include "runtime/base/pool.h"
+#include "runtime/place/place.h"
+
+#include <stdio.h>
+#include <string.h>
+
+uint32_t q35_runtime_n_threads(const q35_runtime *rt)
+{
+    return rt->n_threads;
+}
+
+uint32_t q35_runtime_n_plugins(const q35_runtime *rt)
+{
+    return rt->n_plugins;
+}
+
+void q35_runtime_plugin(const q35_runtime *rt, uint32_t i, q35_plugin_report *out)
+{
+    static const q35_plugin_report none = {"", "", "", 0, 0, "no such plugin"};
+    *out = none;
+    if (i >= rt->n_plugins)
+        return;
+    const q35i_plugin *p = &rt->plugins[i];
+    *out = (q35_plugin_report){p->path, p->note.id, p->note.version, p->loaded, p->n_devices, p->reason};
+}
+
+uint32_t q35_runtime_n_devices(const q35_runtime *rt)
+{
+    return rt->n_devices;
+}
+
+void q35_runtime_device(const q35_runtime *rt, uint32_t i, q35_device_report *out)
+{
+    memset(out, 0, sizeof *out);
+    if (i < rt->n_devices)
+        *out = rt->devices[i].report;
+}
+
+q35_pool *q35i_runtime_pool(const q35_runtime *rt)
+{
+    return rt->pool;
+}
+
+const char *q35_runtime_machine(const q35_runtime *rt, char *buf, uint32_t cap)
+{
+    (void)rt;
+    return q35i_place_summary(buf, cap);
+}
+
+/* On threads of its own, since the runtime's pool may be at work for a session. */
+double q35_runtime_read_gbps(q35_runtime *rt, uint32_t ms)
+{
+    q35_pool *pool;
+    if (q35i_pool_create(rt->n_threads, rt->cpus, &pool) != Q35_OK)
+        return 0.0;
+    double gbps = q35i_place_read_gbps(pool, ms);
+    q35i_pool_destroy(pool);
+    return gbps;
+}
+
+static const char *list_devices(const q35_runtime *rt, char *buf, size_t cap)
+{
+    snprintf(buf, cap, "%s", rt->n_devices == 0 ? "there is no device" : "there is ");
+    for (uint32_t i = 0; i < rt->n_devices; i++) {
+        size_t len = strlen(buf);
+        snprintf(buf + len, cap - len, "%s%s", i > 0 ? ", " : "", rt->devices[i].report.name);
+    }
+    return buf;
+}
+
+/* The reason why `name` (an id, or id:index) is not a device. */
+static q35_status explain(const q35_runtime *rt, const char *name)
+{
+    char there[160];
+    size_t id_len = strcspn(name, ":");
+    list_devices(rt, there, sizeof there);
+    for (uint32_t i = 0; i < rt->n_plugins; i++) {
+        const q35i_plugin *p = &rt->plugins[i];
+        if (strlen(p->note.id) != id_len || strncmp(p->note.id, name, id_len) != 0)
+            continue;
+        if (p->loaded && p->n_devices > 1 && name[id_len] == '\0')
+            return Q35_FAIL(Q35_E_UNAVAILABLE, "device %s: plugin %s has %u devices, need %s:0 to %s:%u", name,
+                            p->note.id, p->n_devices, p->note.id, p->note.id, p->n_devices - 1);
+        if (p->loaded && p->n_devices > 0)
+            return Q35_FAIL(Q35_E_UNAVAILABLE, "device %s: plugin %s has %u devices; %s", name, p->note.id,
+                            p->n_devices, there);
+        return Q35_FAIL(Q35_E_UNAVAILABLE, "device %s: %.200s; %s", name, p->reason, there);
+    }
+    return Q35_FAIL(Q35_E_UNAVAILABLE, "device %s: no plugin of this name; %s", name, there);
+}
+
+static q35_status find_device(const q35_runtime *rt, const char *name, uint32_t *out)
+{
+    for (uint32_t i = 0; i < rt->n_devices; i++) {
+        const char *own = rt->devices[i].report.name;
+        size_t len = strlen(own);
+        int sole = !strchr(own, ':') && strncmp(name, own, len) == 0 && strcmp(name + len, ":0") == 0;
+        if (strcmp(name, own) == 0 || sole) {
+            *out = i;
+            return Q35_OK;
+        }
+    }
+    return explain(rt, name);
+}
+
+q35_status q35_runtime_resolve(const q35_runtime *rt, const char *list, uint32_t *out_indices, uint32_t *n_inout)
+{
+    uint32_t cap = *n_inout, n = 0;
+    const char *rest = list;
+    *n_inout = 0;
+    do {
+        char name[32];
+        uint32_t index = 0;
+        size_t len = strcspn(rest, ",");
+        if (len == 0 || len >= sizeof name)
+            return Q35_FAIL(Q35_E_INVALID, "device list '%.100s': name of %zu characters, need 1 to %zu", list,
+                            len, sizeof name - 1);
+        memcpy(name, rest, len);
+        name[len] = '\0';
+        Q35_TRY(find_device(rt, name, &index));
+        for (uint32_t i = 0; i < n; i++)
+            if (out_indices[i] == index)
+                return Q35_FAIL(Q35_E_INVALID, "device list '%.100s': %s named twice", list, name);
+        if (n == cap)
+            return Q35_FAIL(Q35_E_RANGE, "device list '%.100s': more than %u devices", list, cap);
+        out_indices[n++] = index;
+        rest += len;
+    } while (*rest++ == ',');
+    *n_inout = n;
+    return Q35_OK;
+}
