@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Packing weights. With a cache: each tensor is packed into one scratch buffer, appended to the file, and the
+ * finished file is mapped, so at most one packed tensor is in private memory. Without (no pack_key, no cache
+ * directory, disk full): all of them are packed into one block of memory. */
+#include "pack.h"
+
+#include "pack_file.h"
+#include "runtime/base/alloc.h"
+#include "runtime/base/env.h"
+#include "runtime/base/error.h"
+#include "runtime/base/file_map.h"
+#include "runtime/base/file_out.h"
+#include "runtime/base/log.h"
+#include "runtime/base/pool.h"
+#include "runtime/base/size.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+enum { PATH_CAP = 4096, TEXT_CAP = 400, BLOCK_ALIGN = 64 };
+
+struct q35i_packed {
+    q35i_file_map map; /* of the cache file, or */
+    uint8_t *memory;   /* our own */
+    int from_cache;
+};
+
+/* ---- one tensor on the pool */
+
+typedef struct pack_job {
+    q35i_device *device;
+    const q35i_pack_item *item;
+    uint8_t *dst;
+    atomic_uint status; /* of the first slice that failed */
+    char text[TEXT_CAP];
+} pack_job;
+
+/* The error text lives in the worker's thread; it is carried over to the caller's. */
+static void note_failure(pack_job *job, q35_status status)
+{
+    uint32_t none = Q35_OK;
+    if (atomic_compare_exchange_strong(&job->status, &none, status))
+        snprintf(job->text, sizeof job->text, "%s", q35_error_message());
+}
+
+static void pack_run(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
+{
+    pack_job *job = arg;
+    const q35_tensor_desc *w = &job->item->weight;
+    const q35_layout *layout = &job->item->layout;
+    uint64_t n_rows = (uint64_t)w->dim[1], begin, end;
+    (void)team;
+    q35i_split(q35i_div_up(n_rows, layout->slice_rows), 1, worker, n_workers, &begin, &end);
+    for (uint64_t slice = begin; slice < end && atomic_load(&job->status) == Q35_OK; slice++) {
+        uint64_t row = slice * layout->slice_rows;
+        uint8_t *dst = job->dst + slice * layout->slice_bytes;
+        const uint8_t *src = (const uint8_t *)job->item->data + row * (uint64_t)w->stride[1];
+        memset(dst, 0, layout->slice_bytes); /* what the plugin leaves out must not differ between runs */
+        q35_status status = job->device->api->pack(job->device->dev, layout->layout, w, row,
+                                                   q35i_min(layout->slice_rows, n_rows - row), src, dst);
+        if (status != Q35_OK)
+            note_failure(job, status);
+    }
+}
+
+static q35_status pack_tensor(q35i_device *device, q35_pool *pool, const q35i_pack_item *item, uint8_t *dst)
+{
+    pack_job job = {.device = device, .item = item, .dst = dst};
+    atomic_init(&job.status, Q35_OK);
+    q35i_pool_parallel(pool, pack_run, &job);
+    q35_status status = atomic_load(&job.status);
+    if (status != Q35_OK)
+        return Q35_FAIL(status, "weight %s: device %s cannot pack it: %s", item->name, device->name, job.text);
+    return Q35_OK;
+}
+
+/* ---- all tensors into memory */
+
+static void point_items(const q35i_pack_index *index, q35i_pack_item *items, const uint8_t *base, uint64_t first)
+{
+    for (uint32_t i = 0; i < index->header.n_entries; i++) {
+        items[i].packed = base + (index->entries[i].offset - first);
+        items[i].packed_bytes = index->entries[i].bytes;
+    }
+}
+
+static q35_status pack_to_memory(q35i_device *device, q35_pool *pool, const q35i_pack_index *index,
+                                 q35i_pack_item *items, q35i_packed *packed)
+{
+    uint32_t n = index->header.n_entries;
+    uint64_t first = n > 0 ? index->entries[0].offset : index->header.file_bytes;
+    packed->memory = q35i_alloc_aligned(index->header.file_bytes - first, BLOCK_ALIGN);
+    if (!packed->memory)
+        return Q35_E_NOMEM;
+    for (uint32_t i = 0; i < n; i++)
+        Q35_TRY(pack_tensor(device, pool, &items[i], packed->memory + (index->entries[i].offset - first)));
+    point_items(index, items, packed->memory, first);
+    return Q35_OK;
+}
+
+/* ---- all tensors into a file */
+
+/* Creates the directories above path, private to the user. Failures show when the file is created. */
+static void make_directories(const char *path)
+{
+    char part[PATH_CAP];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(part, 0700);
+        *slash = '/';
+    }
+}
+
+static q35_status write_padding(q35i_file_out *file, uint64_t offset)
+{
+    static const uint8_t zeros[BLOCK_ALIGN];
+    return q35i_file_out_write(file, zeros, offset - q35i_file_out_offset(file));
+}
+
+static q35_status write_tensors(q35i_device *device, q35_pool *pool, q35i_pack_index *index,
+                                const q35i_pack_item *items, q35i_file_out *file, uint8_t *scratch)
+{
+    const uint64_t table_bytes = index->header.n_entries * sizeof *index->entries;
+    Q35_TRY(q35i_file_out_write(file, &index->header, sizeof index->header));
+    Q35_TRY(q35i_file_out_write(file, index->entries, table_bytes));
+    for (uint32_t i = 0; i < index->header.n_entries; i++) {
+        q35i_pack_entry *e = &index->entries[i];
+        Q35_TRY(pack_tensor(device, pool, &items[i], scratch));
+        e->checksum = XXH3_64bits(scratch, e->bytes);
+        Q35_TRY(write_padding(file, e->offset));
+        Q35_TRY(q35i_file_out_write(file, scratch, e->bytes));
+    }
+    return q35i_file_out_patch(file, sizeof index->header, index->entries, table_bytes);
+}
+
+static q35_status write_file(q35i_device *device, q35_pool *pool, q35i_pack_index *index,
+                             const q35i_pack_item *items, const char *path)
+{
+    q35i_file_out *file;
+    uint8_t *scratch = q35i_alloc_aligned(index->max_bytes, BLOCK_ALIGN);
+    if (!scratch)
+        return Q35_E_NOMEM;
+    make_directories(path);
+    q35_status status = q35i_file_out_create(path, true, &file);
+    if (status == Q35_OK) {
+        status = write_tensors(device, pool, index, items, file, scratch);
+        if (status == Q35_OK)
+            status = q35i_file_out_commit(file);
+        else
+            q35i_file_out_discard(file);
+    }
+    for (uint32_t i = 0; i < index->header.n_entries; i++)
+        index->entries[i].checksum = 0;
+    q35i_free(scratch);
+    return status;
+}
+
+/* Maps path when it is exactly the file of this index. */
+static q35_status map_file(const char *path, const q35i_pack_index *index, q35_pool *pool, q35i_pack_item *items,
+                           q35i_packed *packed)
+{
+    q35i_file_map map;
+    Q35_TRY(q35i_file_map_open(path, &map));
+    q35_status status = q35i_pack_file_check(map.data, map.bytes, index, pool);
+    if (status != Q35_OK) {
+        q35i_file_map_close(&map);
+        return status;
+    }
+    packed->map = map;
+    point_items(index, items, map.data, 0);
+    return Q35_OK;
+}
+
+/* One key per item; false when the plugin has none or cannot answer. */
+static bool read_keys(const q35i_device *device, const q35i_pack_item *items, uint64_t n_items,
+                      uint8_t (*keys)[32])
+{
+    if (!Q35_HAS_SLOT(device->api, q35_plugin, pack_key))
+        return false;
+    for (uint64_t i = 0; i < n_items; i++) {
+        if (device->api->pack_key(device->dev, items[i].layout.layout, keys[i]) == Q35_OK)
+            continue;
+        q35i_log(Q35_LOG_INFO, "packed weights: no cache: device %s: %s", device->name, q35_error_message());
+        return false;
+    }
+    return true;
+}
+
+static q35_status pack_with_cache(q35i_device *device, q35_pool *pool, q35i_pack_index *index,
+                                  q35i_pack_item *items, const char *path, q35i_packed *packed)
+{
+    if (map_file(path, index, pool, items, packed) == Q35_OK) {
+        packed->from_cache = 1;
+        return Q35_OK;
+    }
+    q35i_log(Q35_LOG_INFO, "packed weights: packing anew: %s", q35_error_message());
+    q35_status status = write_file(device, pool, index, items, path);
+    if (status == Q35_OK)
+        status = map_file(path, index, pool, items, packed);
+    if (status != Q35_OK)
+        q35i_log(Q35_LOG_INFO, "packed weights: not kept on disk: %s", q35_error_message());
+    return status;
+}
+
+static q35_status pack_all(q35i_device *device, q35_pool *pool, const uint8_t model_id[16], q35i_pack_item *items,
+                           uint64_t n_items, q35i_packed *packed)
+{
+    char name[64], path[PATH_CAP];
+    q35i_pack_index index = {0};
+    q35_status status;
+    uint8_t(*keys)[32] = q35i_calloc(n_items, sizeof *keys);
+    if (!keys)
+        return Q35_E_NOMEM;
+    bool cacheable = read_keys(device, items, n_items, keys);
+    Q35_TRY_GOTO(q35i_pack_index_make(model_id, items, n_items, (const uint8_t(*)[32])keys, &index), done);
+    q35i_pack_file_name(&index, device->api->id, name, sizeof name);
+    if (!cacheable || n_items == 0 || !q35i_cache_path(path, sizeof path, name) ||
+        pack_with_cache(device, pool, &index, items, path, packed) != Q35_OK)
+        status = pack_to_memory(device, pool, &index, items, packed);
+done:
+    q35i_pack_index_free(&index);
+    q35i_free(keys);
+    return status;
+}
+
+q35_status q35i_pack_weights(q35i_device *device, q35_pool *pool, const uint8_t model_id[16],
+                             q35i_pack_item *items, uint64_t n_items, q35i_packed **out)
+{
+    *out = NULL;
+    q35i_packed *packed = q35i_calloc(1, sizeof *packed);
+    if (!packed)
+        return Q35_E_NOMEM;
+    q35_status status = pack_all(device, pool, model_id, items, n_items, packed);
+    if (status != Q35_OK) {
+        q35i_packed_free(packed);
+        return status;
+    }
+    *out = packed;
+    return Q35_OK;
+}
+
+int q35i_packed_from_cache(const q35i_packed *packed)
+{
+    return packed->from_cache;
+}
+
+void q35i_packed_free(q35i_packed *packed)
+{
+    if (!packed)
+        return;
+    q35i_file_map_close(&packed->map);
+    q35i_free(packed->memory);
+    q35i_free(packed);
+}
