@@ -1,0 +1,5 @@
+: >text
+"$Q35RT" convert "$TINY" out.gguf --calibration text -q
+code=$?
+ls
+exit $code

@@ -1,0 +1,2 @@
+: >empty.gguf
+"$Q35RT" -m empty.gguf -p hello

@@ -1,0 +1,2 @@
+: >empty
+"$Q35RT" -m "$TINY" -f empty

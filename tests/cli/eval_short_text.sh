@@ -1,0 +1,2 @@
+echo short >text
+"$Q35RT" eval -m "$TINY" -f text

@@ -1,0 +1,2 @@
+mkdir folder.gguf
+"$Q35RT" -m folder.gguf -p hello

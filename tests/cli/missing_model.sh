@@ -1,0 +1,1 @@
+"$Q35RT" -m nowhere.gguf -p hello

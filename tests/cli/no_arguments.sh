@@ -1,0 +1,4 @@
+"$Q35RT" >out
+code=$?
+grep -c usage: out
+exit $code

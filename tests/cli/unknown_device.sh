@@ -1,0 +1,1 @@
+"$Q35RT" -m "$TINY" -p hello --device warp

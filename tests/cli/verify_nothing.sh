@@ -1,0 +1,1 @@
+"$Q35RT" verify "$TINY"
