@@ -354,7 +354,7 @@ uint64_t q35i_cpu_worker_scratch(const q35_region *region)
 
 q35_status q35i_cpu_op_support(q35_device *dev, const q35_region *region, q35_support *out)
 {
-    q35_support s = {.determinism = Q35_DET_BITWISE};
+    q35_support s = {.h = {sizeof s, Q35_STRUCT_SUPPORT, NULL}, .determinism = Q35_DET_BITWISE};
     s.ok = q35i_cpu_check_region(dev, region, s.reason, sizeof s.reason);
     if (s.ok)
         s.scratch_bytes = q35i_cpu_worker_scratch(region) * dev->n_workers;
