@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by the lint tests: moves to the repository root and defines the source files.
+# shellcheck shell=bash
+cd -- "$(dirname -- "$(realpath -- "$0")")/../.." || exit 1
+
+# sources <glob>...: files of ours with these names, sorted.
+sources() {
+    local names=() glob
+    for glob in "$@"; do names+=(-o -name "$glob"); done
+    find include runtime graph kernels-* plugins examples proofs tests -type f \( -false "${names[@]}" \) | sort
+}
