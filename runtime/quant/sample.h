@@ -13,8 +13,7 @@ typedef struct q35i_linear {
     float *importance;           /* f32 [K], mean 1: cost of a squared error per input channel; NULL: all alike */
 } q35i_linear;
 
-/* Weights [column, column + n) of a row as floats. column: a multiple of 256, or n <= 128 and column one of 128.
- * Reads the mapped file only. */
+/* Weights [column, column + n) of a row of the matrix as floats. Reads the mapped file only. */
 void q35i_read_weights(const q35_tensor_info *info, uint64_t row, uint64_t column, uint64_t n, float *out);
 
 /* At most `limit` pairs at a fixed stride over all linears: pairs f32 [n][2], in units of their group's root mean
