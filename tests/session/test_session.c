@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sessions on the tiny model: against an independent double forward pass, and the promises on bits, context and state. */
+#include "reference.h"
+#include "support/tiny_model.h"
+
+#include <check.h>
+#include <math.h>
+#include <q35rt/session.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define N_IDS 37
+
+static char model_path[64];
+static q35_model *model;
+static int32_t ids[N_IDS];
+static uint32_t n_vocab;
+
+static void open_model(const q35t_tiny_options *options)
+{
+    q35_model_config config;
+    snprintf(model_path, sizeof model_path, "/tmp/q35t-session-%ld.gguf", (long)getpid());
+    ck_assert_msg(q35t_tiny_model_write(model_path, options) == Q35_OK, "%s", q35_error_message());
+    ck_assert_msg(q35_model_open(model_path, &model) == Q35_OK, "%s", q35_error_message());
+    ck_assert_msg(q35_model_read_config(model, &config) == Q35_OK, "%s", q35_error_message());
+    n_vocab = config.vocab;
+    for (uint32_t i = 0; i < N_IDS; i++)
+        ids[i] = (int32_t)((i * 97u + 11u) % n_vocab);
+}
+
+static void setup(void)
+{
+    q35t_tiny_options options = q35t_tiny_options_default();
+    open_model(&options);
+}
+
+static void teardown(void)
+{
+    q35_model_close(model);
+    unlink(model_path);
+}
+
+static q35_runtime *runtime_with(uint32_t threads)
+{
+    static const char *const plugins[2] = {Q35T_CPU_PLUGIN, Q35T_TEMPLATE_PLUGIN};
+    const q35_runtime_options options = {
+        .n_threads = threads, .plugin_paths = plugins, .n_plugin_paths = 2, .no_default_plugins = 1};
+    q35_runtime *runtime;
+    ck_assert_msg(q35_runtime_create(&options, &runtime) == Q35_OK, "%s", q35_error_message());
+    return runtime;
+}
+
+static q35_session *session_with(q35_runtime *runtime, const q35_session_options *options)
+{
+    q35_session *session;
+    ck_assert_msg(q35_session_create(runtime, model, options, &session) == Q35_OK, "%s", q35_error_message());
+    return session;
+}
+
+static q35_session_options exact_options(void)
+{
+    q35_session_options o = q35_session_options_default();
+    o.devices = "cpu";
+    o.act = Q35_ACT_F32;
+    o.kv_dtype = Q35_DT_F32;
+    o.all_logits = 1;
+    return o;
+}
+
+/* Logits of all ids, fed in chunks of at most `chunk`. */
+static float *logits_of(uint32_t threads, q35_session_options o, uint32_t chunk)
+{
+    q35_runtime *runtime = runtime_with(threads);
+    q35_session *session = session_with(runtime, &o);
+    float *all = malloc((size_t)N_IDS * n_vocab * sizeof *all);
+    ck_assert_ptr_nonnull(all);
+    for (uint32_t i = 0; i < N_IDS; i += chunk) {
+        const float *logits;
+        uint32_t n = N_IDS - i < chunk ? N_IDS - i : chunk;
+        ck_assert_msg(q35_session_eval(session, ids + i, n, &logits) == Q35_OK, "%s", q35_error_message());
+        memcpy(all + (size_t)i * n_vocab, logits, (size_t)n * n_vocab * sizeof *all);
+    }
+    q35_session_destroy(session);
+    q35_runtime_destroy(runtime);
+    return all;
+}
+
+static double worst(const float *a, const double *b)
+{
+    double worst_diff = 0;
+    for (size_t i = 0; i < (size_t)N_IDS * n_vocab; i++)
+        worst_diff = fmax(worst_diff, fabs((double)a[i] - b[i]));
+    return worst_diff;
+}
+
+/* Exact path against double for every weight type the tiny model can have, tied and untied, with rope divisors. */
+START_TEST(matches_reference)
+{
+    static const uint32_t dtypes[] = {Q35_DT_F32, Q35_DT_F16, Q35_DT_BF16, Q35_DT_Q8_0, Q35_DT_Q4_0, Q35_DT_Q4_1};
+    q35t_tiny_options options = q35t_tiny_options_default();
+    teardown();
+    options.dtype = dtypes[_i];
+    options.tied = _i % 2;
+    options.rope_freqs = _i % 3 == 0;
+    open_model(&options);
+    double *want = q35t_reference_logits(model, ids, N_IDS);
+    float *got = logits_of(2, exact_options(), 512);
+    double scale = 0;
+    for (size_t i = 0; i < (size_t)N_IDS * n_vocab; i++)
+        scale = fmax(scale, fabs(want[i]));
+    ck_assert_double_gt(scale, 0.1);
+    ck_assert_double_lt(worst(got, want), 1e-4 * scale); /* some hundred f32 roundings of order 2^-24 */
+    free(want);
+    free(got);
+}
+END_TEST
+
+START_TEST(same_bits_for_threads_and_chunks)
+{
+    static const uint32_t chunks[] = {1, 7, 8, 64};
+    for (int act = 0; act < 2; act++) {
+        q35_session_options o = exact_options();
+        o.act = act ? Q35_ACT_F32 : Q35_ACT_INT8;
+        o.kv_dtype = act ? Q35_DT_F32 : Q35_DT_F16;
+        float *base = logits_of(1, o, 512);
+        for (uint32_t threads = 1; threads <= 3; threads++)
+            for (uint32_t c = 0; c < 4; c++) {
+                float *other = logits_of(threads, o, chunks[c]);
+                ck_assert_msg(memcmp(base, other, (size_t)N_IDS * n_vocab * sizeof *base) == 0,
+                              "bits differ: act %d, %u threads, chunk %u", act, threads, chunks[c]);
+                free(other);
+            }
+        free(base);
+    }
+}
+END_TEST
+
+START_TEST(template_takes_what_it_can)
+{
+    q35_session_options o = exact_options();
+    float *base = logits_of(2, o, 512);
+    o.devices = "template,cpu";
+    float *mixed = logits_of(2, o, 512);
+    double diff = 0;
+    for (size_t i = 0; i < (size_t)N_IDS * n_vocab; i++)
+        diff = fmax(diff, fabs((double)base[i] - (double)mixed[i]));
+    ck_assert_double_lt(diff, 1e-4);
+    free(base);
+    free(mixed);
+}
+END_TEST
+
+START_TEST(last_logits_and_rewind)
+{
+    q35_runtime *runtime = runtime_with(2);
+    q35_session_options o = exact_options();
+    float *all = logits_of(2, o, 512);
+    o.all_logits = 0;
+    q35_session *session = session_with(runtime, &o);
+    const float *logits;
+    ck_assert_uint_eq(q35_session_eval(session, ids, N_IDS, &logits), Q35_OK);
+    ck_assert_int_eq(memcmp(logits, all + (size_t)(N_IDS - 1) * n_vocab, n_vocab * sizeof *logits), 0);
+    ck_assert_uint_eq(q35_session_rewind(session, 10), Q35_OK);
+    ck_assert_uint_eq(q35_session_pos(session), 10);
+    ck_assert_uint_eq(q35_session_eval(session, ids + 10, 5, NULL), Q35_OK);
+    ck_assert_uint_eq(q35_session_eval(session, ids + 15, 3, &logits), Q35_OK);
+    ck_assert_int_eq(memcmp(logits, all + (size_t)17 * n_vocab, n_vocab * sizeof *logits), 0);
+    ck_assert_uint_eq(q35_session_rewind(session, 19), Q35_E_RANGE);
+    ck_assert_str_eq(q35_error_message(), "rewind: to position 19, at 18");
+    q35_session_destroy(session);
+    q35_runtime_destroy(runtime);
+    free(all);
+}
+END_TEST
+
+START_TEST(context_and_ids_are_bounded)
+{
+    q35_runtime *runtime = runtime_with(1);
+    q35_session_options o = exact_options();
+    q35_session *session;
+    const float *logits;
+    o.all_logits = 0;
+    o.n_ctx = 12;
+    session = session_with(runtime, &o);
+    ck_assert_uint_eq(q35_session_eval(session, ids, 13, &logits), Q35_E_NOFIT);
+    ck_assert_str_eq(q35_error_message(), "context: 0 tokens in use and 13 to add, holds 12");
+    ck_assert_uint_eq(q35_session_eval(session, ids, 12, &logits), Q35_OK);
+    ck_assert_uint_eq(q35_session_eval(session, ids, 1, &logits), Q35_E_NOFIT);
+    ck_assert_uint_eq(q35_session_rewind(session, 0), Q35_OK);
+    int32_t bad = (int32_t)n_vocab;
+    ck_assert_uint_eq(q35_session_eval(session, &bad, 1, &logits), Q35_E_RANGE);
+    bad = -1;
+    ck_assert_uint_eq(q35_session_eval(session, &bad, 1, &logits), Q35_E_RANGE);
+    ck_assert_uint_eq(q35_session_eval(session, ids, 0, &logits), Q35_E_INVALID);
+    q35_session_destroy(session);
+    o.n_ctx = 1 << 20;
+    ck_assert_uint_eq(q35_session_create(runtime, model, &o, &session), Q35_E_INVALID);
+    ck_assert_ptr_null(session);
+    o = exact_options();
+    o.devices = "abacus";
+    ck_assert_uint_eq(q35_session_create(runtime, model, &o, &session), Q35_E_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(q35_error_message(), "abacus"));
+    q35_runtime_destroy(runtime);
+}
+END_TEST
+
+/* Mean squares of the first linear's input: those of rms_norm(embedding), computed here. */
+START_TEST(observes_inputs)
+{
+    q35_runtime *runtime = runtime_with(2);
+    q35_session_options o = exact_options();
+    q35_model_config c;
+    uint32_t k;
+    o.observe = 1;
+    q35_session *session = session_with(runtime, &o);
+    const float *logits;
+    ck_assert_uint_eq(q35_model_read_config(model, &c), Q35_OK);
+    ck_assert_uint_eq(q35_session_eval(session, ids, N_IDS, &logits), Q35_OK);
+    const float *table = q35_model_tensor(model, "token_embd.weight")->data;
+    const float *w = q35_model_tensor(model, "blk.0.attn_norm.weight")->data;
+    double *want = calloc(c.hidden, sizeof *want);
+    for (uint32_t t = 0; t < N_IDS; t++) {
+        const float *x = table + (size_t)ids[t] * c.hidden;
+        double sum = 0;
+        for (uint32_t i = 0; i < c.hidden; i++)
+            sum += (double)x[i] * (double)x[i];
+        for (uint32_t i = 0; i < c.hidden; i++) {
+            double y = (double)x[i] / sqrt(sum / c.hidden + (double)c.norm_eps) * (double)w[i];
+            want[i] += y * y / N_IDS;
+        }
+    }
+    const double *got = q35_session_observed(session, "blk.0.attn_v.weight", &k);
+    ck_assert_ptr_nonnull(got);
+    ck_assert_uint_eq(k, c.hidden);
+    for (uint32_t i = 0; i < k; i++)
+        ck_assert_double_lt(fabs(got[i] - want[i]), 1e-5 * (want[i] + 1e-6));
+    ck_assert_ptr_nonnull(q35_session_observed(session, "blk.1.ffn_down.weight", &k));
+    ck_assert_uint_eq(k, c.ffn);
+    ck_assert_ptr_null(q35_session_observed(session, "token_embd.weight", &k));
+    free(want);
+    q35_session_destroy(session);
+    q35_runtime_destroy(runtime);
+}
+END_TEST
+
+static void count_lines(void *user, const char *text, uint64_t len)
+{
+    for (uint64_t i = 0; i < len; i++)
+        *(unsigned *)user += text[i] == '\n';
+}
+
+START_TEST(dumps_graph_and_plan)
+{
+    q35_runtime *runtime = runtime_with(1);
+    q35_session_options o = exact_options();
+    q35_session *session = session_with(runtime, &o);
+    unsigned graph_lines = 0, plan_lines = 0;
+    ck_assert_uint_eq(q35_session_dump(session, Q35_DUMP_GRAPH, 1, count_lines, &graph_lines), Q35_OK);
+    ck_assert_uint_eq(q35_session_dump(session, Q35_DUMP_PLAN, 512, count_lines, &plan_lines), Q35_OK);
+    ck_assert_uint_gt(graph_lines, 40);
+    ck_assert_uint_gt(plan_lines, 20);
+    ck_assert_uint_eq(q35_session_dump(session, Q35_DUMP_PLAN, 513, count_lines, &plan_lines), Q35_E_INVALID);
+    q35_session_destroy(session);
+    q35_runtime_destroy(runtime);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("session");
+    TCase *tc = tcase_create("session");
+    tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, matches_reference, 0, 6);
+    tcase_add_test(tc, same_bits_for_threads_and_chunks);
+    tcase_add_test(tc, template_takes_what_it_can);
+    tcase_add_test(tc, last_logits_and_rewind);
+    tcase_add_test(tc, context_and_ids_are_bounded);
+    tcase_add_test(tc, observes_inputs);
+    tcase_add_test(tc, dumps_graph_and_plan);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
