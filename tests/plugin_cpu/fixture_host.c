@@ -80,11 +80,11 @@ static uint32_t host_pool_size(const q35_pool *pool)
     return pool->n_workers;
 }
 
-/* Nothing, or 50 microseconds. */
+/* Nothing, or 200 microseconds. */
 static void delay(void)
 {
     delay_random = delay_random * 1664525u + 1013904223u;
-    struct timespec t = {0, 50000};
+    struct timespec t = {0, 200000};
     if (delay_random >> 30 == 0)
         nanosleep(&t, NULL);
 }
