@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Kernels of the self-test: each does one thing wrong, as a kernel in the making would; the good_ ones are
+ * ordinary f32 code and must pass, so that a bound cannot be too tight either.
+ */
+#ifndef KERNELCHECK_BROKEN_H
+#define KERNELCHECK_BROKEN_H
+
+#include <kernels-cpu/kernels.h>
+
+/* broken_rows.c */
+q35k_binary_fn good_swiglu, over_read, under_read, over_write, writes_input, wrong_tail, touches_empty, hangs,
+    illegal_instruction, nondeterministic;
+q35k_norm_fn good_norm, fills_padding, ignores_stride, skips_nan, leaves_last_row, coarse_root, clobbers_in_place;
+
+/* broken_dots.c */
+q35k_linear_fn good_linear, short_k, split_dependent, token_dependent, f16_accumulator, stale_scratch,
+    padding_codes;
+q35k_kv_append_fn next_position, truncates_f16;
+q35k_get_rows_fn next_row;
+q35k_quantize_act_fn rounds_half_up;
+q35k_attention_fn good_attention, sees_future;
+q35k_rope_fn pair_of_halves;
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Self-test kernels with weights, caches and dot products (broken.h).
+ */
+#include "broken.h"
+
+#include <kernels-cpu/tile16.h>
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_K = 4096, MAX_ROW_BYTES = 4 * MAX_K };
+
+/* ---- linear ---- */
+
+typedef enum mistake { NONE, SHORT, SPLIT, TOKEN, HALF, SCRATCH, PADDING } mistake;
+
+/* Row r of any layout, decoded. */
+static void decode(const q35k_weights *w, int64_t r, float *out)
+{
+    static uint8_t rows[16 * MAX_ROW_BYTES];
+    q35_dtype_info d = q35_dtype_describe(w->dtype);
+    int64_t row_bytes = (int64_t)q35_row_bytes(w->dtype, (uint64_t)w->k);
+    const uint8_t *row = (const uint8_t *)w->data + r * w->rs;
+    if (w->layout == Q35K_LAYOUT_TILE16) {
+        q35k_tile16_unpack(w->dtype, w->k, 16, (const uint8_t *)w->data + r / 16 * w->rs, rows, row_bytes);
+        row = rows + r % 16 * row_bytes;
+    }
+    for (int64_t i = 0; i < w->k; i += d.block_len, row += d.block_bytes)
+        q35_block_decode(w->dtype, row, w->book, out + i);
+}
+
+static double input(const void *x, uint32_t act_type, int64_t i)
+{
+    const q35_act_block *b = (const q35_act_block *)x + i / Q35_ACT_BLOCK;
+    return act_type == Q35_DT_F32 ? (double)((const float *)x)[i]
+                                  : (double)b->scale * (double)b->q[i % Q35_ACT_BLOCK];
+}
+
+/* Exact inside a block of 32, f32 across blocks, from the last block to the first if reversed. */
+static float dot(const void *x, uint32_t act_type, const float *w, int64_t k, int reversed, int half)
+{
+    float sum = 0;
+    int64_t n_blocks = (k + 31) / 32;
+    for (int64_t n = 0; n < n_blocks; n++) {
+        int64_t b = reversed ? n_blocks - 1 - n : n;
+        double block = 0;
+        for (int64_t i = 32 * b; i < 32 * b + 32 && i < k; i++)
+            block += input(x, act_type, i) * (double)w[i];
+        sum += (float)block;
+        if (half)
+            sum = q35_f16_to_f32(q35_f32_to_f16(sum));
+    }
+    return sum;
+}
+
+static void linear(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens, const q35k_weights *w,
+                   float *out, int64_t rs_out, int64_t begin, int64_t end, const float *scratch, mistake m)
+{
+    static float row[MAX_K + 256];
+    for (int64_t r = begin; r < end; r++) {
+        decode(w, r, row);
+        for (int64_t t = 0; t < n_tokens; t++) {
+            int reversed = (m == SPLIT && begin > 0) || (m == TOKEN && n_tokens == 1);
+            int64_t k = m == SHORT && w->k > 33 ? w->k / 32 * 32 - 1 : w->k;
+            const char *in = (const char *)x + t * rs_x;
+            float sum = dot(in, act_type, row, k, reversed, m == HALF);
+            if (m == SCRATCH)
+                sum += scratch[0] * 0;
+            if (m == PADDING && act_type == Q35_DT_F32 && k % 16)
+                sum += *(const volatile float *)(const void *)(in + 4 * k) * 0;
+            *(float *)(void *)((char *)(out + r) + t * rs_out) = sum;
+        }
+    }
+}
+
+#define LINEAR(name, m)                                                                                           \
+    void name(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens, const q35k_weights *w,            \
+              float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)                              \
+    {                                                                                                             \
+        linear(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, scratch, m);                              \
+    }
+LINEAR(good_linear, NONE)
+LINEAR(short_k, SHORT)
+LINEAR(split_dependent, SPLIT)
+LINEAR(token_dependent, TOKEN)
+LINEAR(f16_accumulator, HALF)
+LINEAR(stale_scratch, SCRATCH)
+LINEAR(padding_codes, PADDING)
+
+/* ---- cache ---- */
+
+static void append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
+                   int64_t begin, int64_t end, int truncate)
+{
+    for (int64_t t = begin; t < end; t++) {
+        for (int64_t i = 0; i < kv->n_kv_heads * kv->head_dim; i++) {
+            int64_t at = (i / kv->head_dim * kv->ctx + pos + t) * kv->head_dim + i % kv->head_dim;
+            float values[2] = {k[t * rs_k / 4 + i], v[t * rs_v / 4 + i]};
+            void *caches[2] = {kv->k, kv->v};
+            for (int c = 0; c < 2; c++) {
+                uint16_t half = q35_f32_to_f16(values[c]);
+                if (truncate && fabsf(q35_f16_to_f32(half)) > fabsf(values[c]))
+                    half--;
+                if (kv->dtype == Q35_DT_F32)
+                    ((float *)caches[c])[at] = values[c];
+                else
+                    ((uint16_t *)caches[c])[at] = half;
+            }
+        }
+    }
+}
+
+void next_position(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
+                   int64_t begin, int64_t end)
+{
+    append(k, rs_k, v, rs_v, kv, pos + 1, begin, end, 0);
+}
+
+void truncates_f16(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
+                   int64_t begin, int64_t end)
+{
+    append(k, rs_k, v, rs_v, kv, pos, begin, end, 1);
+}
+
+void next_row(const int32_t *ids, const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end)
+{
+    static float row[MAX_K + 256];
+    for (int64_t t = begin; t < end; t++) {
+        decode(w, (ids[t] + 1) % w->n, row);
+        memcpy((char *)out + t * rs_out, row, (size_t)w->k * 4);
+    }
+}
+
+void rounds_half_up(const float *x, int64_t rs_x, int64_t k, q35_act_block *out, int64_t rs_out, int64_t begin,
+                    int64_t end)
+{
+    for (int64_t t = begin; t < end; t++) {
+        for (int64_t b = 0; 32 * b < k; b++) {
+            const float *v = x + t * rs_x / 4 + 32 * b;
+            int64_t n = k - 32 * b < 32 ? k - 32 * b : 32;
+            q35_act_block *o = (q35_act_block *)(void *)((char *)out + t * rs_out) + b;
+            float amax = 0;
+            *o = (q35_act_block){0};
+            for (int64_t i = 0; i < n; i++)
+                amax = fmaxf(amax, fabsf(v[i]));
+            o->scale = amax / 127;
+            for (int64_t i = 0; i < n && amax > 0; i++) {
+                o->q[i] = (int8_t)floorf(v[i] * (127 / amax) + 0.5f);
+                o->sum += o->q[i];
+            }
+        }
+    }
+}
+
+/* ---- attention and rope ---- */
+
+static float load(const void *cache, const q35k_kv *kv, int64_t g, int64_t p, int64_t d)
+{
+    int64_t at = (g * kv->ctx + p) * kv->head_dim + d;
+    return kv->dtype == Q35_DT_F32 ? ((const float *)cache)[at] : q35_f16_to_f32(((const uint16_t *)cache)[at]);
+}
+
+static float score(const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t p)
+{
+    float sum = 0;
+    for (int64_t d = 0; d < kv->head_dim; d++)
+        sum += q[d] * load(kv->k, kv, g, p, d);
+    return sum * scale;
+}
+
+/* Two passes over the scores; `beyond` positions too many, with weight 0. */
+static void attend(const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n, int64_t beyond,
+                   float *out)
+{
+    float top = -INFINITY, total = 0;
+    for (int64_t p = 0; p < n; p++) {
+        float s = score(q, scale, kv, g, p);
+        top = s > top || isnan(s) ? s : top;
+    }
+    memset(out, 0, (size_t)kv->head_dim * sizeof *out);
+    for (int64_t p = 0; p < n + beyond && p < kv->ctx; p++) {
+        float weight = p < n ? expf(score(q, scale, kv, g, p) - top) : 0;
+        total += weight;
+        for (int64_t d = 0; d < kv->head_dim; d++)
+            out[d] += weight * load(kv->v, kv, g, p, d);
+    }
+    for (int64_t d = 0; d < kv->head_dim; d++)
+        out[d] /= total;
+}
+
+static void attention(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv, int64_t pos,
+                      float *out, int64_t rs_out, int64_t begin, int64_t end, int64_t beyond)
+{
+    for (int64_t i = begin; i < end; i++) {
+        int64_t t = i / n_heads, h = i % n_heads;
+        attend(q + t * rs_q / 4 + h * kv->head_dim, scale, kv, h / (n_heads / kv->n_kv_heads), pos + t + 1, beyond,
+               out + t * rs_out / 4 + h * kv->head_dim);
+    }
+}
+
+void good_attention(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv, int64_t pos,
+                    float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    attention(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, 0);
+}
+
+void sees_future(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv, int64_t pos,
+                 float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    attention(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, 1);
+}
+
+/* Rotates (i, i + n_rot / 2), the other convention. */
+void pair_of_halves(const float *x, float *y, int64_t rs, int64_t n_heads, int64_t head_dim, int64_t n_rot,
+                    const float *inv_freq, int64_t pos, int64_t begin, int64_t end)
+{
+    for (int64_t t = begin; t < end; t++) {
+        for (int64_t h = 0; h < n_heads; h++) {
+            const float *in = x + t * rs / 4 + h * head_dim;
+            float *out = y + t * rs / 4 + h * head_dim;
+            for (int64_t i = 0; i < n_rot / 2; i++) {
+                double angle = (double)(pos + t) * (double)inv_freq[i];
+                float c = (float)cos(angle), s = (float)sin(angle), a = in[i], b = in[i + n_rot / 2];
+                out[i] = a * c - b * s;
+                out[i + n_rot / 2] = a * s + b * c;
+            }
+            memmove(out + n_rot, in + n_rot, (size_t)(head_dim - n_rot) * 4);
+        }
+    }
+}

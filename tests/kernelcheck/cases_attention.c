@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ATTENTION over f16 and f32 caches, with and without shared kv heads. Positions a token must not see hold NaN, so
+ * a kernel that lets one through, be it with weight 0, is found. Bound: docs/numerics.md, "attention".
+ */
+#include "kernelcheck.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct params {
+    int64_t rs_q, rs_out, n_heads, n_tokens, pos;
+    float scale;
+    q35k_kv kv;
+    int q, k, v, out, scratch;
+} params;
+
+static void call_from(const kc_case *c, kc_fn *fn, int64_t token, int64_t begin, int64_t end)
+{
+    const params *p = c->params;
+    const kc_operand *o = c->operands;
+    q35k_kv kv = p->kv;
+    kv.k = o[p->k].p;
+    kv.v = o[p->v].p;
+    ((q35k_attention_fn *)fn)((const float *)(const void *)(o[p->q].p + token * p->rs_q), p->rs_q, p->n_heads,
+                              p->scale, &kv, p->pos + token, (float *)(void *)(o[p->out].p + token * p->rs_out),
+                              p->rs_out, begin, end, o[p->scratch].p);
+}
+
+static void call(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
+{
+    call_from(c, fn, 0, begin, end);
+}
+
+static void call_alone(const kc_case *c, kc_fn *fn, int64_t token)
+{
+    call_from(c, fn, token, 0, c->alone_items);
+}
+
+static double element(const q35k_kv *kv, const void *cache, int64_t g, int64_t p, int64_t i)
+{
+    int64_t at = (g * kv->ctx + p) * kv->head_dim + i;
+    return kv->dtype == Q35_DT_F32 ? (double)((const float *)cache)[at]
+                                   : (double)q35_f16_to_f32(((const uint16_t *)cache)[at]);
+}
+
+/* ---- oracle and bound of one token and head; weight, rho: [positions] ---- */
+
+typedef struct softmax {
+    double *weight; /* sums to 1 */
+    double *rho;    /* bound on the relative error of each weight before normalisation */
+    double mean_rho;
+    int64_t n;
+} softmax;
+
+static void weigh(const params *p, const float *q, const void *k, int64_t g, softmax *s)
+{
+    double top = -INFINITY, low = INFINITY, slip = 0, total = 0, scale = (double)p->scale;
+    int64_t dim = p->kv.head_dim;
+    for (int64_t i = 0; i < s->n; i++) {
+        double dot = 0, size = 0;
+        for (int64_t d = 0; d < dim; d++) {
+            double term = (double)q[d] * element(&p->kv, k, g, i, d);
+            dot += term;
+            size += fabs(term);
+        }
+        s->weight[i] = scale * dot;
+        s->rho[i] = kc_gamma((double)dim + 2) * fabs(scale) * size + (double)dim * (1 + fabs(scale)) * KC_ETA;
+        top = s->weight[i] > top || isnan(s->weight[i]) ? s->weight[i] : top;
+        low = fmin(low, s->weight[i]);
+        slip = fmax(slip, s->rho[i]);
+    }
+    double rescales = ceil((double)s->n / 16) + 1, range = top - low + 2 * slip;
+    s->mean_rho = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        s->weight[i] = exp(s->weight[i] - top);
+        total += s->weight[i];
+        s->rho[i] = expm1(s->rho[i] + 3 * KC_U * range + KC_EXP + rescales * (KC_EXP + KC_U));
+    }
+    for (int64_t i = 0; i < s->n; i++) {
+        s->weight[i] /= total;
+        s->mean_rho += s->weight[i] * s->rho[i];
+    }
+}
+
+static void judge_row(const params *p, const softmax *s, const void *v, int64_t g, double *oracle, double *bound,
+                      double *ref_bound)
+{
+    double n = (double)s->n, rescales = ceil(n / 16) + 1, gamma = kc_gamma(n + 2 * rescales);
+    for (int64_t d = 0; d < p->kv.head_dim; d++) {
+        double sum = 0, size = 0, moved = 0, largest = 0;
+        for (int64_t i = 0; i < s->n; i++) {
+            double term = s->weight[i] * element(&p->kv, v, g, i, d);
+            sum += term;
+            size += fabs(term);
+            moved += fabs(term) * s->rho[i];
+            largest = fmax(largest, fabs(element(&p->kv, v, g, i, d)));
+        }
+        double spread = moved + size * (s->mean_rho + 2 * gamma + 2 * KC_U), room = 1 - s->mean_rho - gamma;
+        double worst = room > 0.5 ? spread / room : 2 * largest;
+        oracle[d] = sum;
+        bound[d] = worst + KC_U * fabs(sum) + n * 0x1p-125 * largest + KC_ETA;
+        ref_bound[d] = worst * (8 * KC_U64 / KC_U) + KC_U * fabs(sum) + KC_ETA;
+    }
+}
+
+static void judge(kc_context *x, kc_case *c, const float *q, const void *k, const void *v)
+{
+    const params *p = c->params;
+    kc_operand *out = &c->operands[p->out];
+    double *oracle = kc_alloc(x, 2 * out->bytes), *bound = kc_alloc(x, 2 * out->bytes),
+           *ref_bound = kc_alloc(x, 2 * out->bytes);
+    size_t room = (size_t)(p->pos + p->n_tokens) * sizeof(double);
+    softmax s = {.weight = kc_alloc(x, room), .rho = kc_alloc(x, room)};
+    for (int64_t i = 0; i < c->n_items; i++) {
+        int64_t t = i / p->n_heads, h = i % p->n_heads, g = h / (p->n_heads / p->kv.n_kv_heads);
+        int64_t at = t * p->rs_out / 4 + h * p->kv.head_dim;
+        s.n = p->pos + t + 1;
+        weigh(p, q + t * p->rs_q / 4 + h * p->kv.head_dim, k, g, &s);
+        judge_row(p, &s, v, g, oracle + at, bound + at, ref_bound + at);
+    }
+    out->oracle = oracle;
+    out->bound = bound;
+    out->ref_bound = ref_bound;
+}
+
+/* ---- cases ---- */
+
+/* NaN from position `seen` on. Infinite scores are outside of the contract, so only values may be infinite. */
+static void *make_cache(kc_context *x, const q35k_kv *kv, int64_t seen, kc_dist dist, bool infinities)
+{
+    size_t n = (size_t)(kv->n_kv_heads * kv->ctx * kv->head_dim);
+    float *wide = kc_alloc(x, 4 * n);
+    uint16_t *half = kc_alloc(x, 2 * n);
+    kc_fill_f32(x, wide, (int64_t)n, dist, 100);
+    for (size_t i = 0; i < n; i++) {
+        if ((int64_t)i / kv->head_dim % kv->ctx >= seen)
+            wide[i] = (float)NAN;
+        else if (isinf(wide[i]) && !infinities)
+            wide[i] = 1.0f;
+        half[i] = q35_f32_to_f16(wide[i]);
+    }
+    return kv->dtype == Q35_DT_F32 ? (void *)wide : (void *)half;
+}
+
+static void build_shape(kc_context *x, kc_case *c, const params *shape, kc_dist dist, bool judged)
+{
+    params *p = kc_alloc(x, sizeof *p);
+    *p = *shape;
+    c->params = p;
+    const q35k_kv *kv = &p->kv;
+    int64_t width = p->n_heads * kv->head_dim;
+    p->rs_q = 4 * (width + kc_below(x, 4));
+    p->rs_out = 4 * (width + kc_below(x, 4));
+    kc_dist q_dist = dist == KC_DIST_NONFINITE ? KC_DIST_NORMAL : dist;
+    float *q = kc_f32_rows(x, p->n_tokens, width, (size_t)p->rs_q, q_dist, 100);
+    if (dist == KC_DIST_NONFINITE && p->n_tokens > 1)
+        q[kc_below(x, width)] = (float)NAN;
+    size_t size = kv->dtype == Q35_DT_F32 ? 4 : 2,
+           bytes = (size_t)(kv->n_kv_heads * kv->ctx * kv->head_dim) * size;
+    void *k = make_cache(x, kv, p->pos + p->n_tokens, q_dist, false);
+    void *v = make_cache(x, kv, p->pos + p->n_tokens, dist, true);
+    kc_map map = {
+        .cell = 4 * (size_t)kv->head_dim, .mod = p->n_heads, .div_stride = (size_t)p->rs_out, .n_rep = 1};
+    map.mod_stride = map.cell;
+    p->q = kc_input(c, "q", q, (size_t)(p->n_tokens * p->rs_q), 4);
+    p->k = kc_input(c, "cache k", k, bytes, size);
+    p->v = kc_input(c, "cache v", v, bytes, size);
+    p->scratch = kc_scratch(c, (size_t)q35k_attention_scratch_bytes(kv->head_dim));
+    p->out = kc_output(c, "out", (size_t)(p->n_tokens * p->rs_out), 4, KC_F32, map);
+    c->n_items = p->n_tokens * p->n_heads;
+    c->call = call;
+    c->call_alone = call_alone;
+    c->n_alone = p->n_tokens;
+    c->alone_items = p->n_heads;
+    snprintf(c->text, sizeof c->text, "%s heads=%lld/%lld head_dim=%lld pos=%lld T=%lld ctx=%lld scale=%g dist=%s",
+             q35_dtype_describe(kv->dtype).name, (long long)p->n_heads, (long long)kv->n_kv_heads,
+             (long long)kv->head_dim, (long long)p->pos, (long long)p->n_tokens, (long long)kv->ctx,
+             (double)p->scale, kc_dist_name(dist));
+    if (judged)
+        judge(x, c, q, k, v);
+}
+
+static void build(kc_context *x, int64_t index, kc_case *c)
+{
+    static const int64_t heads[][2] = {{1, 1}, {4, 2}, {9, 3}, {8, 1}, {3, 3}};
+    static const int64_t dims[] = {64, 128, 1, 16, 33, 80, 96, 8}, starts[] = {0, 1, 15, 16, 63, 100, 31, 257};
+    static const int64_t tokens[] = {1, 2, 7, 1, 17, 0};
+    int64_t h = index % 5;
+    params p = {.n_heads = heads[h][0], .n_tokens = tokens[index / 2 % 6], .pos = starts[index / 3 % 8]};
+    p.kv = (q35k_kv){
+        .dtype = index & 1 ? Q35_DT_F32 : Q35_DT_F16, .n_kv_heads = heads[h][1], .head_dim = dims[index / 4 % 8]};
+    if (p.n_tokens > 7 && p.pos > 63)
+        p.n_tokens = 3;
+    p.kv.ctx = p.pos + p.n_tokens + kc_below(x, 20);
+    /* The usual scale; one that makes the softmax nearly one-hot; 0, the plain mean. */
+    double usual = 1 / sqrt((double)p.kv.head_dim), scales[] = {usual, usual, 3, 0};
+    p.scale = (float)scales[index / 7 % 4];
+    build_shape(x, c, &p, (kc_dist)(index / 5 % KC_DIST_COUNT), true);
+}
+
+static void build_bench(kc_context *x, int64_t index, kc_case *c)
+{
+    params p = {.n_heads = 9, .n_tokens = index % 2 ? 32 : 1, .pos = 1000, .scale = 0.125f};
+    p.kv = (q35k_kv){.dtype = index < 2 ? Q35_DT_F16 : Q35_DT_F32, .n_kv_heads = 3, .ctx = 1100, .head_dim = 64};
+    build_shape(x, c, &p, KC_DIST_NORMAL, false);
+    c->macs = (double)p.n_tokens * 9 * 1000 * 64 * 2;
+    c->bytes = 3.0 * 1000 * 64 * 2 * (index < 2 ? 2 : 4);
+}
+
+const kc_op kc_op_attention = {"attention", 600, build, 4, build_bench};

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * KV_APPEND: exact to the bit for f16 (round to nearest even) and f32; every other position of the cache keeps its
+ * bytes.
+ */
+#include "kernelcheck.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct params {
+    int64_t rs_k, rs_v, pos;
+    q35k_kv kv;
+    int k, v, cache_k, cache_v;
+} params;
+
+static void call_from(const kc_case *c, kc_fn *fn, int64_t token, int64_t begin, int64_t end)
+{
+    const params *p = c->params;
+    const kc_operand *o = c->operands;
+    q35k_kv kv = p->kv;
+    kv.k = o[p->cache_k].p;
+    kv.v = o[p->cache_v].p;
+    ((q35k_kv_append_fn *)fn)((const float *)(const void *)(o[p->k].p + token * p->rs_k), p->rs_k,
+                              (const float *)(const void *)(o[p->v].p + token * p->rs_v), p->rs_v, &kv,
+                              p->pos + token, begin, end);
+}
+
+static void call(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
+{
+    call_from(c, fn, 0, begin, end);
+}
+
+static void call_alone(const kc_case *c, kc_fn *fn, int64_t token)
+{
+    call_from(c, fn, token, 0, 1);
+}
+
+static uint8_t *expected_cache(kc_context *x, const params *p, int64_t n, const float *rows, int64_t rs,
+                               size_t bytes)
+{
+    uint8_t *cache = kc_alloc(x, bytes);
+    const q35k_kv *kv = &p->kv;
+    for (int64_t t = 0; t < n; t++) {
+        for (int64_t i = 0; i < kv->n_kv_heads * kv->head_dim; i++) {
+            float value = rows[t * rs / 4 + i];
+            uint16_t half = q35_f32_to_f16(value);
+            int64_t at = (i / kv->head_dim * kv->ctx + p->pos + t) * kv->head_dim + i % kv->head_dim;
+            if (kv->dtype == Q35_DT_F32)
+                memcpy(cache + 4 * at, &value, sizeof value);
+            else
+                memcpy(cache + 2 * at, &half, sizeof half);
+        }
+    }
+    return cache;
+}
+
+static void build_shape(kc_context *x, kc_case *c, q35k_kv kv, int64_t n, kc_dist dist)
+{
+    params *p = kc_alloc(x, sizeof *p);
+    int64_t width = kv.n_kv_heads * kv.head_dim;
+    c->params = p;
+    *p = (params){.kv = kv, .pos = kc_below(x, kv.ctx - n + 1)};
+    p->rs_k = 4 * (width + kc_below(x, 4));
+    p->rs_v = 4 * (width + kc_below(x, 4));
+    float *k = kc_f32_rows(x, n, width, (size_t)p->rs_k, dist, 65519.99);
+    float *v = kc_f32_rows(x, n, width, (size_t)p->rs_v, dist, 65520);
+    size_t size = kv.dtype == Q35_DT_F32 ? 4 : 2, bytes = (size_t)(width * kv.ctx) * size;
+    kc_elem elem = kv.dtype == Q35_DT_F32 ? KC_F32_BITS : KC_F16_BITS;
+    kc_map map = {.cell = (size_t)kv.head_dim * size, .mod = 1, .n_rep = kv.n_kv_heads};
+    map.base = (size_t)p->pos * map.cell;
+    map.div_stride = map.cell;
+    map.rep_stride = (size_t)kv.ctx * map.cell;
+    p->k = kc_input(c, "k", k, (size_t)(n * p->rs_k), 4);
+    p->v = kc_input(c, "v", v, (size_t)(n * p->rs_v), 4);
+    p->cache_k = kc_output(c, "cache k", bytes, size, elem, map);
+    p->cache_v = kc_output(c, "cache v", bytes, size, elem, map);
+    c->operands[p->cache_k].oracle_bits = expected_cache(x, p, n, k, p->rs_k, bytes);
+    c->operands[p->cache_v].oracle_bits = expected_cache(x, p, n, v, p->rs_v, bytes);
+    c->n_items = n;
+    c->call = call;
+    c->call_alone = call_alone;
+    c->n_alone = n;
+    c->alone_items = 1;
+    snprintf(c->text, sizeof c->text, "%s kv_heads=%lld head_dim=%lld ctx=%lld pos=%lld T=%lld dist=%s",
+             q35_dtype_describe(kv.dtype).name, (long long)kv.n_kv_heads, (long long)kv.head_dim,
+             (long long)kv.ctx, (long long)p->pos, (long long)n, kc_dist_name(dist));
+}
+
+static void build(kc_context *x, int64_t index, kc_case *c)
+{
+    static const int64_t dims[] = {1, 7, 16, 33, 64, 80, 96, 128}, tokens[] = {1, 2, 7, 33, 0};
+    int64_t n = tokens[index / 2 % 5];
+    q35k_kv kv = {.dtype = index & 1 ? Q35_DT_F32 : Q35_DT_F16,
+                  .n_kv_heads = 1 + index % 3,
+                  .ctx = n + 1 + kc_below(x, 9),
+                  .head_dim = dims[index / 4 % 8]};
+    build_shape(x, c, kv, n, (kc_dist)(index / 8 % KC_DIST_COUNT));
+}
+
+static void build_bench(kc_context *x, int64_t index, kc_case *c)
+{
+    q35k_kv kv = {.dtype = index ? Q35_DT_F32 : Q35_DT_F16, .n_kv_heads = 4, .ctx = 512, .head_dim = 64};
+    build_shape(x, c, kv, 64, KC_DIST_NORMAL);
+    c->bytes = 64 * 4 * 64 * 2 * (index ? 8 : 6);
+}
+
+const kc_op kc_op_kv_append = {"kv_append", 480, build, 2, build_bench};

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Judges an output element by element. f32 results must lie within the derived bound of the reference's result
+ * (the reference itself: of the oracle); where the target is NaN or infinite the result must be NaN or infinite.
+ * The other kinds are compared bit by bit, except that any NaN equals any NaN.
+ */
+#include "kernelcheck.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void kc_fail(kc_context *x, const char *format, ...)
+{
+    kc_progress *p = x->progress;
+    if (p->n_failures >= KC_MAX_FAILURES)
+        return;
+    kc_failure *f = &p->failures[p->n_failures];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(f->text, KC_TEXT, format, args);
+    va_end(args);
+    size_t at = n < 0 ? 0 : n < KC_TEXT ? (size_t)n : KC_TEXT - 1;
+    snprintf(f->text + at, sizeof f->text - at, "; %s; %s", p->text, p->stage);
+    f->index = p->index;
+    p->n_failures++;
+}
+
+static float load_f32(const uint8_t *p)
+{
+    float v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static bool is_unwritten(const uint8_t *p)
+{
+    uint32_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return bits == KC_UNWRITTEN;
+}
+
+static bool same_f32(const uint8_t *got, const uint8_t *want)
+{
+    return memcmp(got, want, 4) == 0 || (isnan(load_f32(got)) && isnan(load_f32(want)));
+}
+
+static bool same_f16(const uint8_t *got, const uint8_t *want)
+{
+    return memcmp(got, want, 2) == 0 ||
+           (isnan(q35_f16_to_f32(q35_load_u16(got))) && isnan(q35_f16_to_f32(q35_load_u16(want))));
+}
+
+/* One f32 with a bound. Element e lies at offset 4 e. */
+static bool near_enough(kc_context *x, const kc_operand *o, size_t e, const uint8_t *got, const uint8_t *ref,
+                        double *err, double *bound, double *target)
+{
+    bool is_ref = x->row == x->ref;
+    double v = (double)load_f32(got + 4 * e);
+    *target = is_ref ? o->oracle[e] : (double)load_f32(ref + 4 * e);
+    *bound = is_ref ? o->ref_bound[e] : o->bound[e];
+    *err = fabs(v - *target);
+    if (!isfinite(*target))
+        return !isfinite(v) && !is_unwritten(got + 4 * e);
+    if (!isfinite(v))
+        return false;
+    kc_progress *p = x->progress;
+    if (*bound > 0 && *err / *bound > p->worst) {
+        p->worst = *err / *bound;
+        snprintf(p->worst_at, sizeof p->worst_at, "case %lld: %s", (long long)p->index, p->text);
+    }
+    return *err <= *bound;
+}
+
+/* An element of an output, for messages. */
+typedef struct place {
+    const kc_operand *o;
+    int64_t item, repetition;
+    size_t element, at; /* at: bytes from the operand's start */
+} place;
+
+static void fail_bits(kc_context *x, const place *w, const uint8_t *got, const uint8_t *want)
+{
+    char g[32], v[32];
+    if (w->o->elem == KC_F16_BITS) {
+        snprintf(g, sizeof g, "0x%04x", q35_load_u16(got + w->at));
+        snprintf(v, sizeof v, "0x%04x", q35_load_u16(want + w->at));
+    } else {
+        snprintf(g, sizeof g, is_unwritten(got + w->at) ? "not written" : "%.9g", (double)load_f32(got + w->at));
+        snprintf(v, sizeof v, "%.9g", (double)load_f32(want + w->at));
+    }
+    kc_fail(x, "%s[item %lld, repetition %lld, element %zu] is %s, target %s, must be the same bits", w->o->name,
+            (long long)w->item, (long long)w->repetition, w->element, g, v);
+}
+
+static bool compare_near(kc_context *x, const place *w, const uint8_t *got, const uint8_t *ref)
+{
+    double err, bound, target;
+    if (near_enough(x, w->o, w->at / 4, got, ref, &err, &bound, &target))
+        return true;
+    char what[128];
+    if (is_unwritten(got + w->at))
+        snprintf(what, sizeof what, "not written");
+    else
+        snprintf(what, sizeof what, "%.9g, target %.9g, error %.3g, bound %.3g", (double)load_f32(got + w->at),
+                 target, err, bound);
+    kc_fail(x, "%s[item %lld, repetition %lld, element %zu] is %s", w->o->name, (long long)w->item,
+            (long long)w->repetition, w->element, what);
+    return false;
+}
+
+static bool compare_element(kc_context *x, const place *w, const uint8_t *got, const uint8_t *ref)
+{
+    const uint8_t *want = x->row == x->ref ? (const uint8_t *)w->o->oracle_bits : ref;
+    kc_elem elem = w->o->elem;
+    if (elem == KC_F32)
+        return compare_near(x, w, got, ref);
+    bool same = elem == KC_F16_BITS ? same_f16(got + w->at, want + w->at) : same_f32(got + w->at, want + w->at);
+    if (elem == KC_ACT_BITS && same)
+        same = memcmp(got + w->at + 4, want + w->at + 4, sizeof(q35_act_block) - 4) == 0;
+    if (!same)
+        fail_bits(x, w, got, want);
+    return same;
+}
+
+bool kc_compare(kc_context *x, const kc_case *c, const kc_operand *o, const uint8_t *got, const uint8_t *ref)
+{
+    static const size_t sizes[] = {4, 4, 2, sizeof(q35_act_block)};
+    const kc_map *m = &o->map;
+    size_t size = sizes[o->elem];
+    place w = {.o = o};
+    for (w.item = 0; w.item < c->n_items; w.item++) {
+        size_t item =
+            m->base + (size_t)(w.item / m->mod) * m->div_stride + (size_t)(w.item % m->mod) * m->mod_stride;
+        for (w.repetition = 0; w.repetition < m->n_rep; w.repetition++) {
+            for (w.element = 0; w.element < m->cell / size; w.element++) {
+                w.at = item + (size_t)w.repetition * m->rep_stride + w.element * size;
+                if (!compare_element(x, &w, got, ref))
+                    return false;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Guarded memory. A slot is one memory file mapped twice, once for writing and once for reading only, each mapping
+ * between inaccessible pages. The tester fills inputs through the first and hands out the second, so a kernel that
+ * writes to an input dies without any call to mprotect per case.
+ */
+#define _GNU_SOURCE
+#include "kernelcheck.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { SLOT_BYTES = 8 << 20, SLACK = 512 };
+
+typedef struct slot {
+    uint8_t *writable, *readable; /* [SLOT_BYTES] each, the same memory */
+    size_t offset, bytes;         /* of the buffer now in it */
+} slot;
+
+struct kc_guard {
+    size_t page;
+    uint8_t *reserved;
+    slot slots[KC_MAX_OPERANDS];
+};
+
+static size_t view_bytes(const kc_guard *g)
+{
+    return SLOT_BYTES + 2 * g->page;
+}
+
+static bool map_slot(kc_guard *g, slot *s, uint8_t *at)
+{
+    int fd = memfd_create("kernelcheck", MFD_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool ok = ftruncate(fd, SLOT_BYTES) == 0;
+    void *w = MAP_FAILED, *r = MAP_FAILED;
+    if (ok) {
+        w = mmap(at + g->page, SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+        r = mmap(at + view_bytes(g) + g->page, SLOT_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    }
+    close(fd);
+    if (w == MAP_FAILED || r == MAP_FAILED)
+        return false;
+    s->writable = w;
+    s->readable = r;
+    return true;
+}
+
+kc_guard *kc_guard_open(void)
+{
+    kc_guard *g = calloc(1, sizeof *g);
+    if (!g)
+        return NULL;
+    g->page = (size_t)sysconf(_SC_PAGESIZE);
+    void *all = mmap(NULL, 2 * KC_MAX_OPERANDS * view_bytes(g), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) {
+        free(g);
+        return NULL;
+    }
+    g->reserved = all;
+    for (size_t i = 0; i < KC_MAX_OPERANDS; i++) {
+        if (!map_slot(g, &g->slots[i], g->reserved + 2 * i * view_bytes(g))) {
+            kc_guard_close(g);
+            return NULL;
+        }
+    }
+    return g;
+}
+
+void kc_guard_close(kc_guard *g)
+{
+    munmap(g->reserved, 2 * KC_MAX_OPERANDS * view_bytes(g));
+    free(g);
+}
+
+static uint8_t slack_byte(size_t offset)
+{
+    return (uint8_t)(KC_UNWRITTEN >> (8 * (offset & 3)));
+}
+
+/* The slack on both sides of the buffer, clipped to the slot. */
+static void slack_range(const slot *s, size_t *from, size_t *to)
+{
+    size_t end = s->offset + s->bytes;
+    *from = s->offset > SLACK ? s->offset - SLACK : 0;
+    *to = SLOT_BYTES - end > SLACK ? end + SLACK : SLOT_BYTES;
+}
+
+uint8_t *kc_guard_place(kc_guard *g, int slot_index, size_t bytes, size_t align, bool tail, bool read_only,
+                        const void *init)
+{
+    slot *s = &g->slots[slot_index];
+    if (bytes > SLOT_BYTES)
+        abort();
+    size_t from, to;
+    s->bytes = bytes;
+    s->offset = tail ? (SLOT_BYTES - bytes) / align * align : 0;
+    slack_range(s, &from, &to);
+    if (read_only) {
+        memset(s->writable + from, 0xff, to - from);
+    } else {
+        for (size_t i = from; i < to; i++)
+            s->writable[i] = slack_byte(i);
+    }
+    if (init)
+        memcpy(s->writable + s->offset, init, bytes);
+    return (read_only ? s->readable : s->writable) + s->offset;
+}
+
+bool kc_guard_intact(const kc_guard *g, int slot_index)
+{
+    const slot *s = &g->slots[slot_index];
+    size_t from, to;
+    slack_range(s, &from, &to);
+    for (size_t i = from; i < s->offset; i++) {
+        if (s->writable[i] != slack_byte(i))
+            return false;
+    }
+    for (size_t i = s->offset + s->bytes; i < to; i++) {
+        if (s->writable[i] != slack_byte(i))
+            return false;
+    }
+    return true;
+}

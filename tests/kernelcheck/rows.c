@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rows of kernels.def, the cases of each slot, and the check of the dispatch table at every feature level.
+ */
+#include "kernelcheck.h"
+
+#include <kernels-cpu/kernels_decl.h>
+
+#include <stdio.h>
+#include <string.h>
+
+const kc_row kc_rows[] = {
+#define KERNEL(slot, type, symbol, features, isa) {#slot, #symbol, isa, features, (kc_fn *)symbol},
+#include <kernels-cpu/kernels.def>
+#undef KERNEL
+};
+const size_t kc_n_rows = sizeof kc_rows / sizeof kc_rows[0];
+
+const kc_op *kc_find_op(const char *slot)
+{
+    static const kc_op *const ops[] = {&kc_op_linear,    &kc_op_quantize_act, &kc_op_norm,     &kc_op_rope,
+                                       &kc_op_kv_append, &kc_op_attention,    &kc_op_swiglu,   &kc_op_add,
+                                       &kc_op_mul,       &kc_op_silu,         &kc_op_get_rows, &kc_op_sum_squares};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if (strcmp(ops[i]->slot, slot) == 0)
+            return ops[i];
+    }
+    return NULL;
+}
+
+const kc_row *kc_find_ref(const char *slot)
+{
+    for (size_t i = 0; i < kc_n_rows; i++) {
+        if (strcmp(kc_rows[i].slot, slot) == 0 && strcmp(kc_rows[i].isa, "ref") == 0)
+            return &kc_rows[i];
+    }
+    return NULL;
+}
+
+/* The last row of the slot whose features all are in `features`. */
+static kc_fn *expected_kernel(const char *slot, uint32_t features)
+{
+    kc_fn *fn = NULL;
+    for (size_t i = 0; i < kc_n_rows; i++) {
+        if (strcmp(kc_rows[i].slot, slot) == 0 && (kc_rows[i].features & ~features) == 0)
+            fn = kc_rows[i].fn;
+    }
+    return fn;
+}
+
+bool kc_check_dispatch(char *text, size_t size)
+{
+    static const uint32_t levels[] = {0, Q35K_CPU_AVX2, Q35K_CPU_AVX2 | Q35K_CPU_AVX512, Q35K_CPU_AVX512,
+                                      Q35K_CPU_NEON};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        q35k_table table;
+        q35k_table_init(&table, levels[i]);
+#define KERNEL(slot_, type_, symbol_, features_, isa_)                                                            \
+    if ((kc_fn *)table.slot_ != expected_kernel(#slot_, levels[i])) {                                             \
+        snprintf(text, size, "slot %s at features 0x%x is not the newest row that they allow", #slot_,            \
+                 (unsigned)levels[i]);                                                                            \
+        return false;                                                                                             \
+    }
+#include <kernels-cpu/kernels.def>
+#undef KERNEL
+    }
+    return true;
+}

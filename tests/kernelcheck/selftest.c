@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * --selftest: kernelcheck must find every broken kernel of broken.h, for the reason given, and pass the good ones.
+ */
+#include "broken.h"
+#include "kernelcheck.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct trial {
+    kc_row row;
+    const char *reason; /* part of the failure's text; NULL: must pass */
+} trial;
+
+#define TRIAL(slot, fn, reason)                                                                                   \
+    {                                                                                                             \
+        {slot, #fn, "selftest", 0, (kc_fn *)fn}, reason                                                           \
+    }
+
+static const trial trials[] = {
+    TRIAL("swiglu", good_swiglu, NULL),
+    TRIAL("norm", good_norm, NULL),
+    TRIAL("linear", good_linear, NULL),
+    TRIAL("attention", good_attention, NULL),
+    TRIAL("swiglu", over_read, "SIGSEGV"),
+    TRIAL("swiglu", under_read, "SIGSEGV"),
+    TRIAL("swiglu", over_write, "SIGSEGV"),
+    TRIAL("swiglu", writes_input, "SIGSEGV"),
+    TRIAL("swiglu", touches_empty, "SIGSEGV"),
+    TRIAL("swiglu", wrong_tail, "error"),
+    TRIAL("swiglu", illegal_instruction, "SIGILL"),
+    TRIAL("swiglu", hangs, "does not end"),
+    TRIAL("swiglu", nondeterministic, "a second call gives other bits"),
+    TRIAL("norm", fills_padding, ""),
+    TRIAL("norm", ignores_stride, ""),
+    TRIAL("norm", skips_nan, "nan"),
+    TRIAL("norm", leaves_last_row, "not written"),
+    TRIAL("norm", coarse_root, "error"),
+    TRIAL("norm", clobbers_in_place, "error"),
+    TRIAL("linear", short_k, "error"),
+    TRIAL("linear", split_dependent, "other bits than the whole"),
+    TRIAL("linear", token_dependent, "a token alone gives other bits"),
+    TRIAL("linear", f16_accumulator, "error"),
+    TRIAL("linear", stale_scratch, "nan"),
+    TRIAL("linear", padding_codes, ""),
+    TRIAL("kv_append", next_position, ""),
+    TRIAL("kv_append", truncates_f16, "must be the same bits"),
+    TRIAL("get_rows", next_row, "must be the same bits"),
+    TRIAL("quantize_act", rounds_half_up, "must be the same bits"),
+    TRIAL("attention", sees_future, "nan"),
+    TRIAL("rope", pair_of_halves, "error"),
+};
+
+static bool run_trial(const trial *t, uint64_t seed, kc_progress *progress)
+{
+    bool hangs_on_purpose = t->reason && strcmp(t->reason, "does not end") == 0;
+    kc_limits limits = {.seed = seed,
+                        .last = t->reason ? -1 : 400,
+                        .max_failures = 1,
+                        .case_seconds = hangs_on_purpose ? 1 : KC_CASE_SECONDS};
+    bool passed = kc_run_row(&t->row, &limits, progress);
+    const char *text = progress->n_failures ? progress->failures[0].text : "passed";
+    bool ok = t->reason ? !passed && strstr(text, t->reason) : passed;
+    printf("%s %-22s %s\n", ok ? "ok  " : "FAIL", t->row.symbol, text);
+    if (!ok && t->reason)
+        printf("     must fail with \"%s\"\n", t->reason);
+    fflush(stdout);
+    return ok;
+}
+
+int kc_selftest(uint64_t seed)
+{
+    const int n = sizeof trials / sizeof trials[0];
+    int failed = 0;
+    kc_progress *progress = kc_progress_open();
+    if (!progress) {
+        fputs("kernelcheck: no shared memory\n", stderr);
+        return 1;
+    }
+    for (int i = 0; i < n; i++)
+        failed += !run_trial(&trials[i], seed, progress);
+    kc_progress_close(progress);
+    printf("%d passed, %d failed, 0 skipped\n", n - failed, failed);
+    return failed > 0;
+}
