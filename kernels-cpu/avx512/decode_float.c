@@ -5,20 +5,22 @@
  */
 #include "kernels-cpu/avx512/tile.h"
 
-void q35i_decode_f32(const uint8_t *at, int64_t rs, int blocks, __m512 *out)
+void q35i_decode_f32(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
 {
-    for (int i = 0; i < 8 * blocks; i++) {
+    for (int i = 0; i < 8 * blocks; i++, ahead += 256) {
         __m512i v[4];
+        q35i_prefetch(ahead, 256);
         q35i_load_t16(at + 16 * i, rs, v);
         for (int j = 0; j < 4; j++)
             out[4 * i + j] = _mm512_castsi512_ps(v[j]);
     }
 }
 
-void q35i_decode_f16(const uint8_t *at, int64_t rs, int blocks, __m512 *out)
+void q35i_decode_f16(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
 {
-    for (int i = 0; i < 4 * blocks; i++) {
+    for (int i = 0; i < 4 * blocks; i++, ahead += 256) {
         __m512i v[4];
+        q35i_prefetch(ahead, 256);
         q35i_load_t16(at + 16 * i, rs, v);
         for (int j = 0; j < 4; j++) {
             out[8 * i + 2 * j] = q35i_half_low(v[j]);
@@ -27,11 +29,12 @@ void q35i_decode_f16(const uint8_t *at, int64_t rs, int blocks, __m512 *out)
     }
 }
 
-void q35i_decode_bf16(const uint8_t *at, int64_t rs, int blocks, __m512 *out)
+void q35i_decode_bf16(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
 {
     const __m512i high = _mm512_set1_epi32((int)0xffff0000);
-    for (int i = 0; i < 4 * blocks; i++) {
+    for (int i = 0; i < 4 * blocks; i++, ahead += 256) {
         __m512i v[4];
+        q35i_prefetch(ahead, 256);
         q35i_load_t16(at + 16 * i, rs, v);
         for (int j = 0; j < 4; j++) {
             out[8 * i + 2 * j] = _mm512_castsi512_ps(_mm512_slli_epi32(v[j], 16));

@@ -30,19 +30,23 @@ Q35I_INLINE void nibbles(const uint8_t *qs, const uint8_t *qh, int64_t rs, __m51
     }
 }
 
-void q35i_decode_q4_0(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q4_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     (void)book;
-    for (int b = 0; b < blocks; b++, at += 18) {
+    for (int b = 0; b < blocks; b++, at += 18, ahead += 288) {
+        q35i_prefetch(ahead, 288);
         out->scale[b] = q35i_half_low(q35i_gather_rows(at, rs));
         nibbles(at + 2, NULL, rs, out->w + 8 * b);
     }
 }
 
-void q35i_decode_q4_1(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q4_1(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     (void)book;
-    for (int b = 0; b < blocks; b++, at += 20) {
+    for (int b = 0; b < blocks; b++, at += 20, ahead += 320) {
+        q35i_prefetch(ahead, 320);
         __m512i dm = q35i_gather_rows(at, rs);
         out->scale[b] = q35i_half_low(dm);
         out->min[b] = q35i_half_high(dm);
@@ -50,19 +54,23 @@ void q35i_decode_q4_1(const uint8_t *at, int64_t rs, int blocks, const q35i_book
     }
 }
 
-void q35i_decode_q5_0(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q5_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     (void)book;
-    for (int b = 0; b < blocks; b++, at += 22) {
+    for (int b = 0; b < blocks; b++, at += 22, ahead += 352) {
+        q35i_prefetch(ahead, 352);
         out->scale[b] = q35i_half_low(q35i_gather_rows(at, rs));
         nibbles(at + 6, at + 2, rs, out->w + 8 * b);
     }
 }
 
-void q35i_decode_q5_1(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q5_1(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     (void)book;
-    for (int b = 0; b < blocks; b++, at += 24) {
+    for (int b = 0; b < blocks; b++, at += 24, ahead += 384) {
+        q35i_prefetch(ahead, 384);
         __m512i dm = q35i_gather_rows(at, rs);
         out->scale[b] = q35i_half_low(dm);
         out->min[b] = q35i_half_high(dm);
@@ -70,11 +78,13 @@ void q35i_decode_q5_1(const uint8_t *at, int64_t rs, int blocks, const q35i_book
     }
 }
 
-void q35i_decode_q8_0(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q8_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     const __m512i sign = _mm512_set1_epi8((char)0x80); /* int8 + 128 */
     (void)book;
-    for (int b = 0; b < blocks; b++, at += 34) {
+    for (int b = 0; b < blocks; b++, at += 34, ahead += 544) {
+        q35i_prefetch(ahead, 544);
         __m512i *w = out->w + 8 * b;
         out->scale[b] = q35i_half_low(q35i_gather_rows(at, rs));
         q35i_load_t16(at + 2, rs, w);

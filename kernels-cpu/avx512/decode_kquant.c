@@ -30,11 +30,12 @@ static void scales_k45(const uint8_t *at, int64_t rs, q35i_chunk *out)
 }
 
 /* qs: 128 bytes, byte l of its 32-byte piece c holds input l of sub-blocks 2 c (low) and 2 c + 1 (high nibble). */
-static void nibbles_k45(const uint8_t *qs, int64_t rs, __m512i *w)
+static void nibbles_k45(const uint8_t *qs, int64_t rs, uintptr_t ahead, int ahead_bytes, __m512i *w)
 {
     const __m512i low = _mm512_set1_epi8(15);
     for (int c = 0; c < 4; c++) {
         __m512i v[8];
+        q35i_prefetch(ahead + (uintptr_t)(c * ahead_bytes), ahead_bytes);
         q35i_load_t16(qs + 32 * c, rs, v);
         q35i_load_t16(qs + 32 * c + 16, rs, v + 4);
         for (int j = 0; j < 8; j++) {
@@ -44,22 +45,24 @@ static void nibbles_k45(const uint8_t *qs, int64_t rs, __m512i *w)
     }
 }
 
-void q35i_decode_q4_k(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q4_k(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     (void)book;
     (void)blocks;
     scales_k45(at, rs, out);
-    nibbles_k45(at + 16, rs, out->w);
+    nibbles_k45(at + 16, rs, ahead, 4 * 144, out->w);
 }
 
-void q35i_decode_q5_k(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q5_k(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     const __m512i one = _mm512_set1_epi8(1);
     __m512i qh[8];
     (void)book;
     (void)blocks;
     scales_k45(at, rs, out);
-    nibbles_k45(at + 48, rs, out->w);
+    nibbles_k45(at + 48, rs, ahead, 4 * 176, out->w);
     q35i_load_t16(at + 16, rs, qh);
     q35i_load_t16(at + 32, rs, qh + 4);
     for (int k = 0; k < 8; k++)
@@ -72,11 +75,12 @@ void q35i_decode_q5_k(const uint8_t *at, int64_t rs, int blocks, const q35i_book
 
 /* One half (128 inputs) of a Q6_K block: input 32 g + l has its low bits in nibble g / 2 of ql[l + 32 (g & 1)],
  * and its high bits at 2 g of qh[l]. */
-static void half_q6k(const uint8_t *ql, const uint8_t *qh, int64_t rs, __m512i *w)
+static void half_q6k(const uint8_t *ql, const uint8_t *qh, int64_t rs, uintptr_t ahead, __m512i *w)
 {
     const __m512i low = _mm512_set1_epi8(15), two = _mm512_set1_epi8(48);
     for (int part = 0; part < 2; part++) {
         __m512i a[4], b[4], h[4];
+        q35i_prefetch(ahead + (uintptr_t)(part * 4 * 210), 4 * 210);
         q35i_load_t16(ql + 16 * part, rs, a);
         q35i_load_t16(ql + 32 + 16 * part, rs, b);
         q35i_load_t16(qh + 16 * part, rs, h);
@@ -94,12 +98,13 @@ static void half_q6k(const uint8_t *ql, const uint8_t *qh, int64_t rs, __m512i *
     }
 }
 
-void q35i_decode_q6_k(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_q6_k(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                      q35i_chunk *out)
 {
     (void)book;
     (void)blocks;
-    half_q6k(at, at + 128, rs, out->w);
-    half_q6k(at + 64, at + 160, rs, out->w + 32);
+    half_q6k(at, at + 128, rs, ahead, out->w);
+    half_q6k(at + 64, at + 160, rs, ahead + 8 * 210, out->w + 32);
     /* The scale is in the last two of the four bytes read; reading from it would pass the row's end. */
     __m512 d = q35i_half_high(q35i_gather_rows(at + 206, rs));
     __m512i s[4];

@@ -34,15 +34,19 @@ Q35I_INLINE void decode_tile(const uint8_t *at, int blocks, const q35i_book *boo
     }
 }
 
-void q35i_decode_pair_tile(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_pair_tile(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                           q35i_chunk *out)
 {
     (void)rs;
+    (void)ahead;
     decode_tile(at, blocks, book, out, 0);
 }
 
-void q35i_decode_split_tile(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_split_tile(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                            q35i_chunk *out)
 {
     (void)rs;
+    (void)ahead;
     decode_tile(at, blocks, book, out, 1);
 }
 
@@ -60,12 +64,14 @@ Q35I_INLINE __m512i unpack_codes(const uint8_t *codes)
     return _mm512_multishift_epi64_epi8(shifts, _mm512_permutexvar_epi8(bytes, packed));
 }
 
-Q35I_INLINE void decode_rows(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out,
-                             int split)
+Q35I_INLINE void decode_rows(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                             q35i_chunk *out, int split)
 {
     const int head = split ? 4 : 2;
-    for (int g = 0; 4 * g < blocks; g++, at += head + Q35_CODE_BYTES) {
+    for (int g = 0; 4 * g < blocks;
+         g++, at += head + Q35_CODE_BYTES, ahead += (uintptr_t)(Q35I_ROWS * (head + Q35_CODE_BYTES))) {
         __m512i rows[Q35I_ROWS], v[16], first = q35i_gather_rows(at, rs);
+        q35i_prefetch(ahead, Q35I_ROWS * (head + Q35_CODE_BYTES));
         for (int r = 0; r < Q35I_ROWS; r++)
             rows[r] = unpack_codes(at + r * rs + head);
         for (int j = 0; j < 4; j++)
@@ -79,12 +85,14 @@ Q35I_INLINE void decode_rows(const uint8_t *at, int64_t rs, int blocks, const q3
     }
 }
 
-void q35i_decode_pair_rows(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_pair_rows(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                           q35i_chunk *out)
 {
-    decode_rows(at, rs, blocks, book, out, 0);
+    decode_rows(at, rs, blocks, ahead, book, out, 0);
 }
 
-void q35i_decode_split_rows(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out)
+void q35i_decode_split_rows(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                            q35i_chunk *out)
 {
-    decode_rows(at, rs, blocks, book, out, 1);
+    decode_rows(at, rs, blocks, ahead, book, out, 1);
 }

@@ -119,8 +119,8 @@ static void dot_chunk(const job *j, int64_t k0, int inputs, int64_t t0, int64_t 
     }
 }
 
-/* Decodes one chunk of a tile. at: its first byte; rows: rows that exist. */
-static void decode_chunk(const job *j, const uint8_t *at, int64_t rows, int inputs)
+/* Decodes one chunk of a tile. at: its first byte; rows: rows that exist; ahead: next_tile. */
+static void decode_chunk(const job *j, const uint8_t *at, int64_t rows, int inputs, uintptr_t ahead)
 {
     work *wk = j->work;
     int blocks = (inputs + Q35_ACT_BLOCK - 1) / Q35_ACT_BLOCK, is_float = j->codec.form == Q35I_FORM_FLOAT;
@@ -130,12 +130,23 @@ static void decode_chunk(const job *j, const uint8_t *at, int64_t rows, int inpu
         rs = Q35I_STAGE_STRIDE;
     }
     if (is_float) {
-        j->codec.decode_float(at, rs, blocks, wk->floats);
+        j->codec.decode_float(at, rs, blocks, ahead, wk->floats);
         return;
     }
-    j->codec.decode(at, rs, blocks, &wk->book, &wk->chunk);
+    j->codec.decode(at, rs, blocks, ahead, &wk->book, &wk->chunk);
     if (j->act_type == Q35_DT_F32)
         q35i_chunk_to_f32(&j->codec, &wk->chunk, blocks, wk->floats);
+}
+
+/* Where the next tile has the bytes to fetch while chunk c of this one is decoded: the part of it that has the
+ * size and place of 16 times this chunk. 16 rows lie side by side, so this asks for them in the order of memory.
+ */
+static uintptr_t next_tile(const job *j, int64_t r0, int64_t c)
+{
+    const q35k_weights *w = j->w;
+    if (r0 + 2 * Q35I_ROWS > w->n)
+        return 0;
+    return (uintptr_t)w->data + (uintptr_t)((r0 + Q35I_ROWS) * w->rs + c * Q35I_ROWS * j->chunk_bytes);
 }
 
 static void dot_tile(const job *j, int64_t r0, int64_t rows, int64_t t0, int64_t n)
@@ -146,7 +157,7 @@ static void dot_tile(const job *j, int64_t r0, int64_t rows, int64_t t0, int64_t
     memset(j->work->acc, 0, (size_t)n * sizeof j->work->acc[0]);
     for (int64_t k0 = 0; k0 < w->k; k0 += Q35I_CHUNK, at += j->chunk_bytes) {
         int inputs = w->k - k0 < Q35I_CHUNK ? (int)(w->k - k0) : Q35I_CHUNK;
-        decode_chunk(j, at, rows, inputs);
+        decode_chunk(j, at, rows, inputs, next_tile(j, r0, k0 / Q35I_CHUNK));
         dot_chunk(j, k0, inputs, t0, n);
     }
 }

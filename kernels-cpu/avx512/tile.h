@@ -44,11 +44,14 @@ typedef struct q35i_book {
 } q35i_book;
 
 /* Decodes `blocks` (1..8) blocks of 32 of 16 rows. at: the chunk's first byte in row 0 (canonical), or the span
- * (TILE16); rs: bytes between rows. Reads no byte that is not of these blocks, K types: of the block of 256. */
-typedef void q35i_decode_fn(const uint8_t *at, int64_t rs, int blocks, const q35i_book *book, q35i_chunk *out);
+ * (TILE16); rs: bytes between rows. Reads no byte that is not of these blocks, K types: of the block of 256.
+ * ahead: where the decoder prefetches as many bytes as it decodes, spread over its work (a burst would wait for
+ * the memory); any address. */
+typedef void q35i_decode_fn(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                            q35i_chunk *out);
 
 /* The same for FORM_FLOAT: out[i] is input i of the 16 rows, i < 32 * blocks. */
-typedef void q35i_decode_float_fn(const uint8_t *at, int64_t rs, int blocks, __m512 *out);
+typedef void q35i_decode_float_fn(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out);
 
 typedef struct q35i_codec {
     q35i_form form;
@@ -103,6 +106,13 @@ Q35I_INLINE __m512i q35i_gather_rows(const uint8_t *p, int64_t rs)
     __m256i lo = _mm512_i64gather_epi32(at, (const void *)p, 1);
     __m256i hi = _mm512_i64gather_epi32(at, (const void *)(p + 8 * rs), 1);
     return _mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1);
+}
+
+/* To L2. n bytes from `at` on, line by line. */
+Q35I_INLINE void q35i_prefetch(uintptr_t at, int n)
+{
+    for (int i = 0; i < n; i += 64)
+        _mm_prefetch((const char *)(at + (uintptr_t)i), _MM_HINT_T1);
 }
 
 /* The f16 in the low, or high, half of each lane. */
