@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by the end-to-end tests, whose arguments are: PROGRAM MAKE_TINY_MODEL [tool]. Defines $q35rt, a temporary folder
+# Sourced by the end-to-end tests, whose arguments are: PROGRAM MAKE_TINY_MODEL [TOOL].... Defines $q35rt, a temporary folder
 # $dir (the current one), the models to run and small helpers. Tests of the real model skip without Q35RT_TEST_MODEL.
 # shellcheck shell=bash disable=SC2034
 set -u

@@ -49,8 +49,10 @@ static int keep_text(generation *g, const char *text, uint64_t len)
 {
     if (len == 0)
         return 0;
-    if (g->stream)
+    if (g->stream) {
+        g->line_open = text[len - 1] != '\n';
         return cli_write_out(text, len);
+    }
     char *grown = realloc(g->text, (size_t)(g->n_text + len));
     if (!grown)
         return cli_fail(CLI_EXIT_NOFIT, "generated text: out of memory");
@@ -170,7 +172,7 @@ int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, logi
         rc = answer(g, sampler, logits);
     else if (rc == 0)
         g->stop = STOP_INTERRUPT;
-    if (g->stream && g->n_ids && (rc == 0 || rc >= CLI_EXIT_SIGNAL)) {
+    if (g->line_open && rc != CLI_EXIT_FAILED) {
         int end = cli_write_out("\n", 1);
         rc = rc ? rc : end;
     }

@@ -21,6 +21,7 @@ typedef struct generation {
     uint64_t n_ids;
     char *text; /* generated, n_text bytes; owned, free() */
     uint64_t n_text;
+    int line_open; /* 1: what was streamed does not end with a line end */
     stop_reason stop;
     uint64_t steps;                  /* tokens decoded one at a time */
     uint64_t weight_bytes, kv_bytes; /* read per step, KV: mean over the steps */

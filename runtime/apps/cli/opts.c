@@ -43,8 +43,11 @@ static const char *choice_at(const opt_row *row, const char *text, uint32_t *out
 
 static int wrong_number(const opt_row *row, const char *text)
 {
-    return cli_fail(CLI_EXIT_USAGE, "option --%s: '%s' found, a%s number from %.15g to %.15g needed", row->name,
-                    text, row->kind == OPT_F32 ? "" : " whole", row->lo, row->hi);
+    if (row->kind == OPT_F32)
+        return cli_fail(CLI_EXIT_USAGE, "option --%s: '%s' found, a number from %g to %g needed", row->name, text,
+                        row->lo, row->hi);
+    return cli_fail(CLI_EXIT_USAGE, "option --%s: '%s' found, a whole number from %.0f to %.0f needed", row->name,
+                    text, row->lo, row->hi);
 }
 
 static int parse_float(const opt_row *row, const char *text, float *out)
