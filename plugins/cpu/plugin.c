@@ -59,19 +59,34 @@ static q35_status device_info(uint32_t i, q35_device_info *out)
     return Q35_OK;
 }
 
+/* Bytes that can be had without swapping, file cache included, as the kernel estimates them; 0: unknown. */
+static uint64_t available_bytes(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    if (!file)
+        return 0;
+    while (kib == 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
+            kib = 0;
+    fclose(file);
+    return (uint64_t)kib * 1024;
+}
+
 static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     if (i != 0 || m != 0)
         return q35i_cpu_fail(Q35_E_RANGE, "cpu device %u memory %u: need 0 and 0", i, m);
-    long page = sysconf(_SC_PAGESIZE), all = sysconf(_SC_PHYS_PAGES), idle = sysconf(_SC_AVPHYS_PAGES);
+    long page = sysconf(_SC_PAGESIZE), pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t capacity = page > 0 && pages > 0 ? (uint64_t)page * (uint64_t)pages : 0;
     q35_memory_info info = {.h = {sizeof info, Q35_STRUCT_MEMORY_INFO, NULL},
                             .kind = Q35_MEM_HOST,
                             .host_coherent = 1,
+                            .capacity = capacity,
+                            .available = available_bytes(),
+                            .max_alloc = capacity,
                             .align = Q35I_CPU_LINE};
-    if (page > 0 && all > 0 && idle > 0) {
-        info.capacity = info.max_alloc = (uint64_t)page * (uint64_t)all;
-        info.available = (uint64_t)page * (uint64_t)idle;
-    }
     q35i_cpu_answer(&out->h, &info.h);
     return Q35_OK;
 }

@@ -104,19 +104,28 @@ static bool check_get_rows(const q35i_cpu_check *c)
     return want_f32_out(c, 0, desc(c, in(c, 1))->dim[0]);
 }
 
+static bool want_norm_params(const q35i_cpu_check *c)
+{
+    if (!want_params(c, Q35_STRUCT_NORM_PARAMS, sizeof(q35_norm_params)))
+        return false;
+    float eps = Q35I_CPU_PARAMS(c->node, q35_norm_params)->eps;
+    if (!(eps >= 0))
+        return q35i_cpu_refuse(c, "eps is %g, need 0 or more", (double)eps);
+    return true;
+}
+
 static bool check_rms_norm(const q35i_cpu_check *c)
 {
     int64_t k = desc(c, in(c, 0))->dim[0];
-    return want_params(c, Q35_STRUCT_NORM_PARAMS, sizeof(q35_norm_params)) &&
-           want_f32_matrix(c, in(c, 0), "input", k) && want_f32_vector(c, in(c, 1), "norm weight", k) &&
-           want_f32_out(c, 0, k);
+    return want_norm_params(c) && want_f32_matrix(c, in(c, 0), "input", k) &&
+           want_f32_vector(c, in(c, 1), "norm weight", k) && want_f32_out(c, 0, k);
 }
 
 static bool check_add_rms_norm(const q35i_cpu_check *c)
 {
     int64_t k = desc(c, in(c, 0))->dim[0];
-    return want_params(c, Q35_STRUCT_NORM_PARAMS, sizeof(q35_norm_params)) &&
-           want_f32_matrix(c, in(c, 0), "input a", k) && want_f32_matrix(c, in(c, 1), "input b", k) &&
+    return want_norm_params(c) && want_f32_matrix(c, in(c, 0), "input a", k) &&
+           want_f32_matrix(c, in(c, 1), "input b", k) &&
            q35i_cpu_want_rows_like(c, in(c, 1), "input b", in(c, 0)) &&
            want_f32_vector(c, in(c, 2), "norm weight", k) && want_f32_out(c, 0, k) && want_f32_out(c, 1, k);
 }

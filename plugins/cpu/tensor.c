@@ -48,13 +48,10 @@ bool q35i_cpu_tensor_bytes(const q35_tensor_desc *desc, uint64_t *out)
     if (desc->layout == Q35K_LAYOUT_TILE16) {
         uint64_t tile = q35k_tile16_bytes(desc->dtype, desc->dim[0]);
         int64_t tiles = (desc->dim[1] - 1) / Q35I_CPU_TILE_ROWS + 1;
-        if (tile == 0 || tile > INT64_MAX || __builtin_mul_overflow((int64_t)tile, tiles, &total))
+        if (tile == 0 || __builtin_mul_overflow((int64_t)tile, tiles, &total))
             return false;
     } else if (desc->layout == Q35K_LAYOUT_CANONICAL) {
-        uint64_t row = q35_row_bytes(desc->dtype, (uint64_t)desc->dim[0]);
-        if (row > INT64_MAX)
-            return false;
-        total = (int64_t)row;
+        total = (int64_t)q35_row_bytes(desc->dtype, (uint64_t)desc->dim[0]);
         for (uint32_t i = 1; i < desc->rank; i++) {
             int64_t reach;
             if (__builtin_mul_overflow(desc->dim[i] - 1, desc->stride[i], &reach) ||
@@ -67,14 +64,17 @@ bool q35i_cpu_tensor_bytes(const q35_tensor_desc *desc, uint64_t *out)
     return true;
 }
 
+/* Longer dims would be mistakes, and sums of a few products of this size fit 64 bits. */
+#define MAX_DIM (INT64_C(1) << 40)
+
 static bool want_dims(const q35i_cpu_check *check, const q35_tensor_desc *d, const char *what)
 {
     if (d->rank < 1 || d->rank > 4)
         return q35i_cpu_refuse(check, "%s has rank %u, need 1 to 4", what, d->rank);
     for (uint32_t i = 0; i < 4; i++) {
-        if (d->dim[i] < 1 || (i >= d->rank && d->dim[i] != 1))
-            return q35i_cpu_refuse(check, "%s has dim[%u] %lld, need %s", what, i, (long long)d->dim[i],
-                                   i < d->rank ? "at least 1" : "1");
+        if (d->dim[i] < 1 || d->dim[i] > (i < d->rank ? MAX_DIM : 1))
+            return q35i_cpu_refuse(check, "%s has dim[%u] %lld, need 1 to %lld", what, i, (long long)d->dim[i],
+                                   i < d->rank ? (long long)MAX_DIM : 1);
     }
     if ((d->flags & ~(uint32_t)(Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS)) != 0 ||
         q35i_cpu_row_kind(d) == (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS))
@@ -86,13 +86,10 @@ static bool want_dims(const q35i_cpu_check *check, const q35_tensor_desc *d, con
 static bool want_strides(const q35i_cpu_check *check, const q35_tensor_desc *d, const char *what)
 {
     q35_dtype_info info = q35_dtype_describe(d->dtype);
-    uint64_t row = q35_row_bytes(d->dtype, (uint64_t)d->dim[0]);
     if (d->stride[0] != info.block_bytes)
         return q35i_cpu_refuse(check, "%s has stride[0] %lld, need %u", what, (long long)d->stride[0],
                                info.block_bytes);
-    if (row > INT64_MAX / 2)
-        return q35i_cpu_refuse(check, "%s has rows of %lld, too long", what, (long long)d->dim[0]);
-    int64_t need = (int64_t)row;
+    int64_t need = (int64_t)q35_row_bytes(d->dtype, (uint64_t)d->dim[0]);
     for (uint32_t i = 1; i < d->rank; i++) {
         if (d->stride[i] < need || d->stride[i] % q35i_cpu_tensor_align(d) != 0)
             return q35i_cpu_refuse(check, "%s has stride[%u] %lld, need a multiple of %u from %lld", what, i,

@@ -160,6 +160,17 @@ static void break_params_size(fixture *f, const base_region *r)
     f->params[4].h.size = sizeof(q35_hdr);
 }
 
+static void break_eps(fixture *f, const base_region *r)
+{
+    (void)r;
+    f->params[1].norm.eps = -1;
+}
+
+static void break_length(fixture *f, const base_region *r)
+{
+    f->tensors[r->weight].dim[0] = INT64_MAX / 32 * 32;
+}
+
 static void break_heads(fixture *f, const base_region *r)
 {
     (void)r;
@@ -221,6 +232,8 @@ static const struct {
     {break_output_role, "output has role 4"},
     {break_params, "type 0 and 0 bytes"},
     {break_params_size, "parameters have type 19"},
+    {break_eps, "eps is -1"},
+    {break_length, "need 1 to 1099511627776"},
     {break_heads, "need a multiple of n_kv_heads 0"},
     {break_step, "no step tensor"},
     {break_step_size, "step tensor is I32 of 2"},
