@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writing vocabulary files for tests. The byte alphabet is worked out here a second time, by counting. */
+#define _GNU_SOURCE
+#include "text/vocab_file.h"
+
+#include "runtime/model/gguf_write.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OK(expr) ck_assert_msg((expr) == Q35_OK, "%s", q35_error_message())
+
+vocab_spec vocab_spec_default(void)
+{
+    return (vocab_spec){.model = "gpt2", .pre = "gpt-2", .bos = -1, .eos = -1, .eot = -1, .add_bos = -1};
+}
+
+static int keeps_its_place(int byte)
+{
+    return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
+}
+
+static void spell_byte(int byte, const char *without, char out[16])
+{
+    int c = byte;
+    if (without && byte != 0 && strchr(without, byte)) {
+        snprintf(out, 16, "\xE2\x82\xAC%d", byte);
+        return;
+    }
+    if (!keeps_its_place(byte)) {
+        c = 256;
+        for (int b = 0; b < byte; b++)
+            c += !keeps_its_place(b);
+    }
+    if (c < 0x80)
+        snprintf(out, 16, "%c", c);
+    else
+        snprintf(out, 16, "%c%c", 0xC0 | c >> 6, 0x80 | (c & 0x3F));
+}
+
+static void write_tokens(q35i_gguf_writer *w, const vocab_spec *spec)
+{
+    static char bytes[VOCAB_BYTES][16];
+    const char *tokens[VOCAB_MAX];
+    int32_t types[VOCAB_MAX];
+    float scores[VOCAB_MAX] = {0};
+    uint32_t n = VOCAB_BYTES;
+    for (int b = 0; b < VOCAB_BYTES; b++) {
+        spell_byte(b, spec->without, bytes[b]);
+        tokens[b] = bytes[b];
+        types[b] = 1;
+    }
+    for (; spec->extra[n - VOCAB_BYTES]; n++) {
+        tokens[n] = spec->extra[n - VOCAB_BYTES];
+        types[n] = spec->extra_type[n - VOCAB_BYTES] ? spec->extra_type[n - VOCAB_BYTES] : 1;
+    }
+    OK(q35i_gguf_writer_strings(w, "tokenizer.ggml.tokens", tokens, n));
+    if (spec->types_missing <= VOCAB_MAX)
+        OK(q35i_gguf_writer_array(w, "tokenizer.ggml.token_type", Q35_META_I32, types,
+                                  n - (uint32_t)spec->types_missing));
+    if (spec->scores_short)
+        OK(q35i_gguf_writer_array(w, "tokenizer.ggml.scores", Q35_META_F32, scores, n - 1));
+}
+
+static void write_id(q35i_gguf_writer *w, const char *key, int64_t id)
+{
+    if (id >= 0)
+        OK(q35i_gguf_writer_u32(w, key, (uint32_t)id));
+}
+
+static void write_text(q35i_gguf_writer *w, const char *key, const char *text)
+{
+    if (text)
+        OK(q35i_gguf_writer_string(w, key, text));
+}
+
+static void write_keys(q35i_gguf_writer *w, const vocab_spec *spec)
+{
+    uint64_t n_merges = 0;
+    uint8_t add_bos = spec->add_bos > 0;
+    q35_meta flag = {{"tokenizer.ggml.add_bos_token", 28}, Q35_META_BOOL, 0, 1, &add_bos};
+    write_text(w, "general.architecture", "llama");
+    write_text(w, "tokenizer.ggml.model", spec->model);
+    write_text(w, "tokenizer.ggml.pre", spec->pre);
+    write_text(w, "tokenizer.chat_template", spec->chat_template);
+    if (!spec->no_tokens)
+        write_tokens(w, spec);
+    while (spec->merges[n_merges])
+        n_merges++;
+    if (!spec->no_merges)
+        OK(q35i_gguf_writer_strings(w, "tokenizer.ggml.merges", spec->merges, n_merges));
+    write_id(w, "tokenizer.ggml.bos_token_id", spec->bos);
+    write_id(w, "tokenizer.ggml.eos_token_id", spec->eos);
+    write_id(w, "tokenizer.ggml.eot_token_id", spec->eot);
+    if (spec->add_bos >= 0)
+        OK(q35i_gguf_writer_copy(w, &flag));
+}
+
+q35_model *vocab_open(const vocab_spec *spec)
+{
+    char path[] = "vocab-XXXXXX";
+    q35i_gguf_writer *w;
+    q35_model *model;
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    OK(q35i_gguf_writer_create(path, true, &w));
+    write_keys(w, spec);
+    OK(q35i_gguf_writer_begin(w));
+    OK(q35i_gguf_writer_commit(w));
+    q35_status status = q35_model_open(path, &model);
+    unlink(path);
+    OK(status);
+    return model;
+}
+
+q35_status vocab_tokenizer(const vocab_spec *spec, q35_tokenizer **out)
+{
+    q35_model *model = vocab_open(spec);
+    q35_status status = q35_tokenizer_create(model, out);
+    q35_model_close(model);
+    return status;
+}
+
+void expect_ids(const q35_tokenizer *t, const char *text, uint64_t len, uint32_t flags, const int32_t *ids)
+{
+    int32_t *found;
+    uint64_t n, want = 0;
+    char list[1024] = "";
+    OK(q35_tokenizer_encode(t, text, len, flags, &found, &n));
+    while (ids[want] >= 0)
+        want++;
+    for (uint64_t i = 0, at = 0; i < n && at < sizeof list - 16; i++)
+        at += (uint64_t)snprintf(list + at, sizeof list - at, " %d", found[i]);
+    ck_assert_msg(n == want && (n == 0 || memcmp(found, ids, n * sizeof *ids) == 0), "'%s' gives%s, not %d%s",
+                  text, list, ids[0], want > 1 ? " ..." : "");
+    ck_assert_msg((found == NULL) == (n == 0), "'%s': ids %p for %llu tokens", text, (void *)found,
+                  (unsigned long long)n);
+    q35_tokens_free(found);
+}
