@@ -183,7 +183,7 @@ void q35k_linear__avx512(const void *x, uint32_t act_type, int64_t rs_x, int64_t
             __mmask16 keep = (__mmask16)((1u << rows) - 1u);
             for (int64_t t = 0; t < n; t++) {
                 float *to = (float *)(void *)((uint8_t *)out + (t0 + t) * rs_out) + r0;
-                _mm512_mask_storeu_ps(to, keep, _mm512_load_ps(wk->acc[t]));
+                q35i_store_rows(to, keep, _mm512_load_ps(wk->acc[t]));
             }
         }
     }

@@ -143,6 +143,15 @@ Q35I_INLINE __m512i q35i_lookup(const __m512i table[2], __m512i code)
     return _mm512_permutex2var_epi8(table[0], code, table[1]);
 }
 
+/* One NaN for all: which operand's sign and payload survive is the compiler's choice of instruction, and must not
+ * make one token differ from several. */
+Q35I_INLINE void q35i_store_rows(float *out, __mmask16 rows, __m512 sum)
+{
+    __mmask16 nan = _mm512_cmp_ps_mask(sum, sum, _CMP_UNORD_Q);
+    __m512i v = _mm512_mask_mov_epi32(_mm512_castps_si512(sum), nan, _mm512_set1_epi32(0x7fc00000));
+    _mm512_mask_storeu_epi32(out, rows, v);
+}
+
 /* Two K-interleaved halves of a code's weights: inputs 8 j .. 8 j + 3 and 8 j + 4 .. 8 j + 7 of each row, from its
  * even inputs and its odd ones. */
 Q35I_INLINE void q35i_interleave(__m512i even, __m512i odd, __m512i *first, __m512i *second)

@@ -110,7 +110,7 @@ Q35I_INLINE void matvec(const sorted_act *act, int64_t k, const uint8_t *tile, i
                 sum = add_set(sum, p, head + (i >> 1) * group_bytes, book, act + 2 * (s + i), split);
         }
         __mmask16 rows = end - r >= Q35I_ROWS ? 0xffff : (__mmask16)((1u << (end - r)) - 1u);
-        _mm512_mask_storeu_ps(out + r, rows, sum);
+        q35i_store_rows(out + r, rows, sum);
     }
 }
 

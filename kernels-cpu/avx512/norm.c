@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * RMS_NORM and ADD_RMS_NORM with AVX-512. Squares are summed and the result is formed in double, 8 lanes at a
+ * time, so that nothing overflows and each output is one rounding; the row is read from cache anyway. Mirrors
+ * q35k_norm__ref.
+ */
+#include "kernels-cpu/kernels_decl.h"
+#include "kernels-cpu/simd/avx512_math.h"
+
+#include <math.h>
+
+static inline __m512 load_sum(const float *a, const float *b, int64_t i, __mmask16 m)
+{
+    __m512 s = _mm512_maskz_loadu_ps(m, a + i);
+    return b ? _mm512_add_ps(s, _mm512_maskz_loadu_ps(m, b + i)) : s;
+}
+
+static inline __m512d low_pd(__m512 v)
+{
+    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+}
+
+static inline __m512d high_pd(__m512 v)
+{
+    return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+}
+
+static inline __m512 scale_pd(__m512 s, __m512d factor, __m512 w)
+{
+    __m256 low = _mm512_cvtpd_ps(_mm512_mul_pd(_mm512_mul_pd(low_pd(s), factor), low_pd(w)));
+    __m256 high = _mm512_cvtpd_ps(_mm512_mul_pd(_mm512_mul_pd(high_pd(s), factor), high_pd(w)));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+
+static void norm_row(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t k)
+{
+    __m512d low = _mm512_setzero_pd(), high = low;
+    for (int64_t i = 0; i < k; i += 16) {
+        __mmask16 m = q35i_first16(k - i);
+        __m512 s = load_sum(a, b, i, m);
+        if (sum)
+            _mm512_mask_storeu_ps(sum + i, m, s);
+        low = _mm512_fmadd_pd(low_pd(s), low_pd(s), low);
+        high = _mm512_fmadd_pd(high_pd(s), high_pd(s), high);
+    }
+    double squares = q35i_sum8_f64__avx512(_mm512_add_pd(low, high));
+    __m512d factor = _mm512_set1_pd(1 / sqrt(squares / (double)k + (double)eps));
+    for (int64_t i = 0; i < k; i += 16) {
+        __mmask16 m = q35i_first16(k - i);
+        __m512 s = sum ? _mm512_maskz_loadu_ps(m, sum + i) : load_sum(a, b, i, m);
+        _mm512_mask_storeu_ps(y + i, m, scale_pd(s, factor, _mm512_maskz_loadu_ps(m, w + i)));
+    }
+}
+
+void q35k_norm__avx512(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t rs,
+                       int64_t k, int64_t begin, int64_t end)
+{
+    int64_t step = rs / (int64_t)sizeof(float);
+    for (int64_t t = begin; t < end; t++)
+        norm_row(a + t * step, b ? b + t * step : NULL, w, eps, sum ? sum + t * step : NULL, y + t * step, k);
+}
