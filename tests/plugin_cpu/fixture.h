@@ -25,6 +25,9 @@ const char *fixture_error(void);
 uint64_t fixture_allocs(void);
 uint64_t fixture_live_allocs(void);
 
+/* The n-th call of q35_host.alloc from now on fails, once; 0: none does. */
+void fixture_fail_alloc(uint64_t n);
+
 /* The plugin's entry and its table, loaded on first use; they fail the test when that does not work. */
 q35_plugin_query_fn fixture_query(void);
 const q35_plugin *fixture_plugin(void);

@@ -28,7 +28,7 @@ typedef struct worker {
 
 static _Thread_local char error_text[256];
 static _Thread_local uint32_t delay_random;
-static atomic_ullong allocs, live;
+static atomic_ullong allocs, live, failing;
 
 const char *fixture_error(void)
 {
@@ -43,6 +43,11 @@ uint64_t fixture_allocs(void)
 uint64_t fixture_live_allocs(void)
 {
     return live;
+}
+
+void fixture_fail_alloc(uint64_t n)
+{
+    failing = n ? allocs + n : 0;
 }
 
 static void host_log(int32_t level, const char *msg)
@@ -61,9 +66,9 @@ static void *host_alloc(uint64_t bytes, uint64_t align, int32_t numa)
 {
     void *p = NULL;
     (void)numa;
-    if (posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, bytes))
+    if (atomic_fetch_add(&allocs, 1) + 1 == failing ||
+        posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, bytes))
         return NULL;
-    atomic_fetch_add(&allocs, 1);
     atomic_fetch_add(&live, 1);
     return p;
 }

@@ -363,6 +363,27 @@ START_TEST(memory_cap_is_kept)
 }
 END_TEST
 
+START_TEST(failed_allocations_leave_nothing)
+{
+    enum { COMPILE_ALLOCS = 4 };
+    fixture f;
+    q35_device *dev = NULL;
+    build(&f, NULL);
+    fixture_fail_alloc(1);
+    ck_assert_uint_eq(f.api->device_open(0, NULL, &dev), Q35_E_NOMEM);
+    ck_assert_ptr_null(dev);
+    for (uint64_t n = 1; n <= COMPILE_ALLOCS; n++) {
+        fixture_fail_alloc(n);
+        ck_assert_uint_eq(f.api->plan_compile(f.dev, &f.region, &f.plan), Q35_E_NOMEM);
+        ck_assert_uint_eq(fixture_live_allocs(), 1); /* the device */
+    }
+    fixture_fail_alloc(COMPILE_ALLOCS + 1);
+    ck_assert_uint_eq(f.api->plan_compile(f.dev, &f.region, &f.plan), Q35_OK);
+    fixture_fail_alloc(0);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(other_abi_is_refused)
 {
     const q35_plugin *api = NULL;
@@ -461,6 +482,7 @@ int main(void)
     tcase_add_test(tcase, bad_step_values_are_refused);
     tcase_add_test(tcase, bad_options_are_refused);
     tcase_add_test(tcase, memory_cap_is_kept);
+    tcase_add_test(tcase, failed_allocations_leave_nothing);
     tcase_add_test(tcase, other_abi_is_refused);
     tcase_add_test(tcase, answers_fit_the_caller);
     tcase_add_test(tcase, costs_count_work);
