@@ -11,6 +11,7 @@
 #include "runtime/base/size.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -108,6 +109,19 @@ static void verify_run(void *arg, uint32_t worker, uint32_t n_workers, q35_team 
     }
 }
 
+static bool gaps_are_zero(const uint8_t *data, const q35i_pack_index *index)
+{
+    const uint32_t n = index->header.n_entries;
+    uint64_t at = sizeof index->header + n * sizeof *index->entries;
+    for (uint32_t i = 0; i < n; i++) {
+        for (; at < index->entries[i].offset; at++)
+            if (data[at] != 0)
+                return false;
+        at += index->entries[i].bytes;
+    }
+    return true;
+}
+
 q35_status q35i_pack_file_check(const uint8_t *data, uint64_t bytes, const q35i_pack_index *index, q35_pool *pool)
 {
     const uint32_t n = index->header.n_entries;
@@ -124,6 +138,8 @@ q35_status q35i_pack_file_check(const uint8_t *data, uint64_t bytes, const q35i_
         if (memcmp(&e, &index->entries[i], sizeof e) != 0)
             return Q35_FAIL(Q35_E_FORMAT, "entry %u differs: other weight, layout or plugin", i);
     }
+    if (!gaps_are_zero(data, index))
+        return Q35_FAIL(Q35_E_FORMAT, "bytes between the tensors are not 0");
     verify_state s = {.data = data, .entries = entries, .n = n};
     atomic_init(&s.next, 0);
     atomic_init(&s.first_bad, n);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * "async1": a level L1 device for tests. Its memory is ordinary memory that it never lets the host see, each queue
+ * is a thread, timelines are a mutex and a condition. Environment, read when a device is opened:
+ *   Q35RT_TEST_ASYNC_DELAY_US  every command starts after a pseudo-random delay of up to this many microseconds
+ *   Q35RT_TEST_ASYNC_FAIL_AT   the n-th plan run of the device fails with DEVICE
+ *   Q35RT_TEST_ASYNC_MEMORY    capacity of the memory in bytes (default 1 GiB) */
+#ifndef ASYNC_H
+#define ASYNC_H
+
+#include <q35rt/plugin.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+extern const q35_host *async_host;
+
+struct q35_device {
+    uint64_t capacity;
+    uint32_t delay_us;
+    atomic_ullong used;
+    atomic_uint runs_left; /* until the injected failure, 0: none */
+};
+
+struct q35_buf {
+    q35_device *dev;
+    uint8_t *data;
+    uint64_t bytes;
+};
+
+struct q35_timeline {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t value;
+    q35_status failed; /* sticky */
+    char text[160];
+};
+
+q35_status async_fail(q35_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The first byte of [offset, offset + bytes) of a binding's buffer; NULL for host memory or out of bounds. */
+uint8_t *async_buf_at(const q35_binding *binding, uint64_t bytes);
+
+/* async_plan.c; async_plan_execute runs on a queue's thread, text: [160]. */
+q35_status async_op_support(q35_device *dev, const q35_region *region, q35_support *out);
+q35_status async_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out);
+q35_status async_plan_bind(q35_plan *plan, const q35_binding *bindings);
+void async_plan_free(q35_plan *plan);
+q35_status async_plan_execute(q35_plan *plan, char *text);
+
+/* async_queue.c: slots of the table. */
+q35_status async_queue_create(q35_device *dev, uint32_t kind, q35_queue **out);
+void async_queue_destroy(q35_queue *queue);
+q35_status async_copy(q35_queue *queue, const q35_binding *src, const q35_binding *dst, uint64_t bytes,
+                      const q35_point *waits, uint32_t n_waits, const q35_point *signals, uint32_t n_signals);
+q35_status async_plan_submit(q35_queue *queue, q35_plan *plan, const q35_point *waits, uint32_t n_waits,
+                             const q35_point *signals, uint32_t n_signals);
+q35_status async_timeline_create(q35_device *dev, uint64_t initial, q35_timeline **out);
+void async_timeline_destroy(q35_timeline *timeline);
+q35_status async_timeline_query(q35_timeline *timeline, uint64_t *out_value);
+q35_status async_timeline_wait(q35_timeline *timeline, uint64_t value, uint64_t timeout_ns);
+q35_status async_timeline_signal(q35_timeline *timeline, uint64_t value);
+
+#endif
