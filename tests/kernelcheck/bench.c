@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { SAMPLES = 15, ARENA_BYTES = 512 << 20 };
+enum { SAMPLES = 15 };
 #define SAMPLE_NS 2e6
 
 typedef struct timing {
@@ -82,9 +82,9 @@ static void bench_case(kc_context *x, const kc_op *op, int64_t index)
 
 int kc_bench(const char *filter, uint64_t seed)
 {
-    void *arena =
-        mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (arena == MAP_FAILED) {
+    size_t arena_size;
+    uint8_t *arena = kc_arena_open(&arena_size);
+    if (!arena) {
         fputs("kernelcheck: no memory for timings\n", stderr);
         return 1;
     }
@@ -94,11 +94,11 @@ int kc_bench(const char *filter, uint64_t seed)
         if ((filter && fnmatch(filter, row->symbol, 0) != 0) || (row->features & ~q35k_cpu_features()))
             continue;
         kc_context x = {
-            .seed = seed, .row = row, .ref = kc_find_ref(row->slot), .arena = arena, .arena_size = ARENA_BYTES};
+            .seed = seed, .row = row, .ref = kc_find_ref(row->slot), .arena = arena, .arena_size = arena_size};
         const kc_op *op = kc_find_op(row->slot);
         for (int64_t b = 0; b < op->n_bench; b++)
             bench_case(&x, op, b);
     }
-    munmap(arena, ARENA_BYTES);
+    munmap(arena, arena_size);
     return 0;
 }

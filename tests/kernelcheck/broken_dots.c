@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_K = 4096, MAX_ROW_BYTES = 4 * MAX_K };
+enum { MAX_K = 11008, MAX_ROW_BYTES = 4 * MAX_K };
 
 /* ---- linear ---- */
 

@@ -56,7 +56,7 @@ typedef struct softmax {
 
 static void weigh(const params *p, const float *q, const void *k, int64_t g, softmax *s)
 {
-    double top = -INFINITY, low = INFINITY, slip = 0, total = 0, scale = (double)p->scale;
+    double top = -HUGE_VAL, low = HUGE_VAL, slip = 0, total = 0, scale = (double)p->scale;
     int64_t dim = p->kv.head_dim;
     for (int64_t i = 0; i < s->n; i++) {
         double dot = 0, size = 0;

@@ -27,9 +27,10 @@ typedef struct plan {
     int64_t k, n, n_tokens;
     kc_scales scales;
     kc_dist dist;
+    bool tight; /* no padding between weight rows */
 } plan;
 
-enum { VARIANTS = 66 };
+enum { VARIANTS = 91 };
 
 /* Combinations of type, layout and activations: 13 types x 2, and tiles of the two 3.5-bit types x 2. */
 enum { COMBINATIONS = 30 };
@@ -46,10 +47,10 @@ static plan choose(kc_context *x, int64_t index)
 {
     static const struct {
         int64_t k, n;
-    } shapes[] = {{0, 17},  {1, 1},    {16, 16},   {31, 5},    {33, 33},  {64, 15},
-                  {97, 17}, {128, 16}, {129, 31},  {200, 48},  {257, 19}, {384, 64},
-                  {576, 0}, {576, 33}, {1536, 17}, {4096, 18}, {63, 47}};
-    static const int64_t tokens[] = {1, 2, 7, 33, 1, 4, 8, 0, 16};
+    } shapes[] = {{0, 17},    {1, 1},     {16, 16},  {31, 5},     {33, 33},  {64, 15}, {97, 17},
+                  {128, 16},  {129, 31},  {200, 48}, {257, 19},   {384, 64}, {576, 0}, {576, 33},
+                  {1536, 17}, {4096, 18}, {63, 47},  {11008, 16}, {96, 32}};
+    static const int64_t tokens[] = {1, 2, 7, 33, 1, 4, 8, 0, 16, 131};
     static const struct {
         kc_scales scales;
         kc_dist dist;
@@ -87,21 +88,20 @@ static double block_scale(kc_context *x, kc_dist dist)
     }
 }
 
-/* Blocks of one token. largest: bound on |code|. */
+/* Blocks of one token; codes past k are 0. largest: bound on |code|. */
 static void fill_blocks(kc_context *x, q35_act_block *blocks, int64_t k, kc_dist dist, int64_t largest)
 {
-    int64_t n_blocks = (k + Q35_ACT_BLOCK - 1) / Q35_ACT_BLOCK;
+    int64_t n_blocks = (k + Q35_ACT_BLOCK - 1) / Q35_ACT_BLOCK, half = n_blocks / 2;
     for (int64_t b = 0; b < n_blocks; b++) {
         q35_act_block *a = &blocks[b];
         *a = (q35_act_block){.scale = (float)block_scale(x, dist)};
+        bool mirrored = dist == KC_DIST_CANCEL && b >= half && b < 2 * half;
+        if (mirrored)
+            a->scale = -blocks[b - half].scale;
         for (int i = 0; i < Q35_ACT_BLOCK && b * Q35_ACT_BLOCK + i < k && !isnan(a->scale); i++) {
-            a->q[i] = (int8_t)(kc_below(x, 2 * largest + 1) - largest);
+            a->q[i] = mirrored ? blocks[b - half].q[i] : (int8_t)(kc_below(x, 2 * largest + 1) - largest);
             a->sum += a->q[i];
         }
-    }
-    for (int64_t b = 0; dist == KC_DIST_CANCEL && b < n_blocks / 2; b++) {
-        blocks[n_blocks / 2 + b] = blocks[b];
-        blocks[n_blocks / 2 + b].scale = -blocks[b].scale;
     }
 }
 
@@ -217,7 +217,9 @@ static void make_weights(kc_context *x, const plan *p, params *q, kc_case *c)
 {
     q35_dtype_info d = q35_dtype_describe(p->dtype);
     size_t align = p->dtype == Q35_DT_F32 ? 4 : 2;
-    size_t rs = (size_t)q35_row_bytes(p->dtype, (uint64_t)p->k) + align * (size_t)kc_below(x, 4), tile_bytes = 0;
+    size_t rs = (size_t)q35_row_bytes(p->dtype, (uint64_t)p->k), tile_bytes = 0;
+    if (!p->tight)
+        rs += align * (size_t)kc_below(x, 4);
     uint8_t *rows = kc_alloc(x, (size_t)p->n * rs);
     const int8_t(*book)[2] = kc_codebook(x, p->dtype);
     kc_fill_weights(x, rows, p->dtype, p->n, p->k, rs, p->scales, p->dist);
@@ -287,7 +289,8 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
               .n = 1536,
               .n_tokens = index % 2 ? 16 : 1,
               .scales = KC_SCALES_PLAIN,
-              .dist = KC_DIST_NORMAL};
+              .dist = KC_DIST_NORMAL,
+              .tight = true};
     build_plan(x, &p, c, false);
     const params *q = c->params;
     c->bytes = (double)c->operands[q->tiles >= 0 ? q->tiles : q->w].bytes;

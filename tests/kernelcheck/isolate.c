@@ -15,7 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARENA_BYTES = 256 << 20 }; /* address space; touched as needed */
+uint8_t *kc_arena_open(size_t *bytes)
+{
+    *bytes = (size_t)512 << 20;
+    void *p = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
 
 kc_progress *kc_progress_open(void)
 {
@@ -36,15 +41,12 @@ static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first,
                     .row = row,
                     .ref = kc_find_ref(row->slot),
                     .progress = progress,
-                    .arena_size = ARENA_BYTES,
                     .case_seconds = limits->case_seconds};
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    void *arena =
-        mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    x.arena = arena;
+    x.arena = kc_arena_open(&x.arena_size);
     x.guard = kc_guard_open();
-    if (arena == MAP_FAILED || !x.guard) {
+    if (!x.arena || !x.guard) {
         kc_fail(&x, "cannot reserve guarded memory: %s", strerror(errno));
         _exit(0);
     }
@@ -52,7 +54,7 @@ static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first,
     for (int64_t i = first; i <= last && progress->n_failures < limits->max_failures; i++)
         kc_run_case(&x, op, i);
     kc_guard_close(x.guard);
-    munmap(arena, ARENA_BYTES);
+    munmap(x.arena, x.arena_size);
     _exit(0);
 }
 

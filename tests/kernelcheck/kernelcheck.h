@@ -17,10 +17,9 @@
 
 enum {
     KC_MAX_OPERANDS = 8,
-    KC_TEXT = 320,         /* bytes of a case's or failure's text */
-    KC_MAX_FAILURES = 5,   /* a row is given up after so many */
-    KC_CASE_SECONDS = 120, /* a case that takes longer is a hang; generous, for sanitizers and valgrind */
-    KC_SELFTEST_SECONDS = 10
+    KC_TEXT = 320,        /* bytes of a case's or failure's text */
+    KC_MAX_FAILURES = 5,  /* a row is given up after so many */
+    KC_CASE_SECONDS = 120 /* a case that takes longer is a hang; generous, for sanitizers and valgrind */
 };
 
 /* Unit roundoff of f32, half its smallest subnormal, unit roundoff of f64. */
@@ -190,6 +189,9 @@ double kc_largest_code(uint32_t dtype); /* |weight| / scale of KC_SCALES_UNIT, a
 uint8_t *kc_tiles(kc_context *x, uint32_t dtype, int64_t n, int64_t k, const uint8_t *rows, size_t rs,
                   size_t *bytes);
 
+/* Is every row the same after packing and unpacking, and are missing rows zero? */
+bool kc_check_tiles(kc_context *x, char *text, size_t size);
+
 /* run_case.c. Returns false if the case failed; the failure is in x->progress. */
 bool kc_run_case(kc_context *x, const kc_op *op, int64_t index);
 /* Operand helpers for the case files; each returns the operand's number. */
@@ -212,6 +214,7 @@ typedef struct kc_limits {
     unsigned case_seconds;
 } kc_limits;
 bool kc_run_row(const kc_row *row, const kc_limits *limits, kc_progress *progress);
+uint8_t *kc_arena_open(size_t *bytes); /* address space, touched as needed; NULL: none to be had */
 kc_progress *kc_progress_open(void);
 void kc_progress_close(kc_progress *progress);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 typedef struct options {
     uint64_t seed;
@@ -144,14 +145,23 @@ static void check_row(const options *o, const kc_row *row, kc_progress *p, tally
     *(ok ? &t->passed : &t->failed) += 1;
 }
 
-static void check_dispatch(const options *o, tally *t)
+/* What the rows rest on: the dispatch table and the tile layout. */
+static void check_foundations(const options *o, tally *t)
 {
-    char text[160] = "";
-    if (!is_selected(o, "q35k_table_init") || o->only >= 0)
-        return;
-    bool ok = kc_check_dispatch(text, sizeof text);
-    printf("%s q35k_table_init %s\n", ok ? "PASS" : "FAIL", text);
-    *(ok ? &t->passed : &t->failed) += 1;
+    static const char *const names[] = {"q35k_table_init", "q35k_tile16"};
+    kc_context x = {.seed = o->seed};
+    x.arena = kc_arena_open(&x.arena_size);
+    for (int i = 0; i < 2 && x.arena; i++) {
+        char text[160] = "";
+        if (!is_selected(o, names[i]) || o->only >= 0)
+            continue;
+        kc_reseed(&x, names[i], 0);
+        bool ok = i == 0 ? kc_check_dispatch(text, sizeof text) : kc_check_tiles(&x, text, sizeof text);
+        printf("%s %s%s%s\n", ok ? "PASS" : "FAIL", names[i], ok ? "" : " ", text);
+        *(ok ? &t->passed : &t->failed) += 1;
+    }
+    if (x.arena)
+        munmap(x.arena, x.arena_size);
 }
 
 int main(int argc, char **argv)
@@ -171,13 +181,15 @@ int main(int argc, char **argv)
         return 1;
     }
     tally t = {0, 0, 0};
-    check_dispatch(&o, &t);
+    check_foundations(&o, &t);
     for (size_t i = 0; i < kc_n_rows; i++) {
         if (is_selected(&o, kc_rows[i].symbol))
             check_row(&o, &kc_rows[i], progress, &t);
     }
     kc_progress_close(progress);
     int status = t.failed > 0 || t.passed + t.skipped == 0;
+    if (o.filter && t.passed + t.failed + t.skipped == 0)
+        fprintf(stderr, "kernelcheck: filter '%s' matches no kernel; see --list\n", o.filter);
     if (o.bench && status == 0)
         status = kc_bench(o.filter, o.seed);
     else if (o.bench)

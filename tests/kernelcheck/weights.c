@@ -9,6 +9,7 @@
 #include <kernels-cpu/tile16.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 const uint32_t kc_weight_types[] = {Q35_DT_F32,  Q35_DT_F16,      Q35_DT_BF16,     Q35_DT_Q8_0, Q35_DT_Q4_0,
@@ -56,7 +57,7 @@ const int8_t (*kc_codebook(kc_context *x, uint32_t dtype))[2]
     return (const int8_t(*)[2])book;
 }
 
-/* Where a block's f16 scale and f16 offset lie; -1: none. step: scale in units of the weights' spread. */
+/* Where a block's f16 scale and f16 offset lie; -1: none. */
 typedef struct fields {
     int scale, offset;
     double centre; /* offset that centres the codes, in scales */
@@ -231,4 +232,43 @@ uint8_t *kc_tiles(kc_context *x, uint32_t dtype, int64_t n, int64_t k, const uin
         q35k_tile16_pack(dtype, k, n_rows, rows + (size_t)r * rs, (int64_t)rs, tiles + (size_t)(r / 16) * tile);
     }
     return tiles;
+}
+
+/* Codes of 64-input sets that k does not reach are not stored; they come back as 0. */
+static void clear_unstored(uint8_t *row, uint32_t dtype, int64_t k)
+{
+    int64_t sets = (k + Q35K_TILE16_SET - 1) / Q35K_TILE16_SET, block = (int64_t)q35_row_bytes(dtype, 1);
+    if (sets % 2)
+        memset(row + (sets / 2 + 1) * block - Q35_CODE_BYTES / 2, 0, Q35_CODE_BYTES / 2);
+}
+
+static bool tile_returns(kc_context *x, uint32_t dtype, int64_t n, int64_t k)
+{
+    size_t rs = (size_t)q35_row_bytes(dtype, (uint64_t)k), bytes = 0;
+    uint8_t *rows = kc_alloc(x, 16 * rs), *back = kc_alloc(x, 16 * rs);
+    kc_fill_weights(x, rows, dtype, n, k, rs, KC_SCALES_ANY, KC_DIST_NORMAL);
+    const uint8_t *tile = kc_tiles(x, dtype, n, k, rows, rs, &bytes);
+    if (!tile)
+        return false;
+    q35k_tile16_unpack(dtype, k, 16, tile, back, (int64_t)rs);
+    for (int64_t r = 0; r < n; r++)
+        clear_unstored(rows + (size_t)r * rs, dtype, k);
+    return memcmp(rows, back, 16 * rs) == 0;
+}
+
+bool kc_check_tiles(kc_context *x, char *text, size_t size)
+{
+    static const uint32_t types[] = {Q35_DT_Q35_PAIR, Q35_DT_Q35_SPLIT};
+    for (int i = 0; i < 2; i++) {
+        for (int64_t k = 1; k < 700; k += 1 + k / 7) {
+            int64_t n = 1 + kc_below(x, 16);
+            x->arena_used = 0;
+            if (!tile_returns(x, types[i], n, k)) {
+                snprintf(text, size, "%s K=%lld N=%lld does not return from its tile",
+                         q35_dtype_describe(types[i]).name, (long long)k, (long long)n);
+                return false;
+            }
+        }
+    }
+    return true;
 }
