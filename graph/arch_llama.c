@@ -3,8 +3,8 @@
  * Graph of the llama family (Llama, Mistral, SmolLM2): per layer
  *   h += W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = rms_norm(h)
  *   h += W_down (silu(W_gate m) * W_up m),                m = rms_norm(h)
- * then rms_norm and the head. Every number comes from the file. Rope angles: pos * base^(-2i/n_rot), divided by the
- * file's rope_freqs where there are any (Llama 3.1). */
+ * then rms_norm and the head. Every number comes from the file. Rope angles: pos * base^(-2i/n_rot), divided by
+ * the file's rope_freqs where there are any (Llama 3.1). */
 #include "graph/build.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -43,8 +43,8 @@ static uint32_t weight(builder *b, const char *name)
     for (uint32_t t = 0; t < b->graph->n_tensors; t++)
         if (b->graph->tensors[t].role == Q35_ROLE_WEIGHT && b->graph->tensors[t].data == info->data)
             return t;
-    return q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(info->dtype, info->rank, info->dim, 0), info->data,
-                             name);
+    return q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(info->dtype, info->rank, info->dim, 0),
+                             info->data, name);
 }
 
 static const char *layer_name(builder *b, char *buf, size_t cap, const char *part)
@@ -203,7 +203,8 @@ static void rope_frequencies(builder *b)
             memcpy(&divisor, (const char *)divisors->data + (size_t)i * sizeof divisor, sizeof divisor);
         inv[i] = (float)(pow((double)b->config->rope_base, -2.0 * i / b->config->n_rot) / (double)divisor);
     }
-    b->inv_freq = q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &dim, 0), inv, "rope.inv_freq");
+    b->inv_freq =
+        q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &dim, 0), inv, "rope.inv_freq");
 }
 
 static void inputs(builder *b)
@@ -211,7 +212,8 @@ static void inputs(builder *b)
     const int64_t n_step = sizeof(q35_step) / sizeof(int32_t), n_tokens = b->options->n_tokens;
     q35i_graph *g = b->graph;
     g->step = q35i_graph_tensor(g, Q35_ROLE_STEP, q35i_desc(Q35_DT_I32, 1, &n_step, 0), NULL, "step");
-    g->ids = q35i_graph_tensor(g, Q35_ROLE_INPUT, q35i_desc(Q35_DT_I32, 1, &n_tokens, Q35_TF_TOKEN_ROWS), NULL, "ids");
+    g->ids =
+        q35i_graph_tensor(g, Q35_ROLE_INPUT, q35i_desc(Q35_DT_I32, 1, &n_tokens, Q35_TF_TOKEN_ROWS), NULL, "ids");
     b->book = Q35_NONE;
     if (q35_model_book(b->model))
         b->book = q35i_graph_tensor(g, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_I8, 2, Q35_BOOK_POINTS, 0),
@@ -231,8 +233,8 @@ static void head(builder *b, uint32_t h, uint32_t embedding)
         b->graph->tensors[b->graph->logits].role = Q35_ROLE_OUTPUT;
 }
 
-static q35_status build_llama(const q35_model *model, const q35_model_config *config, const q35i_build_options *options,
-                              q35i_graph *out)
+static q35_status build_llama(const q35_model *model, const q35_model_config *config,
+                              const q35i_build_options *options, q35i_graph *out)
 {
     char name[64];
     builder b = {.graph = out, .model = model, .config = config, .options = options};
@@ -240,8 +242,8 @@ static q35_status build_llama(const q35_model *model, const q35_model_config *co
     uint32_t embedding = weight(&b, "token_embd.weight");
     uint32_t dtype = out->status == Q35_OK ? out->tensors[embedding].desc.dtype : 0;
     const uint32_t in[3] = {out->ids, embedding, b.book};
-    uint32_t h = node1(&b, Q35_OP_GET_ROWS, NULL, dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT ? 3 : 2, in,
-                       "embedding");
+    uint32_t h = node1(&b, Q35_OP_GET_ROWS, NULL, dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT ? 3 : 2,
+                       in, "embedding");
     for (b.layer = 0; b.layer < config->n_layers && out->status == Q35_OK; b.layer++) {
         h = binary(&b, Q35_OP_ADD, h, attention(&b, h), layer_name(&b, name, sizeof name, "attn_residual"));
         h = binary(&b, Q35_OP_ADD, h, feed_forward(&b, h), layer_name(&b, name, sizeof name, "ffn_residual"));
@@ -251,15 +253,16 @@ static q35_status build_llama(const q35_model *model, const q35_model_config *co
     return q35i_graph_verify(out);
 }
 
-q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config, const q35i_build_options *options,
-                            q35i_graph *out)
+q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config,
+                            const q35i_build_options *options, q35i_graph *out)
 {
     q35i_graph_init(out);
     q35_status status = Q35_OK;
     if (strcmp(config->architecture, "llama") == 0)
         status = build_llama(model, config, options, out);
     else
-        status = Q35_FAIL(Q35_E_UNSUPPORTED, "architecture %s: no graph builder, known: llama", config->architecture);
+        status =
+            Q35_FAIL(Q35_E_UNSUPPORTED, "architecture %s: no graph builder, known: llama", config->architecture);
     if (status != Q35_OK)
         q35i_graph_free(out);
     return status;

@@ -18,7 +18,7 @@ typedef struct q35i_build_options {
 } q35i_build_options;
 
 /* out is initialised here; on failure it is freed. Tensor data is borrowed from the model. */
-q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config, const q35i_build_options *options,
-                            q35i_graph *out);
+q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config,
+                            const q35i_build_options *options, q35i_graph *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The executor: one pass over a plan's steps. Synchronous devices run in place; async ones get work queued in order, and
- * the executor waits for a device only when a step elsewhere may need its results. No allocation, lock, log or string here
- * unless something fails. */
+ * The executor: one pass over a plan's steps. Synchronous devices run in place; async ones get work queued in
+ * order, and the executor waits for a device only when a step elsewhere may need its results. No allocation, lock,
+ * log or string here unless something fails. */
 #include "graph/plan.h"
 #include "runtime/base/error.h"
 
@@ -43,10 +43,11 @@ static q35_status run_copy(q35i_plan *plan, const q35i_step *s, const q35_step *
 {
     const q35i_device *device = plan->devices->device[s->device];
     q35i_lane *lane = q35i_residence_lane(plan->res, s->device);
-    const q35_binding src = q35i_plan_binding(plan, s->tensor, s->from), dst = q35i_plan_binding(plan, s->tensor, s->to);
+    const q35_binding src = q35i_plan_binding(plan, s->tensor, s->from),
+                      dst = q35i_plan_binding(plan, s->tensor, s->to);
     const q35_point signal = {lane->timeline, lane->queued + 1};
-    Q35_TRY(device->api->copy(lane->queue, &src, &dst, valid_bytes(&plan->graph.tensors[s->tensor].desc, step), NULL, 0,
-                              &signal, 1));
+    Q35_TRY(device->api->copy(lane->queue, &src, &dst, valid_bytes(&plan->graph.tensors[s->tensor].desc, step),
+                              NULL, 0, &signal, 1));
     lane->queued++;
     return Q35_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Graph storage: growing arrays of tensors and nodes, with the first failure kept so that builders read straight. */
+ * Graph storage: growing arrays of tensors and nodes, with the first failure kept so that builders read straight.
+ */
 #include "graph/graph.h"
 
 #include "runtime/base/alloc.h"
@@ -68,10 +69,12 @@ static bool grow(q35i_graph *graph, void **array, uint32_t n, uint32_t *cap, uin
     return true;
 }
 
-uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc desc, const void *data, const char *name)
+uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc desc, const void *data,
+                           const char *name)
 {
     void *array = graph->tensors;
-    if (graph->status != Q35_OK || !grow(graph, &array, graph->n_tensors, &graph->cap_tensors, sizeof(q35i_tensor)))
+    if (graph->status != Q35_OK ||
+        !grow(graph, &array, graph->n_tensors, &graph->cap_tensors, sizeof(q35i_tensor)))
         return Q35_NONE;
     graph->tensors = array;
     q35i_tensor *t = &graph->tensors[graph->n_tensors];
@@ -84,8 +87,8 @@ uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc des
     return graph->n_tensors++;
 }
 
-uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in, const uint32_t *in,
-                         const char *name)
+uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in,
+                         const uint32_t *in, const char *name)
 {
     static const char *const suffix[Q35I_MAX_OUT] = {"", "#1"};
     q35_tensor_desc out[Q35I_MAX_OUT];
@@ -99,8 +102,10 @@ uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *para
         node.params = *params;
     memcpy(node.in, in, n_in * sizeof *in);
     switch (op) {
-#define OP(NAME, text, min, max, outs)                                                                        \
-    case Q35_OP_##NAME: node.n_out = outs; break;
+#define OP(NAME, text, min, max, outs)                                                                            \
+    case Q35_OP_##NAME:                                                                                           \
+        node.n_out = outs;                                                                                        \
+        break;
 #include "graph/ops.def"
 #undef OP
     default: break;
@@ -139,8 +144,9 @@ void *q35i_graph_constant(q35i_graph *graph, uint64_t bytes)
 const char *q35i_op_name(uint32_t op)
 {
     switch (op) {
-#define OP(NAME, text, min, max, outs)                                                                        \
-    case Q35_OP_##NAME: return text;
+#define OP(NAME, text, min, max, outs)                                                                            \
+    case Q35_OP_##NAME:                                                                                           \
+        return text;
 #include "graph/ops.def"
 #undef OP
     default: return "?";

@@ -7,7 +7,7 @@
 
 #include <q35rt/status.h>
 
-#define Q35I_MAX_IN 4
+#define Q35I_MAX_IN  4
 #define Q35I_MAX_OUT 2
 
 typedef struct q35i_tensor {
@@ -55,18 +55,20 @@ q35_tensor_desc q35i_desc2(uint32_t dtype, int64_t dim0, int64_t dim1, uint32_t 
 uint64_t q35i_desc_bytes(const q35_tensor_desc *desc);
 
 /* Each returns an index, Q35_NONE after a failure (kept in graph->status). */
-uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc desc, const void *data, const char *name);
-/* Appends a node whose outputs are new TEMP tensors, shaped by the op's rule and named after the node; returns the node.
- * params NULL: none. */
-uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in, const uint32_t *in,
-                         const char *name);
+uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc desc, const void *data,
+                           const char *name);
+/* Appends a node whose outputs are new TEMP tensors, shaped by the op's rule and named after the node; returns the
+ * node. params NULL: none. */
+uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in,
+                         const uint32_t *in, const char *name);
 /* Zeroed memory that lives as long as the graph. */
 void *q35i_graph_constant(q35i_graph *graph, uint64_t bytes);
 
 /* Text of an op ("linear"), "?" when unknown. */
 const char *q35i_op_name(uint32_t op);
 
-/* Shape rule of the node's op: checks inputs and params, fills out[n_out]. INVALID names the node and what is wrong. */
+/* Shape rule of the node's op: checks inputs and params, fills out[n_out]. INVALID names the node and what is
+ * wrong. */
 q35_status q35i_shape_infer(const q35i_graph *graph, const q35i_node *node, q35_tensor_desc *out);
 
 /* Every node against its shape rule, every input produced earlier. For graphs after a pass. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fusion of node pairs. A fused op has a normative decomposition (the pair), so this changes speed, not meaning. */
+ * Fusion of node pairs. A fused op has a normative decomposition (the pair), so this changes speed, not meaning.
+ */
 #include "graph/place.h"
 #include "runtime/base/error.h"
 

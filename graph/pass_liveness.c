@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Life of every replica, from the position of its first write to that of its last read. Positions count nodes and copies
- * in the order of the steps; inputs are alive from position 0, logits to the end. */
+ * Life of every replica, from the position of its first write to that of its last read. Positions count nodes and
+ * copies in the order of the steps; inputs are alive from position 0, logits to the end. */
 #include "graph/plan.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -17,7 +17,8 @@ q35i_replica *q35i_schedule_replica(const q35i_schedule *schedule, uint32_t tens
 }
 
 /* Notes an access to a tensor's replica in a memory, making the replica on first sight. */
-static q35_status touch(const q35i_graph *graph, q35i_schedule *s, uint32_t tensor, uint32_t memory, uint32_t position)
+static q35_status touch(const q35i_graph *graph, q35i_schedule *s, uint32_t tensor, uint32_t memory,
+                        uint32_t position)
 {
     const q35i_tensor *t = &graph->tensors[tensor];
     if (t->role == Q35_ROLE_WEIGHT || t->role == Q35_ROLE_STATE)

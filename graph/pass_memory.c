@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Arena offsets. Replicas are placed by decreasing size, each into the tightest gap among the already placed ones that
- * are alive at the same time. */
+ * Arena offsets. Replicas are placed by decreasing size, each into the tightest gap among the already placed ones
+ * that are alive at the same time. */
 #include "graph/plan.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"

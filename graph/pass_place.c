@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Placement. By preference: the first listed device that can run a node gets it. By cost: nodes in order take the device
- * with the least time plus transfers of their inputs, then sweeps move single nodes while that lowers the total of the
- * node and its transfers on both sides. */
+ * Placement. By preference: the first listed device that can run a node gets it. By cost: nodes in order take the
+ * device with the least time plus transfers of their inputs, then sweeps move single nodes while that lowers the
+ * total of the node and its transfers on both sides. */
 #include "graph/place.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -15,7 +15,8 @@ static const q35i_answer *answer_of(const q35i_placement *p, uint32_t node, uint
     return &p->answers[(size_t)node * p->n_devices + device];
 }
 
-static q35_status nobody_can(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *p, uint32_t n)
+static q35_status nobody_can(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *p,
+                             uint32_t n)
 {
     char reasons[384] = "";
     size_t len = 0;
@@ -29,8 +30,8 @@ static q35_status nobody_can(const q35i_graph *graph, const q35i_devices *device
 }
 
 /* Time to bring the node's inputs to device d, with the current places of their producers. */
-static uint64_t inputs_ns(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *p, uint32_t n,
-                          uint32_t d)
+static uint64_t inputs_ns(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *p,
+                          uint32_t n, uint32_t d)
 {
     uint64_t ns = 0;
     for (uint32_t i = 0; i < graph->nodes[n].n_in; i++) {
@@ -43,15 +44,16 @@ static uint64_t inputs_ns(const q35i_graph *graph, const q35i_devices *devices, 
 }
 
 /* Time to bring the node's outputs from device d to where they are used. */
-static uint64_t outputs_ns(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *p, uint32_t n,
-                           uint32_t d)
+static uint64_t outputs_ns(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *p,
+                           uint32_t n, uint32_t d)
 {
     uint64_t ns = 0;
     for (uint32_t m = n + 1; m < graph->n_nodes; m++)
         for (uint32_t i = 0; i < graph->nodes[m].n_in; i++) {
             const q35i_tensor *t = &graph->tensors[graph->nodes[m].in[i]];
             if (t->producer == n)
-                ns += q35i_transfer_ns(devices->device[d], devices->device[p->device[m]], q35i_desc_bytes(&t->desc));
+                ns +=
+                    q35i_transfer_ns(devices->device[d], devices->device[p->device[m]], q35i_desc_bytes(&t->desc));
         }
     return ns;
 }
@@ -104,7 +106,8 @@ static int touches(const q35i_node *node, uint32_t tensor)
     return 0;
 }
 
-/* Nodes that share a state must see it in one memory: where they do not, all go to the first device that can run all. */
+/* Nodes that share a state must see it in one memory: where they do not, all go to the first device that can run
+ * all. */
 static q35_status unite_states(const q35i_graph *graph, const q35i_devices *devices, q35i_placement *p)
 {
     for (uint32_t t = 0; t < graph->n_tensors; t++) {
@@ -148,7 +151,8 @@ q35_status q35i_pass_place(const q35i_graph *graph, const q35i_devices *devices,
     for (uint32_t n = 0; n < graph->n_nodes; n++) {
         for (uint32_t d = 0; d < devices->n; d++)
             q35i_ask(devices->device[d], graph, &graph->nodes[n], &out->answers[(size_t)n * devices->n + d]);
-        out->device[n] = devices->by_preference ? most_preferred(devices, out, n) : cheapest(graph, devices, out, n, 0);
+        out->device[n] =
+            devices->by_preference ? most_preferred(devices, out, n) : cheapest(graph, devices, out, n, 0);
         if (out->device[n] == devices->n)
             Q35_TRY_GOTO(nobody_can(graph, devices, out, n), fail);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a placement to steps: neighbouring nodes of one device become a region, and a tensor that a region needs in another
- * memory is copied there first, through the host when neither side is the host. */
+ * From a placement to steps: neighbouring nodes of one device become a region, and a tensor that a region needs in
+ * another memory is copied there first, through the host when neither side is the host. */
 #include "graph/plan.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -31,11 +31,8 @@ static q35_status add_step(q35i_schedule *s, const q35i_step *step)
 
 static q35_status copy(scheduler *s, uint32_t tensor, uint32_t from, uint32_t to)
 {
-    const q35i_step step = {.kind = Q35I_STEP_COPY,
-                            .device = (from ? from : to) - 1,
-                            .tensor = tensor,
-                            .from = from,
-                            .to = to};
+    const q35i_step step = {
+        .kind = Q35I_STEP_COPY, .device = (from ? from : to) - 1, .tensor = tensor, .from = from, .to = to};
     s->valid[tensor] |= 1u << to;
     return add_step(s->out, &step);
 }
@@ -80,8 +77,8 @@ static q35_status add_region(scheduler *s, uint32_t first, uint32_t end, uint32_
     return Q35_OK;
 }
 
-q35_status q35i_pass_schedule(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *placement,
-                              q35i_schedule *out)
+q35_status q35i_pass_schedule(const q35i_graph *graph, const q35i_devices *devices,
+                              const q35i_placement *placement, q35i_schedule *out)
 {
     q35_status status = Q35_OK;
     memset(out, 0, sizeof *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which device runs which node. Devices answer (supported? why not? what does it cost?), the pass decides, and every
- * decision keeps its reason. */
+ * Which device runs which node. Devices answer (supported? why not? what does it cost?), the pass decides, and
+ * every decision keeps its reason. */
 #ifndef Q35I_GRAPH_PLACE_H
 #define Q35I_GRAPH_PLACE_H
 
@@ -44,12 +44,12 @@ void q35i_single_region(const q35i_graph *graph, const q35i_node *node, q35i_sin
 /* Asks a device about a node: support, then cost (its own, else a roofline estimate from its description). */
 void q35i_ask(const q35i_device *device, const q35i_graph *graph, const q35i_node *node, q35i_answer *out);
 
-/* Replaces add + rms_norm by add_rms_norm and silu + mul by swiglu where the first device that can do the parts can also do
- * the whole. */
+/* Replaces add + rms_norm by add_rms_norm and silu + mul by swiglu where the first device that can do the parts
+ * can also do the whole. */
 q35_status q35i_pass_fuse(q35i_graph *graph, const q35i_devices *devices);
 
-/* UNSUPPORTED names a node that no device can run, with each device's reason. Nodes that share a state end up in the same
- * memory. Free with q35i_placement_free. */
+/* UNSUPPORTED names a node that no device can run, with each device's reason. Nodes that share a state end up in
+ * the same memory. Free with q35i_placement_free. */
 q35_status q35i_pass_place(const q35i_graph *graph, const q35i_devices *devices, q35i_placement *out);
 void q35i_placement_free(q35i_placement *placement);
 

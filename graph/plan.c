@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a graph to a plan that can run: passes in order, arenas, regions compiled by the devices and bound to memory. */
+ * From a graph to a plan that can run: passes in order, arenas, regions compiled by the devices and bound to
+ * memory. */
 #include "graph/plan.h"
 
 #include "runtime/base/alloc.h"
@@ -65,10 +66,10 @@ static uint32_t role_in(const q35i_graph *graph, uint32_t tensor, uint32_t first
     return Q35_ROLE_TEMP;
 }
 
-/* Local index of a graph tensor in the image, adding it on first sight. Weights are told apart by op, since their layout
- * may depend on it. */
-static uint32_t local_index(const q35i_graph *graph, region_image *image, uint32_t tensor, uint32_t op, uint32_t first,
-                            uint32_t end)
+/* Local index of a graph tensor in the image, adding it on first sight. Weights are told apart by op, since their
+ * layout may depend on it. */
+static uint32_t local_index(const q35i_graph *graph, region_image *image, uint32_t tensor, uint32_t op,
+                            uint32_t first, uint32_t end)
 {
     uint32_t role = role_in(graph, tensor, first, end);
     for (uint32_t i = 0; i < image->region.n_tensors; i++)
@@ -138,9 +139,9 @@ static q35_status compile(q35i_plan *plan, q35i_step *step)
     for (uint32_t i = 0; i < image.region.n_tensors; i++) {
         const q35i_tensor *t = &plan->graph.tensors[image.global[i]];
         if (t->role == Q35_ROLE_WEIGHT || t->role == Q35_ROLE_STATE)
-            Q35_TRY_GOTO(q35i_residence_find(plan->res, t, image.use_op[i], step->device, &image.tensors[i],
-                                             &bindings[i]),
-                         done);
+            Q35_TRY_GOTO(
+                q35i_residence_find(plan->res, t, image.use_op[i], step->device, &image.tensors[i], &bindings[i]),
+                done);
         else
             bindings[i] = q35i_plan_binding(plan, image.global[i], memory);
     }
@@ -238,8 +239,8 @@ uint64_t q35i_plan_linear_bytes(const q35i_plan *plan)
         q35_tensor_desc desc;
         q35_binding binding;
         if (node->op == Q35_OP_LINEAR &&
-            q35i_residence_find(plan->res, &plan->graph.tensors[node->in[1]], node->op, plan->placement.device[n], &desc,
-                                &binding) == Q35_OK)
+            q35i_residence_find(plan->res, &plan->graph.tensors[node->in[1]], node->op, plan->placement.device[n],
+                                &desc, &binding) == Q35_OK)
             bytes += binding.bytes;
     }
     return bytes;

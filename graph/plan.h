@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A plan: the immutable list of what happens in one step. Runs on devices, copies between memories, in an order that is
- * right by construction: a queue is in order, and the executor waits when the device changes.
+ * A plan: the immutable list of what happens in one step. Runs on devices, copies between memories, in an order
+ * that is right by construction: a queue is in order, and the executor waits when the device changes.
  *
- * Memories are numbered 0 = host, d + 1 = own memory of device d. A tensor has a replica in every memory where a step reads
- * or writes it; replicas whose lives do not overlap share bytes of that memory's arena. */
+ * Memories are numbered 0 = host, d + 1 = own memory of device d. A tensor has a replica in every memory where a
+ * step reads or writes it; replicas whose lives do not overlap share bytes of that memory's arena. */
 #ifndef Q35I_PLAN_H
 #define Q35I_PLAN_H
 
@@ -46,27 +46,28 @@ static inline uint32_t q35i_memory_of(const q35i_devices *devices, uint32_t devi
 }
 
 /* Regions and the copies between them. */
-q35_status q35i_pass_schedule(const q35i_graph *graph, const q35i_devices *devices, const q35i_placement *placement,
-                              q35i_schedule *out);
+q35_status q35i_pass_schedule(const q35i_graph *graph, const q35i_devices *devices,
+                              const q35i_placement *placement, q35i_schedule *out);
 /* Life of every replica. */
 q35_status q35i_pass_liveness(const q35i_graph *graph, const q35i_devices *devices, q35i_schedule *schedule);
 /* Offsets in the arenas: best fit, larger replicas first. */
 q35_status q35i_pass_memory(q35i_schedule *schedule);
 void q35i_schedule_free(q35i_schedule *schedule);
 
-q35i_replica *q35i_schedule_replica(const q35i_schedule *schedule, uint32_t tensor, uint32_t memory); /* NULL: none */
+q35i_replica *q35i_schedule_replica(const q35i_schedule *schedule, uint32_t tensor,
+                                    uint32_t memory); /* NULL: none */
 
 typedef struct q35i_plan q35i_plan;
 
-/* Takes the graph (emptied, also on failure), fuses, places, schedules, makes weights and states resident, compiles and
- * binds. */
+/* Takes the graph (emptied, also on failure), fuses, places, schedules, makes weights and states resident,
+ * compiles and binds. */
 q35_status q35i_plan_create(q35i_residence *res, q35i_graph *graph, q35i_plan **out);
 void q35i_plan_destroy(q35i_plan *plan); /* NULL ok */
 
 const q35i_graph *q35i_plan_graph(const q35i_plan *plan);
 
-/* Runs one step: ids [step->n_tokens]; *out_logits: [step->n_out][vocab] (or [n_tokens][vocab]), borrowed until the next
- * run of this plan. Allocates nothing. */
+/* Runs one step: ids [step->n_tokens]; *out_logits: [step->n_out][vocab] (or [n_tokens][vocab]), borrowed until
+ * the next run of this plan. Allocates nothing. */
 q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_t *ids, const float **out_logits);
 
 /* Bytes of distinct weights that the linear nodes read in a step. */

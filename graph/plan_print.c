@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The plan for people: devices and memory, every step with its nodes and their price, and every fallback with its reason. */
+ * The plan for people: devices and memory, every step with its nodes and their price, and every fallback with its
+ * reason. */
 #include "graph/plan.h"
 
 #include <stdio.h>
@@ -32,7 +33,8 @@ static void print_devices(const printer *p)
     const q35i_schedule *s = &p->plan->schedule;
     for (uint32_t d = 0; d < p->plan->devices->n; d++)
         q35i_print(p->write, p->user, "device %s: weights %.1f MiB, states %.1f MiB%s\n", device_name(p->plan, d),
-                   mib(q35i_residence_weight_bytes(p->plan->res, d)), mib(q35i_residence_state_bytes(p->plan->res, d)),
+                   mib(q35i_residence_weight_bytes(p->plan->res, d)),
+                   mib(q35i_residence_state_bytes(p->plan->res, d)),
                    p->plan->devices->device[d]->async ? ", queue" : "");
     for (uint32_t m = 0; m <= p->plan->devices->n; m++)
         if (s->arena_bytes[m])
@@ -67,8 +69,8 @@ static void print_region(const printer *p, uint32_t i, const q35i_step *step)
         const char *shape = "";
         if (node->n_out > 0)
             shape = q35i_desc_text(&p->plan->graph.tensors[node->out[0]].desc, text, sizeof text);
-        q35i_print(p->write, p->user, "  %4u %-13s %-24s %-22s %9.1f us", n, q35i_op_name(node->op), node->name, shape,
-                   (double)answer_of(p->plan, n, step->device)->ns / 1000);
+        q35i_print(p->write, p->user, "  %4u %-13s %-24s %-22s %9.1f us", n, q35i_op_name(node->op), node->name,
+                   shape, (double)answer_of(p->plan, n, step->device)->ns / 1000);
         print_runner_up(p, n);
         q35i_print(p->write, p->user, "\n");
     }
@@ -78,7 +80,8 @@ static void print_copy(const printer *p, uint32_t i, const q35i_step *step)
 {
     const q35i_tensor *t = &p->plan->graph.tensors[step->tensor];
     q35i_print(p->write, p->user, "step %u: copy %s, %llu bytes, %s to %s\n", i, t->name,
-               (unsigned long long)q35i_desc_bytes(&t->desc), step->from ? device_name(p->plan, step->from - 1) : "host",
+               (unsigned long long)q35i_desc_bytes(&t->desc),
+               step->from ? device_name(p->plan, step->from - 1) : "host",
                step->to ? device_name(p->plan, step->to - 1) : "host");
 }
 
@@ -103,8 +106,9 @@ static void print_fallbacks(const printer *p)
                 ns += same ? answer_of(plan, m, plan->placement.device[m])->ns : 0;
             }
             if (seen == 0)
-                q35i_print(p->write, p->user, "fallback: %u x %s not on %s: %s; on %s instead, about %.1f us in all\n",
-                           count, q35i_op_name(op), device_name(plan, d), a->reason,
+                q35i_print(p->write, p->user,
+                           "fallback: %u x %s not on %s: %s; on %s instead, about %.1f us in all\n", count,
+                           q35i_op_name(op), device_name(plan, d), a->reason,
                            device_name(plan, plan->placement.device[n]), (double)ns / 1000);
         }
     q35i_print(p->write, p->user, "fallbacks: %u\n", total);
@@ -113,8 +117,8 @@ static void print_fallbacks(const printer *p)
 void q35i_plan_print(const q35i_plan *plan, q35i_write_fn *write, void *user)
 {
     const printer p = {.plan = plan, .write = write, .user = user};
-    q35i_print(write, user, "plan: %u nodes in %u steps, placed by %s\n", plan->graph.n_nodes, plan->schedule.n_steps,
-               plan->devices->by_preference ? "preference" : "cost");
+    q35i_print(write, user, "plan: %u nodes in %u steps, placed by %s\n", plan->graph.n_nodes,
+               plan->schedule.n_steps, plan->devices->by_preference ? "preference" : "cost");
     print_devices(&p);
     for (uint32_t i = 0; i < plan->schedule.n_steps; i++) {
         const q35i_step *step = &plan->schedule.steps[i];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Weights and states of a session. An entry is keyed by (data, device, layout) for weights and by (name, memory) for
- * states, so that plans of different sizes share them. */
+ * Weights and states of a session. An entry is keyed by (data, device, layout) for weights and by (name, memory)
+ * for states, so that plans of different sizes share them. */
 #define _DEFAULT_SOURCE
 #include "graph/residence.h"
 
@@ -157,7 +157,8 @@ q35_status q35i_residence_find(const q35i_residence *res, const q35i_tensor *ten
 {
     const entry *e = find(res, tensor, op, device);
     if (!e)
-        return Q35_FAIL(Q35_E_INTERNAL, "tensor %s: not resident on device %s", tensor->name, res->device[device]->name);
+        return Q35_FAIL(Q35_E_INTERNAL, "tensor %s: not resident on device %s", tensor->name,
+                        res->device[device]->name);
     *out_desc = e->desc;
     *out_binding = e->binding;
     return Q35_OK;
@@ -342,8 +343,8 @@ q35_status q35i_residence_read_state(q35i_residence *res, const char *name, void
         if (e->data || strcmp(e->name, name) != 0)
             continue;
         if (bytes > e->bytes)
-            return Q35_FAIL(Q35_E_RANGE, "state %s: %llu bytes asked for, has %llu", name, (unsigned long long)bytes,
-                            (unsigned long long)e->bytes);
+            return Q35_FAIL(Q35_E_RANGE, "state %s: %llu bytes asked for, has %llu", name,
+                            (unsigned long long)bytes, (unsigned long long)e->bytes);
         if (e->binding.host) {
             memcpy(dst, e->binding.host, bytes);
             return Q35_OK;

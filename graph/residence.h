@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where a session's weights and states live: one copy per device and layout, shared by all its plans. Weights on host
- * memory in canonical layout stay in the file's mapping; packed ones come from the pack cache. One thread at a time. */
+ * Where a session's weights and states live: one copy per device and layout, shared by all its plans. Weights on
+ * host memory in canonical layout stay in the file's mapping; packed ones come from the pack cache. One thread at
+ * a time. */
 #ifndef Q35I_RESIDENCE_H
 #define Q35I_RESIDENCE_H
 
@@ -32,12 +33,12 @@ q35i_lane *q35i_residence_lane(q35i_residence *res, uint32_t device);
 /* Waits until everything queued on the lane of `device` is done; the device's failure, if it failed. */
 q35_status q35i_lane_drain(q35i_residence *res, uint32_t device);
 
-/* Makes every weight and state of a placed graph resident: asks for layouts, packs, uploads. NOFIT names the bytes needed
- * and available. */
+/* Makes every weight and state of a placed graph resident: asks for layouts, packs, uploads. NOFIT names the bytes
+ * needed and available. */
 q35_status q35i_residence_add(q35i_residence *res, const q35i_graph *graph, const q35i_placement *placement);
 
-/* Where input `tensor` of a node with this op lives on a device: descriptor with its layout, and binding. For weights and
- * states made resident before. */
+/* Where input `tensor` of a node with this op lives on a device: descriptor with its layout, and binding. For
+ * weights and states made resident before. */
 q35_status q35i_residence_find(const q35i_residence *res, const q35i_tensor *tensor, uint32_t op, uint32_t device,
                                q35_tensor_desc *out_desc, q35_binding *out_binding);
 

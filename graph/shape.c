@@ -18,8 +18,8 @@ typedef struct rule_context {
 
 static q35_status bad(const rule_context *c, const char *what, int64_t found, int64_t need)
 {
-    return Q35_FAIL(Q35_E_INVALID, "node %s (%s): %s is %lld, need %lld", c->node->name, q35i_op_name(c->node->op), what,
-                    (long long)found, (long long)need);
+    return Q35_FAIL(Q35_E_INVALID, "node %s (%s): %s is %lld, need %lld", c->node->name, q35i_op_name(c->node->op),
+                    what, (long long)found, (long long)need);
 }
 
 static q35_status want(const rule_context *c, const char *what, int64_t found, int64_t need)
@@ -53,7 +53,8 @@ static q35_status want_params(const rule_context *c, uint32_t type)
 
 static int is_weight(uint32_t dtype)
 {
-    return q35_dtype_describe(dtype).block_len != 0 && dtype != Q35_DT_A8_32 && dtype != Q35_DT_I32 && dtype != Q35_DT_I8;
+    return q35_dtype_describe(dtype).block_len != 0 && dtype != Q35_DT_A8_32 && dtype != Q35_DT_I32 &&
+           dtype != Q35_DT_I8;
 }
 
 static int needs_book(uint32_t dtype)
@@ -203,11 +204,11 @@ static q35_status want_arity(const q35i_node *node)
 {
     uint32_t min = 0, max = 0, outs = 0;
     switch (node->op) {
-#define OP(NAME, text, least, most, n)                                                                        \
-    case Q35_OP_##NAME:                                                                                       \
-        min = least;                                                                                          \
-        max = most;                                                                                           \
-        outs = n;                                                                                             \
+#define OP(NAME, text, least, most, n)                                                                            \
+    case Q35_OP_##NAME:                                                                                           \
+        min = least;                                                                                              \
+        max = most;                                                                                               \
+        outs = n;                                                                                                 \
         break;
 #include "graph/ops.def"
 #undef OP
@@ -225,8 +226,8 @@ q35_status q35i_shape_infer(const q35i_graph *graph, const q35i_node *node, q35_
     Q35_TRY(want_arity(node));
     for (uint32_t i = 0; i < node->n_in; i++) {
         if (node->in[i] >= graph->n_tensors)
-            return Q35_FAIL(Q35_E_INVALID, "node %s: input %u is tensor %u, need below %u", node->name, i, node->in[i],
-                            graph->n_tensors);
+            return Q35_FAIL(Q35_E_INVALID, "node %s: input %u is tensor %u, need below %u", node->name, i,
+                            node->in[i], graph->n_tensors);
         c.in[i] = &graph->tensors[node->in[i]].desc;
     }
     return infer(&c, out);
@@ -247,7 +248,8 @@ q35_status q35i_graph_verify(const q35i_graph *graph)
         for (uint32_t i = 0; i < node->n_out; i++) {
             const q35i_tensor *t = &graph->tensors[node->out[i]];
             if (t->producer != n || memcmp(&t->desc, &out[i], sizeof out[i]) != 0)
-                return Q35_FAIL(Q35_E_INVALID, "node %s: output %s does not match the shape rule", node->name, t->name);
+                return Q35_FAIL(Q35_E_INVALID, "node %s: output %s does not match the shape rule", node->name,
+                                t->name);
         }
     }
     return Q35_OK;

@@ -35,7 +35,8 @@ Q35_API void q35_session_destroy(q35_session *session);
 
 /* Appends n tokens (any n > 0) to the sequence, in steps of at most max_chunk. *out_logits, if not NULL, is borrowed until
  * the next call: f32 [rows][n_vocab], rows = 1 (last token) or, with all_logits, n (then n <= max_chunk, else INVALID).
- * NOFIT when the context would overflow: nothing is appended. RANGE for an id outside the vocabulary. From the second
+ * NOFIT when the context would overflow: nothing is appended. RANGE for an id outside the vocabulary. FORMAT when a logit
+ * is NaN or infinite: the file has such weights or scales. From the second
  * single-token call on nothing is allocated. */
 Q35_API q35_status q35_session_eval(q35_session *session, const int32_t *ids, uint32_t n, const float **out_logits);
 

@@ -7,10 +7,12 @@
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #define DEFAULT_CONTEXT 4096
-#define DEFAULT_CHUNK 512
+#define DEFAULT_CHUNK   512
 
 q35_session_options q35_session_options_default(void)
 {
@@ -134,12 +136,28 @@ static q35_status check_input(const q35_session *s, const int32_t *ids, uint32_t
     if (n == 0)
         return Q35_FAIL(Q35_E_INVALID, "step: 0 tokens, need at least 1");
     if (n > s->options.n_ctx - s->pos)
-        return Q35_FAIL(Q35_E_NOFIT, "context: %u tokens in use and %u to add, holds %u", s->pos, n, s->options.n_ctx);
+        return Q35_FAIL(Q35_E_NOFIT, "context: %u tokens in use and %u to add, holds %u", s->pos, n,
+                        s->options.n_ctx);
     if (s->options.all_logits && n > s->options.max_chunk)
         return Q35_FAIL(Q35_E_INVALID, "step: %u tokens with all logits, at most %u", n, s->options.max_chunk);
     for (uint32_t i = 0; i < n; i++)
         if (ids[i] < 0 || (uint32_t)ids[i] >= s->config.vocab)
             return Q35_FAIL(Q35_E_RANGE, "token %u: id %d, need 0 to %u", i, ids[i], s->config.vocab - 1);
+    return Q35_OK;
+}
+
+/* NaN or infinite weights and scales, wherever they are, end up here. */
+static q35_status check_finite(const q35_session *s, const float *logits, uint32_t rows)
+{
+    for (uint32_t r = 0; r < rows; r++) {
+        const float *row = logits + (size_t)r * s->config.vocab;
+        int finite = 1;
+        for (uint32_t i = 0; i < s->config.vocab; i++)
+            finite &= fabsf(row[i]) <= FLT_MAX;
+        if (!finite)
+            return Q35_FAIL(Q35_E_FORMAT, "%.200s: a logit is not finite, need finite weights and scales",
+                            q35_model_path(s->model));
+    }
     return Q35_OK;
 }
 
@@ -153,10 +171,13 @@ q35_status q35_session_eval(q35_session *s, const int32_t *ids, uint32_t n, cons
         int last = done + chunk == n;
         const q35_step step = {.n_tokens = (int32_t)chunk,
                                .pos = (int32_t)(pos + done),
-                               .n_out = s->options.all_logits ? (int32_t)chunk : last && out_logits ? 1 : 0};
+                               .n_out = s->options.all_logits ? (int32_t)chunk
+                                        : last && out_logits  ? 1
+                                                              : 0};
         q35i_plan *plan;
         Q35_TRY(q35i_session_plan(s, chunk, &plan));
         Q35_TRY(q35i_plan_execute(plan, &step, ids + done, &logits));
+        Q35_TRY(check_finite(s, logits, (uint32_t)step.n_out));
         done += chunk;
     }
     s->pos = pos + n;

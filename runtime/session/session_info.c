@@ -23,7 +23,8 @@ int q35_session_pack_cache_hit(const q35_session *s)
     return q35i_residence_from_cache(s->res);
 }
 
-/* State that accumulates the input of linear `weight`: the linear's input, through its quantisation if there is one. */
+/* State that accumulates the input of linear `weight`: the linear's input, through its quantisation if there is
+ * one. */
 static const char *observed_state(const q35i_graph *graph, const char *weight)
 {
     uint32_t x = Q35_NONE;
@@ -62,7 +63,8 @@ const double *q35_session_observed(q35_session *s, const char *weight, uint32_t 
         s->observed = means;
         s->observed_cap = k;
     }
-    if (q35i_residence_read_state(s->res, state, s->observed_sums, (uint64_t)k * sizeof *s->observed_sums) != Q35_OK)
+    if (q35i_residence_read_state(s->res, state, s->observed_sums, (uint64_t)k * sizeof *s->observed_sums) !=
+        Q35_OK)
         return NULL;
     for (uint32_t i = 0; i < k; i++)
         s->observed[i] = (double)s->observed_sums[i] / (double)s->n_observed;

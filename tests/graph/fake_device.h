@@ -8,8 +8,8 @@
 
 typedef struct fake_device {
     q35i_device device;
-    uint32_t ops;        /* bit op: supported */
-    uint64_t ns;         /* cost of any supported node */
+    uint32_t ops; /* bit op: supported */
+    uint64_t ns;  /* cost of any supported node */
 } fake_device;
 
 /* ops: bits 1 << Q35_OP_*. host: lives on host memory. */

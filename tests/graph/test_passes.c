@@ -70,7 +70,8 @@ static q35i_devices devices_of(fake_device *fakes, q35i_device **list, uint32_t 
 START_TEST(shape_rules_name_the_node)
 {
     const int64_t short_k = 32;
-    uint32_t wrong = q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &short_k, 0), "x", "short");
+    uint32_t wrong =
+        q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &short_k, 0), "x", "short");
     const q35i_params p = {.norm = {.h = {sizeof p.norm, Q35_STRUCT_NORM_PARAMS, NULL}, .eps = 1e-5f}};
     const uint32_t in[2] = {h, wrong};
     ck_assert_uint_eq(q35i_graph_node(&graph, Q35_OP_RMS_NORM, &p, 2, in, "bad_norm"), Q35_NONE);
@@ -136,7 +137,7 @@ START_TEST(place_by_cost_counts_transfers)
     fake_device fakes[2];
     q35i_device *list[2];
     q35i_placement p;
-    fake_device_init(&fakes[0], "far", ALL_OPS, 100, 0);  /* a little faster, but every hop costs 10 us */
+    fake_device_init(&fakes[0], "far", ALL_OPS, 100, 0); /* a little faster, but every hop costs 10 us */
     fake_device_init(&fakes[1], "near", ALL_OPS, 150, 1);
     fakes[0].ops = BIT(SILU) | BIT(MUL);
     q35i_devices devices = devices_of(fakes, list, 2, 0);

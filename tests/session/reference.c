@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Formulas: h += W_o attention(rope(W_q n), rope(W_k n), W_v n), n = rms_norm(h); h += W_down(silu(W_gate m) * W_up m),
- * m = rms_norm(h); logits = W_out rms_norm(h). */
+ * Formulas: h += W_o attention(rope(W_q n), rope(W_k n), W_v n), n = rms_norm(h); h += W_down(silu(W_gate m) *
+ * W_up m), m = rms_norm(h); logits = W_out rms_norm(h). */
 #include "reference.h"
 
 #include <math.h>
@@ -160,8 +160,8 @@ double *q35t_reference_logits(const q35_model *model, const int32_t *ids, uint32
     if (freqs)
         row_of(model, freqs, 0, f.inv_freq + f.c.n_rot / 2);
     for (uint32_t i = 0; i < f.c.n_rot / 2; i++)
-        f.inv_freq[i] = pow((double)f.c.rope_base, -2.0 * i / f.c.n_rot) /
-                        (freqs ? f.inv_freq[f.c.n_rot / 2 + i] : 1.0);
+        f.inv_freq[i] =
+            pow((double)f.c.rope_base, -2.0 * i / f.c.n_rot) / (freqs ? f.inv_freq[f.c.n_rot / 2 + i] : 1.0);
     double *h = zeros((size_t)n * f.c.hidden);
     for (uint32_t t = 0; t < n; t++)
         row_of(model, emb, (uint64_t)ids[t], h + (size_t)t * f.c.hidden);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Forward pass of a llama-shaped model in double, written for reading and independent of graph, plugins and kernels. */
+ * Forward pass of a llama-shaped model in double, written for reading and independent of graph, plugins and
+ * kernels. */
 #ifndef Q35T_REFERENCE_H
 #define Q35T_REFERENCE_H
 
