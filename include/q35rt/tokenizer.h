@@ -22,8 +22,8 @@ enum {
     Q35_ENCODE_BOS = 1u << 1      /* put the beginning-of-sequence id first when the file says so */
 };
 
-/* Any bytes are accepted; invalid UTF-8 is encoded byte by byte. *out_ids is returned (free with q35_tokens_free), NULL
- * when *out_n is 0. */
+/* Any bytes are accepted, up to 2^31 - 1 of them; invalid UTF-8 is encoded byte by byte, and a byte for which the
+ * vocabulary has no token as U+FFFD. *out_ids is returned (free with q35_tokens_free), NULL when *out_n is 0. */
 Q35_API q35_status q35_tokenizer_encode(const q35_tokenizer *tokenizer, const char *text, uint64_t len, uint32_t flags,
                                         int32_t **out_ids, uint64_t *out_n);
 Q35_API void q35_tokens_free(int32_t *ids);

@@ -56,8 +56,8 @@ static const char *const chatml[] = {
     "-}}\n"
     "{%- endif -%}\n",
     "{# ChatML #}\n{% for message in messages %}\n" TURN "{% endfor %}\n" ANSWER "\n",
-    "{% for message in messages %}\n<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
-    "{% endfor %}\n{% if add_generation_prompt %}\n<|im_start|>assistant\n{% endif %}\n",
+    ("{% for message in messages %}\n<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+     "{% endfor %}\n{% if add_generation_prompt %}\n<|im_start|>assistant\n{% endif %}\n"),
 };
 
 static const char *const other[] = {
@@ -180,6 +180,34 @@ START_TEST(beginning_of_sequence_comes_first)
 }
 END_TEST
 
+/* Every allocation of creation and rendering fails once, at last it works. */
+START_TEST(no_memory)
+{
+    static const q35_message user = {"user", "Hi"};
+    vocab_spec spec = vocab_spec_default();
+    spec.extra[0] = "<|im_start|>";
+    spec.extra[1] = "<|im_end|>";
+    spec.chat_template = "{% for message in messages %}" SYSTEM TURN "{% endfor %}" ANSWER;
+    q35_model *model = vocab_open(&spec);
+    q35_status status = Q35_E_NOMEM;
+    for (uint64_t fail_at = 1; status != Q35_OK; fail_at++) {
+        q35_tokenizer *t;
+        int32_t *ids = NULL;
+        uint64_t n = 0;
+        ck_assert_uint_lt(fail_at, 1000);
+        q35i_alloc_fail_at(fail_at);
+        status = q35_tokenizer_create(model, &t);
+        if (status == Q35_OK)
+            status = q35_tokenizer_chat(t, &user, 1, &ids, &n);
+        q35i_alloc_fail_at(0);
+        ck_assert(status == Q35_OK || (status == Q35_E_NOMEM && ids == NULL && n == 0));
+        q35_tokens_free(ids);
+        q35_tokenizer_destroy(t);
+    }
+    q35_model_close(model);
+}
+END_TEST
+
 typedef struct pair {
     const char *source, *canon; /* NULL: refused */
 } pair;
@@ -227,6 +255,7 @@ int main(void)
     tcase_add_test(tc, contents_stay_in_their_turn);
     tcase_add_test(tc, refusals);
     tcase_add_test(tc, beginning_of_sequence_comes_first);
+    tcase_add_test(tc, no_memory);
     tcase_add_loop_test(tc, canonical_form, 0, (int)(sizeof canons / sizeof *canons));
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
