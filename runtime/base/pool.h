@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Thread pool: workers pinned to cores, woken once per parallel region, barriers inside a region. Waiting spins for a
- * few microseconds and then parks, and parks at once when there are more workers than usable CPUs. Work is split by
- * worker index only, so results cannot depend on timing. The type q35_pool is the ABI's. */
+ * Thread pool: workers pinned to cores, woken once per parallel region, barriers inside a region. Waiting spins
+ * for a few microseconds and then parks, and parks at once when there are more workers than usable CPUs. Work is
+ * split by worker index only, so results cannot depend on timing. The type q35_pool is the ABI's. */
 #ifndef Q35I_POOL_H
 #define Q35I_POOL_H
 
 #include <q35rt/status.h>
 
 /* n_workers 0: one per CPU of the affinity mask. cpus: logical CPU (OS index) of each worker, usually from
- * q35i_place_usable_cores, or NULL for no pinning. Worker 0 is the caller of q35i_pool_parallel and is not pinned. */
+ * q35i_place_usable_cores, or NULL for no pinning. Worker 0 is the caller of q35i_pool_parallel and is not pinned.
+ */
 q35_status q35i_pool_create(uint32_t n_workers, const int32_t *cpus, q35_pool **out);
 void q35i_pool_destroy(q35_pool *pool);
 
