@@ -28,12 +28,7 @@ uint64_t q35k_tile16_bytes(uint32_t dtype, int64_t k)
            (uint64_t)sets_of(k) * Q35K_TILE16_SET_BYTES;
 }
 
-/* Four 7-bit fields to the low 7 bits of four bytes, and back. */
-static uint32_t spread4(uint32_t bits)
-{
-    return (bits & 127u) | (bits << 1 & 127u << 8) | (bits << 2 & 127u << 16) | (bits << 3 & 127u << 24);
-}
-
+/* The inverse of q35k_tile16_spread. */
 static uint32_t gather4(uint32_t lane)
 {
     return (lane & 127u) | (lane >> 1 & 127u << 7) | (lane >> 2 & 127u << 14) | (lane >> 3 & 127u << 21);
@@ -46,8 +41,8 @@ static void pack_set(const uint8_t *codes, uint8_t *lane)
     for (int i = 0; i < 4; i++) {
         uint64_t bits = 0;
         memcpy(&bits, codes + 7 * i, 7);
-        v[2 * i] = spread4((uint32_t)bits & 0xfffffffu);
-        v[2 * i + 1] = spread4((uint32_t)(bits >> 28) & 0xfffffffu);
+        v[2 * i] = q35k_tile16_spread((uint32_t)bits & 0xfffffffu);
+        v[2 * i + 1] = q35k_tile16_spread((uint32_t)(bits >> 28) & 0xfffffffu);
     }
     for (int b = 0; b < 7; b++) {
         uint32_t stored = v[b] | (v[7] >> b & 0x01010101u) << 7;

@@ -171,7 +171,8 @@ INLINE void attend(int n_heads, int f16, const float *q, float scale, const q35k
         attend(n, f16, q, scale, kv, g, n_seen, out, scratch);                                                    \
     }
 ATTEND(1, 0)
-ATTEND(2, 0) ATTEND(3, 0) ATTEND(4, 0) ATTEND(1, 1) ATTEND(2, 1) ATTEND(3, 1) ATTEND(4, 1)
+ATTEND(2, 0)
+ATTEND(3, 0) ATTEND(4, 0) ATTEND(1, 1) ATTEND(2, 1) ATTEND(3, 1) ATTEND(4, 1)
 
     typedef void attend_fn(const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n_seen, float *out,
                            uint8_t *scratch);

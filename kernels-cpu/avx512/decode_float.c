@@ -5,7 +5,7 @@
  */
 #include "kernels-cpu/avx512/tile.h"
 
-void q35i_decode_f32(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
+void q35i_decode_f32__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
 {
     for (int i = 0; i < 8 * blocks; i++, ahead += 256) {
         __m512i v[4];
@@ -16,7 +16,7 @@ void q35i_decode_f32(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead,
     }
 }
 
-void q35i_decode_f16(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
+void q35i_decode_f16__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
 {
     for (int i = 0; i < 4 * blocks; i++, ahead += 256) {
         __m512i v[4];
@@ -29,7 +29,7 @@ void q35i_decode_f16(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead,
     }
 }
 
-void q35i_decode_bf16(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
+void q35i_decode_bf16__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, __m512 *out)
 {
     const __m512i high = _mm512_set1_epi32((int)0xffff0000);
     for (int i = 0; i < 4 * blocks; i++, ahead += 256) {
@@ -43,7 +43,7 @@ void q35i_decode_bf16(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead
     }
 }
 
-void q35i_chunk_to_f32(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, __m512 *out)
+void q35i_chunk_to_f32__avx512(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, __m512 *out)
 {
     const __m512i byte = _mm512_set1_epi32(255);
     const int bias = codec->form == Q35I_FORM_BIAS ? codec->bias : codec->form == Q35I_FORM_SUB16 ? 32 : 0;

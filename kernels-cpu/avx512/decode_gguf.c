@@ -30,8 +30,8 @@ Q35I_INLINE void nibbles(const uint8_t *qs, const uint8_t *qh, int64_t rs, __m51
     }
 }
 
-void q35i_decode_q4_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q4_0__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     (void)book;
     for (int b = 0; b < blocks; b++, at += 18, ahead += 288) {
@@ -41,8 +41,8 @@ void q35i_decode_q4_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead
     }
 }
 
-void q35i_decode_q4_1(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q4_1__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     (void)book;
     for (int b = 0; b < blocks; b++, at += 20, ahead += 320) {
@@ -54,8 +54,8 @@ void q35i_decode_q4_1(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead
     }
 }
 
-void q35i_decode_q5_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q5_0__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     (void)book;
     for (int b = 0; b < blocks; b++, at += 22, ahead += 352) {
@@ -65,8 +65,8 @@ void q35i_decode_q5_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead
     }
 }
 
-void q35i_decode_q5_1(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q5_1__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     (void)book;
     for (int b = 0; b < blocks; b++, at += 24, ahead += 384) {
@@ -78,8 +78,8 @@ void q35i_decode_q5_1(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead
     }
 }
 
-void q35i_decode_q8_0(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q8_0__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     const __m512i sign = _mm512_set1_epi8((char)0x80); /* int8 + 128 */
     (void)book;

@@ -45,8 +45,8 @@ static void nibbles_k45(const uint8_t *qs, int64_t rs, uintptr_t ahead, int ahea
     }
 }
 
-void q35i_decode_q4_k(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q4_k__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     (void)book;
     (void)blocks;
@@ -54,8 +54,8 @@ void q35i_decode_q4_k(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead
     nibbles_k45(at + 16, rs, ahead, 4 * 144, out->w);
 }
 
-void q35i_decode_q5_k(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q5_k__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     const __m512i one = _mm512_set1_epi8(1);
     __m512i qh[8];
@@ -98,8 +98,8 @@ static void half_q6k(const uint8_t *ql, const uint8_t *qh, int64_t rs, uintptr_t
     }
 }
 
-void q35i_decode_q6_k(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                      q35i_chunk *out)
+void q35i_decode_q6_k__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
+                              q35i_chunk *out)
 {
     (void)book;
     (void)blocks;

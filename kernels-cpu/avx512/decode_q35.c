@@ -34,16 +34,16 @@ Q35I_INLINE void decode_tile(const uint8_t *at, int blocks, const q35i_book *boo
     }
 }
 
-void q35i_decode_pair_tile(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                           q35i_chunk *out)
+void q35i_decode_pair_tile__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead,
+                                   const q35i_book *book, q35i_chunk *out)
 {
     (void)rs;
     (void)ahead;
     decode_tile(at, blocks, book, out, 0);
 }
 
-void q35i_decode_split_tile(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                            q35i_chunk *out)
+void q35i_decode_split_tile__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead,
+                                    const q35i_book *book, q35i_chunk *out)
 {
     (void)rs;
     (void)ahead;
@@ -85,14 +85,14 @@ Q35I_INLINE void decode_rows(const uint8_t *at, int64_t rs, int blocks, uintptr_
     }
 }
 
-void q35i_decode_pair_rows(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                           q35i_chunk *out)
+void q35i_decode_pair_rows__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead,
+                                   const q35i_book *book, q35i_chunk *out)
 {
     decode_rows(at, rs, blocks, ahead, book, out, 0);
 }
 
-void q35i_decode_split_rows(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead, const q35i_book *book,
-                            q35i_chunk *out)
+void q35i_decode_split_rows__avx512(const uint8_t *at, int64_t rs, int blocks, uintptr_t ahead,
+                                    const q35i_book *book, q35i_chunk *out)
 {
     decode_rows(at, rs, blocks, ahead, book, out, 1);
 }

@@ -99,8 +99,8 @@ Q35I_INLINE void all_tokens_a8(q35i_form form, int bias, const q35i_chunk *c, in
         tokens_a8(form, bias, 1, c, blocks, x, rs, acc);
 }
 
-void q35i_dot_a8(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, const uint8_t *x, int64_t rs_x,
-                 int64_t n_tokens, float *acc)
+void q35i_dot_a8__avx512(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, const uint8_t *x,
+                         int64_t rs_x, int64_t n_tokens, float *acc)
 {
     switch (codec->form) {
     case Q35I_FORM_BIAS: all_tokens_a8(Q35I_FORM_BIAS, codec->bias, chunk, blocks, x, rs_x, n_tokens, acc); return;
@@ -129,7 +129,8 @@ Q35I_INLINE void tokens_f32(int n, const __m512 *w, int inputs, const uint8_t *x
     }
 }
 
-void q35i_dot_f32(const __m512 *w, int inputs, const uint8_t *x, int64_t rs_x, int64_t n_tokens, float *acc)
+void q35i_dot_f32__avx512(const __m512 *w, int inputs, const uint8_t *x, int64_t rs_x, int64_t n_tokens,
+                          float *acc)
 {
     int64_t n = n_tokens;
     for (; n >= 8; n -= 8, x += 8 * rs_x, acc += 8 * Q35I_ROWS)

@@ -35,21 +35,23 @@ static q35i_codec codec_of(const q35k_weights *w)
 {
     int tile = w->layout == Q35K_LAYOUT_TILE16;
     switch (w->dtype) {
-    case Q35_DT_Q8_0: return (q35i_codec){Q35I_FORM_BIAS, 128, q35i_decode_q8_0, NULL};
-    case Q35_DT_Q4_0: return (q35i_codec){Q35I_FORM_BIAS, 8, q35i_decode_q4_0, NULL};
-    case Q35_DT_Q5_0: return (q35i_codec){Q35I_FORM_BIAS, 16, q35i_decode_q5_0, NULL};
-    case Q35_DT_Q4_1: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q4_1, NULL};
-    case Q35_DT_Q5_1: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q5_1, NULL};
-    case Q35_DT_Q4_K: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q4_k, NULL};
-    case Q35_DT_Q5_K: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q5_k, NULL};
-    case Q35_DT_Q6_K: return (q35i_codec){Q35I_FORM_SUB16, 0, q35i_decode_q6_k, NULL};
+    case Q35_DT_Q8_0: return (q35i_codec){Q35I_FORM_BIAS, 128, q35i_decode_q8_0__avx512, NULL};
+    case Q35_DT_Q4_0: return (q35i_codec){Q35I_FORM_BIAS, 8, q35i_decode_q4_0__avx512, NULL};
+    case Q35_DT_Q5_0: return (q35i_codec){Q35I_FORM_BIAS, 16, q35i_decode_q5_0__avx512, NULL};
+    case Q35_DT_Q4_1: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q4_1__avx512, NULL};
+    case Q35_DT_Q5_1: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q5_1__avx512, NULL};
+    case Q35_DT_Q4_K: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q4_k__avx512, NULL};
+    case Q35_DT_Q5_K: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q5_k__avx512, NULL};
+    case Q35_DT_Q6_K: return (q35i_codec){Q35I_FORM_SUB16, 0, q35i_decode_q6_k__avx512, NULL};
     case Q35_DT_Q35_PAIR:
-        return (q35i_codec){Q35I_FORM_BIAS, 128, tile ? q35i_decode_pair_tile : q35i_decode_pair_rows, NULL};
+        return (q35i_codec){Q35I_FORM_BIAS, 128,
+                            tile ? q35i_decode_pair_tile__avx512 : q35i_decode_pair_rows__avx512, NULL};
     case Q35_DT_Q35_SPLIT:
-        return (q35i_codec){Q35I_FORM_MIN, 0, tile ? q35i_decode_split_tile : q35i_decode_split_rows, NULL};
-    case Q35_DT_F16: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_f16};
-    case Q35_DT_BF16: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_bf16};
-    default: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_f32};
+        return (q35i_codec){Q35I_FORM_MIN, 0,
+                            tile ? q35i_decode_split_tile__avx512 : q35i_decode_split_rows__avx512, NULL};
+    case Q35_DT_F16: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_f16__avx512};
+    case Q35_DT_BF16: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_bf16__avx512};
+    default: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_f32__avx512};
     }
 }
 
@@ -99,12 +101,12 @@ static void dot_chunk(const job *j, int64_t k0, int inputs, int64_t t0, int64_t 
     int blocks = (inputs + Q35_ACT_BLOCK - 1) / Q35_ACT_BLOCK;
     const uint8_t *x = j->x + t0 * j->rs_x;
     if (j->act_type == Q35_DT_F32) {
-        q35i_dot_f32(wk->floats, inputs, x + 4 * k0, j->rs_x, n, wk->acc[0]);
+        q35i_dot_f32__avx512(wk->floats, inputs, x + 4 * k0, j->rs_x, n, wk->acc[0]);
         return;
     }
     x += k0 / Q35_ACT_BLOCK * (int64_t)sizeof(q35_act_block);
     if (j->codec.form != Q35I_FORM_FLOAT) {
-        q35i_dot_a8(&j->codec, &wk->chunk, blocks, x, j->rs_x, n, wk->acc[0]);
+        q35i_dot_a8__avx512(&j->codec, &wk->chunk, blocks, x, j->rs_x, n, wk->acc[0]);
         return;
     }
     for (int64_t t = 0; t < n; t += 8) {
@@ -115,7 +117,7 @@ static void dot_chunk(const job *j, int64_t k0, int inputs, int64_t t0, int64_t 
                 for (int e = 0; e < Q35_ACT_BLOCK; e++)
                     wk->acts[i][Q35_ACT_BLOCK * b + e] = act->scale * (float)act->q[e];
             }
-        q35i_dot_f32(wk->floats, inputs, (const uint8_t *)wk->acts, sizeof wk->acts[0], m, wk->acc[t]);
+        q35i_dot_f32__avx512(wk->floats, inputs, (const uint8_t *)wk->acts, sizeof wk->acts[0], m, wk->acc[t]);
     }
 }
 
@@ -135,7 +137,7 @@ static void decode_chunk(const job *j, const uint8_t *at, int64_t rows, int inpu
     }
     j->codec.decode(at, rs, blocks, ahead, &wk->book, &wk->chunk);
     if (j->act_type == Q35_DT_F32)
-        q35i_chunk_to_f32(&j->codec, &wk->chunk, blocks, wk->floats);
+        q35i_chunk_to_f32__avx512(&j->codec, &wk->chunk, blocks, wk->floats);
 }
 
 /* Where the next tile has the bytes to fetch while chunk c of this one is decoded: the part of it that has the
@@ -170,7 +172,7 @@ void q35k_linear__avx512(const void *x, uint32_t act_type, int64_t rs_x, int64_t
     work *wk = scratch;
     load_book(w, &wk->book);
     if (n_tokens == 1 && act_type == Q35_DT_A8_32 && w->layout == Q35K_LAYOUT_TILE16) {
-        q35i_tile_matvec(x, w, &wk->book, out, begin, end, wk + 1);
+        q35i_tile_matvec__avx512(x, w, &wk->book, out, begin, end, wk + 1);
         return;
     }
     job j = {w, x, act_type, rs_x, codec_of(w), chunk_bytes_of(w), wk};

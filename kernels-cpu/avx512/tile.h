@@ -12,6 +12,12 @@
 
 #include <immintrin.h>
 
+/* Without optimisation gcc's intrinsics are macros, whose inner conversions would be reported in our lines. */
+#if defined(__GNUC__) && !defined(__OPTIMIZE__)
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wconversion"
+#endif
+
 #define Q35I_INLINE static inline __attribute__((always_inline))
 
 enum {
@@ -60,24 +66,27 @@ typedef struct q35i_codec {
     q35i_decode_float_fn *decode_float; /* FORM_FLOAT */
 } q35i_codec;
 
-q35i_decode_fn q35i_decode_q8_0, q35i_decode_q4_0, q35i_decode_q4_1, q35i_decode_q5_0, q35i_decode_q5_1;
-q35i_decode_fn q35i_decode_q4_k, q35i_decode_q5_k, q35i_decode_q6_k;
-q35i_decode_fn q35i_decode_pair_rows, q35i_decode_split_rows, q35i_decode_pair_tile, q35i_decode_split_tile;
-q35i_decode_float_fn q35i_decode_f32, q35i_decode_f16, q35i_decode_bf16;
+q35i_decode_fn q35i_decode_q8_0__avx512, q35i_decode_q4_0__avx512, q35i_decode_q4_1__avx512,
+    q35i_decode_q5_0__avx512, q35i_decode_q5_1__avx512;
+q35i_decode_fn q35i_decode_q4_k__avx512, q35i_decode_q5_k__avx512, q35i_decode_q6_k__avx512;
+q35i_decode_fn q35i_decode_pair_rows__avx512, q35i_decode_split_rows__avx512, q35i_decode_pair_tile__avx512,
+    q35i_decode_split_tile__avx512;
+q35i_decode_float_fn q35i_decode_f32__avx512, q35i_decode_f16__avx512, q35i_decode_bf16__avx512;
 
 /* Sums of n_tokens tokens over one chunk are added to acc [n_tokens][16]. x: the tokens' first block of the chunk.
  */
-void q35i_dot_a8(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, const uint8_t *x, int64_t rs_x,
-                 int64_t n_tokens, float *acc);
+void q35i_dot_a8__avx512(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, const uint8_t *x,
+                         int64_t rs_x, int64_t n_tokens, float *acc);
 /* x: f32; inputs: 1..256. */
-void q35i_dot_f32(const __m512 *w, int inputs, const uint8_t *x, int64_t rs_x, int64_t n_tokens, float *acc);
+void q35i_dot_f32__avx512(const __m512 *w, int inputs, const uint8_t *x, int64_t rs_x, int64_t n_tokens,
+                          float *acc);
 /* Integer form to floats, 32 * blocks of them. */
-void q35i_chunk_to_f32(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, __m512 *out);
+void q35i_chunk_to_f32__avx512(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, __m512 *out);
 
 /* One token against TILE16: rows [begin, end) of out, all of K. prep: 48 bytes per block of 32, rounded up to 64
  * inputs. */
-void q35i_tile_matvec(const q35_act_block *x, const q35k_weights *w, const q35i_book *book, float *out,
-                      int64_t begin, int64_t end, void *prep);
+void q35i_tile_matvec__avx512(const q35_act_block *x, const q35k_weights *w, const q35i_book *book, float *out,
+                              int64_t begin, int64_t end, void *prep);
 
 /* 16 bytes of each of 16 rows: lane r of v[j] is bytes 4 j .. 4 j + 3 of row r. */
 Q35I_INLINE void q35i_load_t16(const uint8_t *p, int64_t rs, __m512i v[4])

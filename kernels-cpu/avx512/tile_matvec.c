@@ -114,8 +114,8 @@ Q35I_INLINE void matvec(const sorted_act *act, int64_t k, const uint8_t *tile, i
     }
 }
 
-void q35i_tile_matvec(const q35_act_block *x, const q35k_weights *w, const q35i_book *book, float *out,
-                      int64_t begin, int64_t end, void *prep)
+void q35i_tile_matvec__avx512(const q35_act_block *x, const q35k_weights *w, const q35i_book *book, float *out,
+                              int64_t begin, int64_t end, void *prep)
 {
     int64_t blocks = (w->k + Q35_ACT_BLOCK - 1) / Q35_ACT_BLOCK;
     sorted_act *act = prep;

@@ -8,6 +8,12 @@
 
 #include <immintrin.h>
 
+/* Without optimisation gcc's intrinsics are macros, whose inner conversions would be reported in our lines. */
+#if defined(__GNUC__) && !defined(__OPTIMIZE__)
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wconversion"
+#endif
+
 /* exp(x), relative error below 1.5e-7 where the result is normal, correctly rounded to steps of 2^-149 or one more
  * where it is not; 0 below -104, +inf from 88.73 on, NaN for NaN.
  * x = n ln 2 + r, |r| <= ln 2 / 2; exp(r) by its Taylor polynomial of degree 7 (next term: 5.3e-9 relative); 2^n

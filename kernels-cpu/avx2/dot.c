@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One chunk of 8 rows (tile8.h) times tokens, 4, 2 or 1 at a time; for each token the operations are the same.
+ * Int8: per block of 32 (or 16) an exact int32 sum, then sum += float(isum) * act scale * weight scale, the last
+ * product and the sum fused; a minimum adds min * (act scale * act sum). F32: 256 fused products from 0, then
+ * added.
+ */
+#include "kernels-cpu/avx2/tile8.h"
+
+Q35I_INLINE const q35_act_block *block_of(const uint8_t *x, int64_t rs, int token, int block)
+{
+    return (const q35_act_block *)(const void *)(x + token * rs) + block;
+}
+
+/* isum + the four products of each lane; weights w and their absolute values (signed form). */
+Q35I_INLINE __m256i add_products(q35i_form form, __m256i isum, __m256i w, __m256i abs_w, const q35_act_block *act,
+                                 int j)
+{
+    __m256i a = _mm256_set1_epi32(q35i_load_i32((const uint8_t *)act->q + 4 * j));
+    __m256i pairs =
+        form == Q35I_FORM_MIN ? _mm256_maddubs_epi16(w, a) : _mm256_maddubs_epi16(abs_w, _mm256_sign_epi8(a, w));
+    return _mm256_add_epi32(isum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+/* Part h of n_parts of block b for n tokens. */
+Q35I_INLINE void part_a8(q35i_form form, int n, const q35i_chunk *c, int b, int h, const uint8_t *x, int64_t rs,
+                         __m256 sum[4])
+{
+    const int width = form == Q35I_FORM_SUB16 ? 4 : 8;
+    __m256 scale = form == Q35I_FORM_SUB16 ? c->scale[2 * b + h] : c->scale[b];
+    __m256i s[4];
+    for (int t = 0; t < n; t++)
+        s[t] = _mm256_setzero_si256();
+    for (int j = width * h; j < width * h + width; j++) {
+        __m256i w = _mm256_load_si256(&c->w[8 * b + j]), abs_w = _mm256_abs_epi8(w);
+        for (int t = 0; t < n; t++)
+            s[t] = add_products(form, s[t], w, abs_w, block_of(x, rs, t, b), j);
+    }
+    for (int t = 0; t < n; t++) {
+        const q35_act_block *act = block_of(x, rs, t, b);
+        __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(s[t]), _mm256_set1_ps(act->scale));
+        sum[t] = _mm256_fmadd_ps(scaled, scale, sum[t]);
+        if (form == Q35I_FORM_MIN)
+            sum[t] = _mm256_fmadd_ps(c->min[b], _mm256_set1_ps(act->scale * (float)act->sum), sum[t]);
+    }
+}
+
+/* n tokens, n a constant where this is inlined. */
+Q35I_INLINE void tokens_a8(q35i_form form, int n, const q35i_chunk *c, int blocks, const uint8_t *x, int64_t rs,
+                           float *acc)
+{
+    __m256 sum[4];
+    for (int t = 0; t < n; t++)
+        sum[t] = _mm256_load_ps(acc + Q35I_ROWS * t);
+    for (int b = 0; b < blocks; b++) {
+        part_a8(form, n, c, b, 0, x, rs, sum);
+        if (form == Q35I_FORM_SUB16)
+            part_a8(form, n, c, b, 1, x, rs, sum);
+    }
+    for (int t = 0; t < n; t++)
+        _mm256_store_ps(acc + Q35I_ROWS * t, sum[t]);
+}
+
+Q35I_INLINE void all_tokens_a8(q35i_form form, const q35i_chunk *c, int blocks, const uint8_t *x, int64_t rs,
+                               int64_t n, float *acc)
+{
+    for (; n >= 4; n -= 4, x += 4 * rs, acc += 4 * Q35I_ROWS)
+        tokens_a8(form, 4, c, blocks, x, rs, acc);
+    if (n & 2) {
+        tokens_a8(form, 2, c, blocks, x, rs, acc);
+        x += 2 * rs;
+        acc += 2 * Q35I_ROWS;
+    }
+    if (n & 1)
+        tokens_a8(form, 1, c, blocks, x, rs, acc);
+}
+
+void q35i_dot_a8__avx2(q35i_form form, const q35i_chunk *chunk, int blocks, const uint8_t *x, int64_t rs_x,
+                       int64_t n_tokens, float *acc)
+{
+    switch (form) {
+    case Q35I_FORM_SIGNED: all_tokens_a8(Q35I_FORM_SIGNED, chunk, blocks, x, rs_x, n_tokens, acc); return;
+    case Q35I_FORM_SUB16: all_tokens_a8(Q35I_FORM_SUB16, chunk, blocks, x, rs_x, n_tokens, acc); return;
+    case Q35I_FORM_MIN: all_tokens_a8(Q35I_FORM_MIN, chunk, blocks, x, rs_x, n_tokens, acc); return;
+    case Q35I_FORM_FLOAT: return;
+    }
+}
+
+Q35I_INLINE void tokens_f32(int n, const __m256 *w, int inputs, const uint8_t *x, int64_t rs, float *acc)
+{
+    __m256 sum[8];
+    for (int t = 0; t < n; t++)
+        sum[t] = _mm256_setzero_ps();
+    for (int i = 0; i < inputs; i++) {
+        __m256 v = _mm256_load_ps((const float *)(w + i));
+        for (int t = 0; t < n; t++) {
+            float a;
+            memcpy(&a, x + t * rs + 4 * (int64_t)i, 4);
+            sum[t] = _mm256_fmadd_ps(v, _mm256_set1_ps(a), sum[t]);
+        }
+    }
+    for (int t = 0; t < n; t++) {
+        float *to = acc + Q35I_ROWS * t;
+        _mm256_store_ps(to, _mm256_add_ps(_mm256_load_ps(to), sum[t]));
+    }
+}
+
+void q35i_dot_f32__avx2(const __m256 *w, int inputs, const uint8_t *x, int64_t rs_x, int64_t n_tokens, float *acc)
+{
+    int64_t n = n_tokens;
+    for (; n >= 8; n -= 8, x += 8 * rs_x, acc += 8 * Q35I_ROWS)
+        tokens_f32(8, w, inputs, x, rs_x, acc);
+    if (n & 4) {
+        tokens_f32(4, w, inputs, x, rs_x, acc);
+        x += 4 * rs_x;
+        acc += 4 * Q35I_ROWS;
+    }
+    if (n & 2) {
+        tokens_f32(2, w, inputs, x, rs_x, acc);
+        x += 2 * rs_x;
+        acc += 2 * Q35I_ROWS;
+    }
+    if (n & 1)
+        tokens_f32(1, w, inputs, x, rs_x, acc);
+}
