@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "error.h"
+#include "path_tail.h"
 #include "size.h"
 
 #include <errno.h>
@@ -48,25 +49,30 @@ static q35_status claim_slot(const char *path, uint32_t *out)
             return Q35_OK;
         }
     }
-    return Q35_FAIL(Q35_E_INVALID, "%s: %d output files are open already, need a free slot", path, MAX_OPEN);
+    return Q35_FAIL(Q35_E_INVALID, "%s: %d output files are open already, need a free slot", q35i_path_tail(path),
+                    MAX_OPEN);
 }
 
 /* What stands at path may be replaced (or nothing stands there). */
 static q35_status check_target(const char *path, bool overwrite)
 {
     struct stat st;
+    if (strlen(path) >= PATH_BYTES)
+        return Q35_FAIL(Q35_E_INVALID, "output file: path of %zu bytes, need less than %d", strlen(path),
+                        PATH_BYTES);
     if (path[0] == '\0')
         return Q35_FAIL(Q35_E_INVALID, "output file: the name is empty, need a path");
     if (stat(path, &st) != 0) {
         if (errno == ENOENT)
             return Q35_OK;
-        return Q35_FAIL(Q35_E_IO, "%s: %s", path, strerror(errno));
+        return Q35_FAIL(Q35_E_IO, "%s: %s", q35i_path_tail(path), strerror(errno));
     }
     if (!S_ISREG(st.st_mode))
-        return Q35_FAIL(Q35_E_INVALID, "%s: is %s, need the name of a regular file", path,
+        return Q35_FAIL(Q35_E_INVALID, "%s: is %s, need the name of a regular file", q35i_path_tail(path),
                         S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
     if (!overwrite)
-        return Q35_FAIL(Q35_E_INVALID, "%s: file exists, need a new name or leave to overwrite", path);
+        return Q35_FAIL(Q35_E_INVALID, "%s: file exists, need a new name or leave to overwrite",
+                        q35i_path_tail(path));
     return Q35_OK;
 }
 
@@ -88,11 +94,11 @@ static q35_status open_temporary(q35i_file_out *file)
             return Q35_OK;
         atomic_store(&slots[file->slot].state, SLOT_CLAIMED);
         if (errno != EEXIST)
-            return Q35_FAIL(Q35_E_IO, "%s: cannot create a temporary file beside it: %s", file->path,
-                            strerror(errno));
+            return Q35_FAIL(Q35_E_IO, "%s: cannot create a temporary file beside it: %s",
+                            q35i_path_tail(file->path), strerror(errno));
     }
-    return Q35_FAIL(Q35_E_IO, "%s: %d temporary names beside it are taken, need a free one", file->path,
-                    NAME_TRIES);
+    return Q35_FAIL(Q35_E_IO, "%s: %d temporary names beside it are taken, need a free one",
+                    q35i_path_tail(file->path), NAME_TRIES);
 }
 
 q35_status q35i_file_out_create(const char *path, bool overwrite, q35i_file_out **out)
@@ -144,13 +150,13 @@ static q35_status write_at(q35i_file_out *file, uint64_t offset, const void *dat
 {
     uint64_t done, end;
     if (!q35i_add(offset, bytes, &end) || end > INT64_MAX)
-        return Q35_FAIL(Q35_E_RANGE, "%s: write of %llu bytes at offset %llu, need an end below 2^63", file->path,
-                        (unsigned long long)bytes, (unsigned long long)offset);
+        return Q35_FAIL(Q35_E_RANGE, "%s: write of %llu bytes at offset %llu, need an end below 2^63",
+                        q35i_path_tail(file->path), (unsigned long long)bytes, (unsigned long long)offset);
     int e = write_all(file->fd, offset, data, bytes, &done);
     if (e == 0)
         return Q35_OK;
     file->failed = true;
-    return Q35_FAIL(Q35_E_IO, "%s: write of %llu bytes at offset %llu: %s", file->path,
+    return Q35_FAIL(Q35_E_IO, "%s: write of %llu bytes at offset %llu: %s", q35i_path_tail(file->path),
                     (unsigned long long)(bytes - done), (unsigned long long)(offset + done), strerror(e));
 }
 
@@ -165,7 +171,7 @@ q35_status q35i_file_out_patch(q35i_file_out *file, uint64_t offset, const void 
 {
     if (offset > file->offset || bytes > file->offset - offset)
         return Q35_FAIL(Q35_E_RANGE, "%s: patch of %llu bytes at offset %llu, need to stay below offset %llu",
-                        file->path, (unsigned long long)bytes, (unsigned long long)offset,
+                        q35i_path_tail(file->path), (unsigned long long)bytes, (unsigned long long)offset,
                         (unsigned long long)file->offset);
     return write_at(file, offset, data, bytes);
 }
@@ -205,21 +211,24 @@ static void sync_directory(const char *path)
 static q35_status finish(q35i_file_out *file)
 {
     if (file->failed)
-        return Q35_FAIL(Q35_E_IO, "%s: an earlier write failed, need all writes to succeed", file->path);
+        return Q35_FAIL(Q35_E_IO, "%s: an earlier write failed, need all writes to succeed",
+                        q35i_path_tail(file->path));
     if (fsync(file->fd) != 0)
-        return Q35_FAIL(Q35_E_IO, "%s: sync at offset %llu: %s", file->path, (unsigned long long)file->offset,
-                        strerror(errno));
+        return Q35_FAIL(Q35_E_IO, "%s: sync at offset %llu: %s", q35i_path_tail(file->path),
+                        (unsigned long long)file->offset, strerror(errno));
     int closed = close(file->fd);
     file->fd = -1;
     if (closed != 0)
-        return Q35_FAIL(Q35_E_IO, "%s: close at offset %llu: %s", file->path, (unsigned long long)file->offset,
-                        strerror(errno));
+        return Q35_FAIL(Q35_E_IO, "%s: close at offset %llu: %s", q35i_path_tail(file->path),
+                        (unsigned long long)file->offset, strerror(errno));
     const char *from = slots[file->slot].path;
     int e = file->overwrite ? (rename(from, file->path) == 0 ? 0 : errno) : move_exclusive(from, file->path);
     if (e == EEXIST)
-        return Q35_FAIL(Q35_E_INVALID, "%s: file exists, need a new name or leave to overwrite", file->path);
+        return Q35_FAIL(Q35_E_INVALID, "%s: file exists, need a new name or leave to overwrite",
+                        q35i_path_tail(file->path));
     if (e != 0)
-        return Q35_FAIL(Q35_E_IO, "%s: cannot move the finished file there: %s", file->path, strerror(e));
+        return Q35_FAIL(Q35_E_IO, "%s: cannot move the finished file there: %s", q35i_path_tail(file->path),
+                        strerror(e));
     sync_directory(file->path);
     return Q35_OK;
 }

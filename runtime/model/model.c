@@ -7,7 +7,7 @@
 #include "gguf.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
-#include "runtime/base/size.h"
+#include "runtime/base/path_tail.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -36,13 +36,6 @@ static q35_status read_all(q35_model *model)
     return q35i_q35_read(model);
 }
 
-/* The end of a path, short enough to leave room for the reason in a message. */
-static const char *tail_of(const char *path)
-{
-    size_t len = strlen(path), most = 200;
-    return len > most ? path + len - most : path;
-}
-
 /* path and either a map (taken, also on failure) or a borrowed image. */
 static q35_status open_bytes(const char *path, q35i_file_map *map, const void *data, uint64_t bytes,
                              q35_model **out)
@@ -63,7 +56,7 @@ static q35_status open_bytes(const char *path, q35i_file_map *map, const void *d
     return Q35_OK;
 fail:
     q35_model_close(model);
-    return q35i_fail_context(status, "%s", tail_of(path));
+    return q35i_fail_context(status, "%s", q35i_path_tail(path));
 }
 
 q35_status q35_model_open(const char *path, q35_model **out)

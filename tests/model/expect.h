@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Assertions on statuses and their sentences. */
+#ifndef Q35T_EXPECT_H
+#define Q35T_EXPECT_H
+
+#include "support/walk_model.h"
+
+#include <q35rt/status.h>
+
+#include <check.h>
+#include <string.h>
+
+static inline void expect_ok(q35_status status, const char *what)
+{
+    ck_assert_msg(status == Q35_OK, "%s: %s, %s", what, q35_status_name(status), q35_error_message());
+}
+
+/* The call failed with this code, and its sentence has this text in it. */
+static inline void expect_failure(q35_status status, q35_status code, const char *text, const char *what)
+{
+    ck_assert_msg(status == code, "%s: %s (%s), need %s", what, q35_status_name(status),
+                  status == Q35_OK ? "" : q35_error_message(), q35_status_name(code));
+    ck_assert_msg(strstr(q35_error_message(), text) != NULL, "%s: \"%s\", need \"%s\" in it", what,
+                  q35_error_message(), text);
+    ck_assert_msg(q35t_error_is_sentence(), "%s: \"%s\" is not one line of text", what, q35_error_message());
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Uses everything that an open model offers. */
+#include "walk_model.h"
+
+#include "runtime/model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t sum_bytes(const void *data, uint64_t bytes)
+{
+    const uint8_t *p = data;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < bytes; i++)
+        sum = sum * 31 + p[i];
+    return sum;
+}
+
+static int add_string(void *user, uint64_t i, q35_string s)
+{
+    uint64_t *sum = user;
+    *sum += i + sum_bytes(s.data, s.len);
+    return 0;
+}
+
+static uint64_t walk_meta(const q35_meta *m)
+{
+    uint64_t sum = sum_bytes(m->key.data, m->key.len), u = 0;
+    int64_t i = 0;
+    double d = 0;
+    int b = 0;
+    q35_string s = {"", 0};
+    sum += q35_meta_u64(m, &u) ? u : 1;
+    sum += q35_meta_i64(m, &i) ? (uint64_t)i : 1;
+    sum += q35_meta_f64(m, &d) ? d > 0 : 1;
+    sum += q35_meta_bool(m, &b) ? (uint64_t)b : 1;
+    sum += q35_meta_string(m, &s) ? sum_bytes(s.data, s.len) : 1;
+    (void)q35_meta_each_string(m, add_string, &sum);
+    return sum;
+}
+
+static uint64_t walk_tensor(const q35_model *model, const q35_tensor_info *t)
+{
+    const uint8_t *p = t->data;
+    if (q35_model_tensor(model, t->name) != t) {
+        fprintf(stderr, "tensor %s: not found under its own name\n", t->name);
+        abort();
+    }
+    return sum_bytes(t->name, strlen(t->name)) + p[0] + p[t->bytes - 1] + t->checksum + t->rank;
+}
+
+uint64_t q35t_walk_model(const q35_model *model)
+{
+    uint8_t print[16];
+    uint64_t sum = q35_model_file_bytes(model);
+    q35_model_config config;
+    for (uint64_t i = 0; i < q35_model_n_meta(model); i++)
+        sum += walk_meta(q35_model_meta_at(model, i));
+    for (uint64_t i = 0; i < q35_model_n_tensors(model); i++)
+        sum += walk_tensor(model, q35_model_tensor_at(model, i));
+    if (q35_model_book(model))
+        sum += sum_bytes(q35_model_book(model), 256);
+    q35i_model_fingerprint(model, print);
+    sum += sum_bytes(print, sizeof print);
+    if (q35_model_read_config(model, &config) == Q35_OK)
+        sum += config.vocab;
+    else if (!q35t_error_is_sentence())
+        abort();
+    return sum;
+}
+
+int q35t_error_is_sentence(void)
+{
+    const char *text = q35_error_message();
+    for (const char *p = text; *p; p++)
+        if (*p < 0x20 || *p > 0x7e)
+            return 0;
+    return strlen(text) > 10;
+}
