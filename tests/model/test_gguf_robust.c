@@ -2,7 +2,8 @@
  *
  * Broken files at large: every truncation of a small model, and 100,000 random mutations of two. Each must open or
  * end with a sentence; what opens is used to the full. Images lie in memory of exactly their size, so that a
- * sanitizer sees a read past the end; truncations also go through a real file. */
+ * sanitizer sees a read past the end; truncations also go through a real file. Memory that runs out anywhere is
+ * one more way to fail. */
 #define _GNU_SOURCE
 #include "expect.h"
 #include "support/q35_sample.h"
@@ -10,6 +11,7 @@
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
+#include "runtime/base/alloc.h"
 #include "runtime/model/gguf.h"
 
 #include <q35rt/blocks.h>
@@ -196,6 +198,37 @@ START_TEST(test_mutations)
 }
 END_TEST
 
+/* Fails the n-th allocation and all later ones, n = 1 .. until it works: NOMEM each time, and nothing leaks. */
+START_TEST(test_no_memory)
+{
+    char path[Q35T_PATH_BYTES];
+    q35t_tiny_options o = q35t_tiny_options_default();
+    image i = load_tiny();
+    q35_status status = Q35_E_NOMEM;
+    uint64_t n;
+    for (n = 1; n < 1000 && status != Q35_OK; n++) {
+        q35_model *model = NULL;
+        q35i_alloc_fail_at(n);
+        status = q35i_model_open_image("image", i.data, i.bytes, &model);
+        q35i_alloc_fail_at(0);
+        ck_assert(status == Q35_OK || status == Q35_E_NOMEM);
+        settle(status, model);
+    }
+    ck_assert_uint_gt(n, 4);
+    q35t_temp_path(path, "no_memory.gguf");
+    status = Q35_E_NOMEM;
+    for (n = 1; n < 1000 && status != Q35_OK; n++) {
+        q35i_alloc_fail_at(n);
+        status = q35t_tiny_model_write(path, &o);
+        q35i_alloc_fail_at(0);
+        ck_assert(status == Q35_OK || status == Q35_E_NOMEM);
+        ck_assert_int_eq(access(path, F_OK) == 0, status == Q35_OK);
+    }
+    ck_assert_uint_gt(n, 10);
+    free(i.data);
+}
+END_TEST
+
 int main(void)
 {
     q35t_temp_dir_create();
@@ -205,6 +238,7 @@ int main(void)
     tcase_add_loop_test(tc, test_truncation, 0, 2);
     tcase_add_test(tc, test_truncated_file);
     tcase_add_loop_test(tc, test_mutations, 0, 2);
+    tcase_add_test(tc, test_no_memory);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
