@@ -164,24 +164,21 @@ INLINE void attend(int n_heads, int f16, const float *q, float scale, const q35k
         }
 }
 
-#define ATTEND(n, f16)                                                                                            \
-    static void attend_##n##_##f16(const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n_seen,     \
-                                   float *out, uint8_t *scratch)                                                  \
-    {                                                                                                             \
-        attend(n, f16, q, scale, kv, g, n_seen, out, scratch);                                                    \
+/* n_heads (1..4) as a constant, and the type of the cache as one. */
+INLINE void attend_n(int n_heads, int f16, const float *q, float scale, const q35k_kv *kv, int64_t g,
+                     int64_t n_seen, float *out, uint8_t *scratch)
+{
+    switch (n_heads) {
+    case 1: attend(1, f16, q, scale, kv, g, n_seen, out, scratch); return;
+    case 2: attend(2, f16, q, scale, kv, g, n_seen, out, scratch); return;
+    case 3: attend(3, f16, q, scale, kv, g, n_seen, out, scratch); return;
+    default: attend(4, f16, q, scale, kv, g, n_seen, out, scratch); return;
     }
-ATTEND(1, 0)
-ATTEND(2, 0)
-ATTEND(3, 0) ATTEND(4, 0) ATTEND(1, 1) ATTEND(2, 1) ATTEND(3, 1) ATTEND(4, 1)
-
-    typedef void attend_fn(const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n_seen, float *out,
-                           uint8_t *scratch);
+}
 
 void q35k_attention__avx512(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
                             int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
 {
-    static attend_fn *const variants[2][MAX_HEADS] = {{attend_1_0, attend_2_0, attend_3_0, attend_4_0},
-                                                      {attend_1_1, attend_2_1, attend_3_1, attend_4_1}};
     int64_t heads_per_kv = n_heads / kv->n_kv_heads;
     for (int64_t i = begin, n; i < end; i += n) {
         int64_t t = i / n_heads, head = i % n_heads, g = head / heads_per_kv;
@@ -190,7 +187,11 @@ void q35k_attention__avx512(const float *q, int64_t rs_q, int64_t n_heads, float
         n = n < MAX_HEADS ? n : MAX_HEADS;
         const float *q_row = (const float *)(const void *)((const char *)q + t * rs_q);
         float *out_row = (float *)(void *)((char *)out + t * rs_out);
-        variants[kv->dtype == Q35_DT_F16][n - 1](q_row + head * kv->head_dim, scale, kv, g, pos + t + 1,
-                                                 out_row + head * kv->head_dim, scratch);
+        q_row += head * kv->head_dim;
+        out_row += head * kv->head_dim;
+        if (kv->dtype == Q35_DT_F16)
+            attend_n((int)n, 1, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
+        else
+            attend_n((int)n, 0, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
     }
 }

@@ -109,7 +109,7 @@ Q35I_INLINE void matvec(const sorted_act *act, int64_t k, const uint8_t *tile, i
             for (int i = 0; i < 4 && s + i < sets; i++, p += Q35K_TILE16_SET_BYTES)
                 sum = add_set(sum, p, head + (i >> 1) * group_bytes, book, act + 2 * (s + i), split);
         }
-        __mmask16 rows = end - r >= Q35I_ROWS ? 0xffff : (__mmask16)((1u << (end - r)) - 1u);
+        __mmask16 rows = (__mmask16)(end - r >= Q35I_ROWS ? 0xffffu : (1u << (end - r)) - 1u);
         q35i_store_rows(out + r, rows, sum);
     }
 }

@@ -67,7 +67,7 @@ static inline double q35i_sum8_f64__avx512(__m512d v)
 /* The first n (0..16) lanes. */
 static inline __mmask16 q35i_first16(long long n)
 {
-    return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1u);
+    return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1u);
 }
 
 #endif
