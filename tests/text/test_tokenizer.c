@@ -3,6 +3,7 @@
  * Encoding on small vocabularies: merge order, pieces, special tokens, any bytes, long pieces, no memory. */
 #include "runtime/base/alloc.h"
 #include "support/rng.h"
+#include "text/expect_ids.h"
 #include "text/vocab_file.h"
 
 #include <check.h>

@@ -5,7 +5,7 @@
  *                     __ggml_vocab_test__) and .gguf.out (ids, a line per text)
  *   Q35RT_TEST_MODEL  SmolLM2-135M-Instruct as GGUF
  * Without one of them its tests are left out, said aloud; without both this program counts as skipped. */
-#include "text/vocab_file.h"
+#include "text/expect_ids.h"
 
 #include <check.h>
 #include <jansson.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Broken and unknown vocabularies: the status, and a message that names the object. */
+#include "text/expect_ids.h"
 #include "text/vocab_file.h"
 
 #include <check.h>

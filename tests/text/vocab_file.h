@@ -25,16 +25,10 @@ typedef struct vocab_spec {
 /* gpt2, gpt-2, no merges, no special ids. */
 vocab_spec vocab_spec_default(void);
 
-/* Writes the file and opens it as a model; fails the test when that does not work. */
+/* Writes the file and opens it as a model; aborts when that does not work. */
 q35_model *vocab_open(const vocab_spec *spec);
 
 /* Status of making a tokenizer from it; on success the test owns *out. */
 q35_status vocab_tokenizer(const vocab_spec *spec, q35_tokenizer **out);
-
-/* Fails the test unless text[0..len) becomes these ids; the list ends with -1. */
-void expect_ids(const q35_tokenizer *t, const char *text, uint64_t len, uint32_t flags, const int32_t *ids);
-
-#define EXPECT_IDS(t, text, flags, ...)                                                                           \
-    expect_ids((t), (text), sizeof(text) - 1, (flags), (const int32_t[]){__VA_ARGS__, -1})
 
 #endif
