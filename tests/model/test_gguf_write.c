@@ -231,6 +231,36 @@ START_TEST(test_tiny_model_is_seeded)
 }
 END_TEST
 
+/* The fingerprint follows the file's head and time stamp; dropped pages are read again. */
+START_TEST(test_fingerprint_and_pages)
+{
+    char path[Q35T_PATH_BYTES];
+    uint8_t print[3][16];
+    q35t_tiny_options o = q35t_tiny_options_default();
+    q35t_temp_path(path, "print.gguf");
+    for (int i = 0; i < 3; i++) {
+        if (i != 1) {
+            o.context += (uint32_t)i;
+            expect_ok(q35t_tiny_model_write(path, &o), "tiny model");
+        }
+        q35_model *model = open_file(path);
+        const q35_tensor_info *t = q35_model_tensor(model, "token_embd.weight");
+        uint8_t *before = malloc(t->bytes);
+        ck_assert_ptr_nonnull(before);
+        memcpy(before, t->data, t->bytes);
+        q35i_model_drop_pages(model, t);
+        ck_assert_mem_eq(before, t->data, t->bytes);
+        ck_assert_str_eq(q35_model_path(model), path);
+        ck_assert_uint_eq(q35_model_file_bytes(model), model->bytes);
+        q35i_model_fingerprint(model, print[i]);
+        q35_model_close(model);
+        free(before);
+    }
+    ck_assert_mem_eq(print[0], print[1], 16);
+    ck_assert_mem_ne(print[0], print[2], 16);
+}
+END_TEST
+
 int main(void)
 {
     q35t_temp_dir_create();
@@ -243,6 +273,7 @@ int main(void)
     tcase_add_test(tc, test_wrong_declarations);
     tcase_add_test(tc, test_alignment);
     tcase_add_test(tc, test_tiny_model_is_seeded);
+    tcase_add_test(tc, test_fingerprint_and_pages);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
