@@ -8,8 +8,8 @@
 
 #include <math.h>
 
-#define TRIALS       13
-#define FIRST_FACTOR 0.70f
+#define TRIALS       19
+#define FIRST_FACTOR 0.50f
 #define FACTOR_STEP  0.06f
 #define REFITS       4
 #define FARTHEST     1e6f /* normalised weights beyond it are clamped: 127 is the farthest point */

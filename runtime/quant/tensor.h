@@ -24,7 +24,8 @@ typedef struct q35i_encoding {
 q35_status q35i_tensor_encode(const q35i_encoding *encoding, const q35i_linear *linear, void *blocks,
                               q35i_row_error *out_error);
 
-/* The errors of blocks against the weights of linear, in the same way. */
+/* The errors of blocks against the weights of linear, in the same way. Q8_0: blocks may be NULL, weights are only
+ * checked. */
 q35_status q35i_tensor_measure(const q35i_encoding *encoding, const q35i_linear *linear, const void *blocks,
                                q35i_row_error *out_error);
 

@@ -92,6 +92,32 @@ static q35_status list_linears(conversion *c)
     return Q35_OK;
 }
 
+/* FORMAT names the first matrix with a weight that is NaN or infinite. */
+static q35_status check_weights(const conversion *c)
+{
+    const q35i_encoding encoding = {.dtype = Q35_DT_Q8_0,
+                                    .pool = c->pool}; /* nothing to measure but the weights */
+    for (uint64_t i = 0; i < q35_model_n_tensors(c->in); i++) {
+        const q35i_linear matrix = {.info = q35_model_tensor_at(c->in, i)};
+        q35i_row_error none;
+        if (matrix.info->rank == 2)
+            Q35_TRY(q35i_tensor_measure(&encoding, &matrix, NULL, &none));
+    }
+    return Q35_OK;
+}
+
+/* Activations that are not finite mostly come from such weights, and naming those helps more. */
+static q35_status calibrate(conversion *c, q35_runtime *runtime)
+{
+    if (!c->options->calibration_text)
+        return Q35_OK;
+    q35_status status =
+        q35i_calibrate(runtime, c->in, c->options, c->linears, c->n_linears, &c->result.calibration_tokens);
+    if (status == Q35_E_FORMAT)
+        Q35_TRY(check_weights(c));
+    return status;
+}
+
 /* ---- codebook ---- */
 
 static q35_status train_book(conversion *c)
@@ -297,9 +323,7 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
     Q35_TRY_GOTO(check_source(&c), out);
     Q35_TRY_GOTO(list_linears(&c), out);
     Q35_TRY_GOTO(q35i_gguf_writer_create(path, c.options->overwrite != 0, &c.writer), out);
-    if (c.options->calibration_text)
-        Q35_TRY_GOTO(q35i_calibrate(runtime, in, c.options, c.linears, c.n_linears, &c.result.calibration_tokens),
-                     out);
+    Q35_TRY_GOTO(calibrate(&c, runtime), out);
     Q35_TRY_GOTO(train_book(&c), out);
     Q35_TRY_GOTO(write_header(&c), out);
     Q35_TRY_GOTO(write_tensors(&c), out);

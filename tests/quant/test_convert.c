@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Conversion and verification of tiny models through the public interface: what the file holds, that it repeats,
+ * and that every kind of bad input ends with a sentence and without a file. */
+#define _GNU_SOURCE
+#include "runtime/quant/certificate.h"
+#include "support/tiny_model.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <math.h>
+#include <q35rt/blocks.h>
+#include <q35rt/q35rt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/q35t-convert-XXXXXX";
+static char source_path[64], out_path[64], other_path[64];
+static char text[6000];
+static q35_runtime *runtime;
+static q35_model *source;
+
+static void must(q35_status status)
+{
+    ck_assert_msg(status == Q35_OK, "%s: %s", q35_status_name(status), q35_error_message());
+}
+
+static q35_runtime *runtime_with(uint32_t threads)
+{
+    static const char *const plugins[1] = {Q35T_CPU_PLUGIN};
+    const q35_runtime_options options = {
+        .n_threads = threads, .plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
+    q35_runtime *r;
+    must(q35_runtime_create(&options, &r));
+    return r;
+}
+
+static void use_source(const q35t_tiny_options *options)
+{
+    q35_model_close(source);
+    must(q35t_tiny_model_write(source_path, options));
+    must(q35_model_open(source_path, &source));
+}
+
+static void setup(void)
+{
+    const q35t_tiny_options options = q35t_tiny_options_default();
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(source_path, sizeof source_path, "%s/source.gguf", folder);
+    snprintf(out_path, sizeof out_path, "%s/out.gguf", folder);
+    snprintf(other_path, sizeof other_path, "%s/other.gguf", folder);
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + (i * i + i / 13) % 26);
+    use_source(&options);
+    runtime = runtime_with(2);
+}
+
+static void teardown(void)
+{
+    q35_runtime_destroy(runtime);
+    q35_model_close(source);
+    source = NULL;
+    unlink(source_path);
+    unlink(out_path);
+    unlink(other_path);
+    ck_assert_msg(rmdir(folder) == 0, "files left in %s", folder); /* no temporary file survives */
+    memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
+}
+
+static q35_convert_options options_for(uint32_t codec, int calibrate)
+{
+    q35_convert_options options = q35_convert_options_default();
+    options.codec = codec;
+    options.overwrite = 1;
+    if (calibrate) {
+        options.calibration_text = text;
+        options.calibration_len = sizeof text;
+    }
+    return options;
+}
+
+static q35_convert_result convert(q35_runtime *r, const char *path, const q35_convert_options *options)
+{
+    q35_convert_result result;
+    must(q35_convert(r, source, path, options, &result));
+    return result;
+}
+
+static char *read_file(const char *path, long *out_bytes)
+{
+    FILE *f = fopen(path, "rb");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, 0, SEEK_END);
+    *out_bytes = ftell(f);
+    rewind(f);
+    char *data = malloc((size_t)*out_bytes);
+    ck_assert_ptr_nonnull(data);
+    ck_assert_uint_eq(fread(data, 1, (size_t)*out_bytes, f), (size_t)*out_bytes);
+    fclose(f);
+    return data;
+}
+
+static void assert_same_files(const char *a, const char *b, int same)
+{
+    long na, nb;
+    char *da = read_file(a, &na), *db = read_file(b, &nb);
+    ck_assert_int_eq(na == nb && memcmp(da, db, (size_t)na) == 0, same);
+    free(da);
+    free(db);
+}
+
+static void no_file(const char *path)
+{
+    ck_assert_msg(access(path, F_OK) != 0, "%s exists", path);
+}
+
+static void count_ok(void *user, const q35_verify_report *report)
+{
+    int *counts = user; /* ok, failed */
+    counts[report->ok ? 0 : 1]++;
+    ck_assert(report->output_bound >= report->max_error);
+    ck_assert_int_eq(report->ok, report->problem[0] == '\0');
+}
+
+/* Loop over codec and calibration. */
+START_TEST(file_is_complete)
+{
+    uint32_t codec = _i & 1 ? Q35_CODEC_SPLIT : Q35_CODEC_PAIR,
+             dtype = _i & 1 ? Q35_DT_Q35_SPLIT : Q35_DT_Q35_PAIR;
+    q35_convert_options options = options_for(codec, _i >> 1);
+    q35_model *file;
+    q35_model_config a, b;
+    uint64_t n_linear = 0, weights = 0, padded = 0, tokens;
+    int counts[2] = {0};
+    q35_convert_result result = convert(runtime, out_path, &options);
+    must(q35_model_open(out_path, &file));
+    must(q35_model_read_config(source, &a));
+    must(q35_model_read_config(file, &b));
+    ck_assert_mem_eq(&a, &b, sizeof a);
+    ck_assert_uint_eq(q35_model_n_tensors(file), q35_model_n_tensors(source));
+    for (uint64_t i = 0; i < q35_model_n_tensors(file); i++) {
+        const q35_tensor_info *t = q35_model_tensor_at(file, i), *s = q35_model_tensor_at(source, i);
+        ck_assert_str_eq(t->name, s->name);
+        ck_assert_mem_eq(t->dim, s->dim, sizeof t->dim);
+        if (strncmp(t->name, "blk.", 4) == 0 && t->rank == 2) {
+            ck_assert_uint_eq(t->dtype, dtype);
+            ck_assert(t->relative_error > 0 && t->relative_error < 0.05);
+            ck_assert_uint_eq(t->checksum, q35i_checksum(t->data, t->bytes));
+            n_linear++;
+            weights += (uint64_t)t->dim[0] * (uint64_t)t->dim[1];
+            padded += t->bytes;
+        } else if (t->rank == 2) {
+            ck_assert_uint_eq(t->dtype, Q35_DT_Q8_0); /* F32 in the source */
+        } else {
+            ck_assert_uint_eq(t->dtype, s->dtype);
+            ck_assert_mem_eq(t->data, s->data, t->bytes);
+        }
+    }
+    ck_assert_uint_eq(result.tensors, n_linear);
+    ck_assert_uint_eq(result.weights, weights);
+    ck_assert_uint_eq(result.padded_bytes, padded);
+    ck_assert_uint_eq(result.weight_bytes * 8 * 128 / weights, codec == Q35_CODEC_PAIR ? 464 : 480);
+    ck_assert_uint_eq(result.file_bytes, q35_model_file_bytes(file));
+    ck_assert(result.relative_error > 0 && result.relative_error < 0.05);
+    ck_assert(q35_meta_u64(q35_model_meta(file, "q35.calibration_tokens"), &tokens));
+    ck_assert_uint_eq(tokens, result.calibration_tokens);
+    ck_assert_uint_eq(tokens % 512, 0);
+    ck_assert_int_eq(tokens > 0, _i >> 1);
+    ck_assert_ptr_null(q35_model_meta(file, "general.file_type"));
+    must(q35_verify(runtime, file, NULL, count_ok, counts));
+    must(q35_verify(runtime, file, source, count_ok, counts));
+    ck_assert_int_eq(counts[0], (int)(2 * n_linear));
+    q35_model_close(file);
+}
+END_TEST
+
+START_TEST(same_bytes_again_and_for_any_thread_count)
+{
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 1);
+    convert(runtime, out_path, &options);
+    convert(runtime, other_path, &options);
+    assert_same_files(out_path, other_path, 1);
+    for (uint32_t threads = 1; threads <= 5; threads += 2) {
+        q35_runtime *r = runtime_with(threads);
+        convert(r, other_path, &options);
+        q35_runtime_destroy(r);
+        assert_same_files(out_path, other_path, 1);
+    }
+    options.seed = 99;
+    convert(runtime, other_path, &options);
+    assert_same_files(out_path, other_path, 0);
+}
+END_TEST
+
+/* Each type of source: linears become 3.5-bit, quantised embeddings stay as they are. */
+START_TEST(source_types)
+{
+    static const uint32_t types[] = {Q35_DT_F32, Q35_DT_F16, Q35_DT_BF16, Q35_DT_Q8_0, Q35_DT_Q4_0, Q35_DT_Q4_1};
+    q35t_tiny_options tiny = q35t_tiny_options_default();
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
+    int counts[2] = {0};
+    q35_model *file;
+    tiny.dtype = tiny.embed_dtype = types[_i];
+    tiny.tied = 0;
+    use_source(&tiny);
+    convert(runtime, out_path, &options);
+    must(q35_model_open(out_path, &file));
+    must(q35_verify(runtime, file, source, count_ok, counts));
+    ck_assert_int_eq(counts[0], 14);
+    uint32_t want = _i < 3 ? (uint32_t)Q35_DT_Q8_0 : types[_i];
+    const q35_tensor_info *head = q35_model_tensor(file, "output.weight");
+    ck_assert_uint_eq(q35_model_tensor(file, "token_embd.weight")->dtype, want);
+    ck_assert_uint_eq(head->dtype, want);
+    if (_i >= 3)
+        ck_assert_mem_eq(head->data, q35_model_tensor(source, "output.weight")->data, head->bytes);
+    q35_model_close(file);
+}
+END_TEST
+
+/* Any one byte of codes or scales changed: exactly that tensor fails. */
+START_TEST(flipped_byte_fails)
+{
+    q35_convert_options options = options_for(_i & 1 ? Q35_CODEC_SPLIT : Q35_CODEC_PAIR, 0);
+    q35_model *file;
+    convert(runtime, out_path, &options);
+    must(q35_model_open(out_path, &file));
+    const q35_tensor_info *t = q35_model_tensor(file, "blk.1.ffn_up.weight");
+    long bytes, at;
+    char *data = read_file(out_path, &bytes);
+    for (at = 0; memcmp(data + at, t->data, t->bytes) != 0;)
+        at++;
+    at += (long)t->bytes * _i / 8;
+    q35_model_close(file);
+    free(data);
+    int fd = open(out_path, O_RDWR), counts[2] = {0};
+    uint8_t byte;
+    ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= (uint8_t)(1 << _i);
+    ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+    must(q35_model_open(out_path, &file));
+    ck_assert_int_eq(q35_verify(runtime, file, NULL, count_ok, counts), Q35_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(q35_error_message(), "1 of 14"));
+    ck_assert_int_eq(counts[1], 1);
+    q35_model_close(file);
+}
+END_TEST
+
+/* A file of one model does not verify against another. */
+START_TEST(other_source_fails)
+{
+    q35t_tiny_options tiny = q35t_tiny_options_default();
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
+    int counts[2] = {0};
+    q35_model *file;
+    convert(runtime, out_path, &options);
+    must(q35_model_open(out_path, &file));
+    tiny.seed = 2;
+    use_source(&tiny);
+    ck_assert_int_eq(q35_verify(runtime, file, source, count_ok, counts), Q35_E_FORMAT);
+    ck_assert_int_eq(counts[1], 14);
+    ck_assert_int_eq(q35_verify(runtime, file, file, NULL, NULL), Q35_E_FORMAT);
+    ck_assert_int_eq(q35_verify(runtime, source, NULL, NULL, NULL), Q35_E_FORMAT);
+    q35_model_close(file);
+}
+END_TEST
+
+static void refuse(const q35_model *in, const q35_convert_options *options, q35_status want, const char *needle)
+{
+    q35_convert_result result;
+    ck_assert_int_eq(q35_convert(runtime, in, out_path, options, &result), want);
+    ck_assert_msg(strstr(q35_error_message(), needle), "'%s' lacks '%s'", q35_error_message(), needle);
+    ck_assert_uint_eq(result.weights, 0);
+    no_file(out_path);
+}
+
+START_TEST(bad_calibration_texts)
+{
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 1);
+    options.calibration_len = 0;
+    refuse(source, &options, Q35_E_INVALID, "0 tokens");
+    options.calibration_len = 100;
+    refuse(source, &options, Q35_E_INVALID, "100 bytes");
+    options.codec = 7;
+    refuse(source, &options, Q35_E_INVALID, "codec: 7");
+}
+END_TEST
+
+START_TEST(already_converted)
+{
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
+    q35_model *file;
+    convert(runtime, other_path, &options);
+    must(q35_model_open(other_path, &file));
+    refuse(file, &options, Q35_E_INVALID, "3.5-bit");
+    q35_model_close(file);
+}
+END_TEST
+
+START_TEST(does_not_overwrite)
+{
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
+    convert(runtime, out_path, &options);
+    convert(runtime, other_path, &options);
+    options.overwrite = 0;
+    ck_assert_int_eq(q35_convert(runtime, source, out_path, &options, NULL), Q35_E_INVALID);
+    assert_same_files(out_path, other_path, 1);
+}
+END_TEST
+
+/* Sets one weight of a tensor in the source file; with calibration and without the conversion names it. */
+START_TEST(weights_that_are_not_finite)
+{
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    const q35_tensor_info *t = q35_model_tensor(source, _i < 3 ? "blk.1.attn_k.weight" : "token_embd.weight");
+    long bytes, at;
+    char *data = read_file(source_path, &bytes), name[32];
+    snprintf(name, sizeof name, "%s", t->name);
+    for (at = 0; memcmp(data + at, t->data, t->bytes) != 0;)
+        at++;
+    at += 4 * (3 * (long)t->dim[0] + 5);
+    free(data);
+    int fd = open(source_path, O_RDWR);
+    ck_assert_int_eq(pwrite(fd, &bad[_i % 3], sizeof bad[0], at), sizeof bad[0]);
+    close(fd);
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
+    refuse(source, &options, Q35_E_FORMAT, name);
+    ck_assert_ptr_nonnull(strstr(q35_error_message(), "row 3, column 5"));
+    options = options_for(Q35_CODEC_PAIR, 1);
+    refuse(source, &options, Q35_E_FORMAT, name);
+}
+END_TEST
+
+typedef struct cancel_at {
+    uint32_t stage, calls, last_stage;
+    uint64_t last_done;
+} cancel_at;
+
+static int on_progress(void *user, uint32_t stage, uint64_t done, uint64_t total)
+{
+    cancel_at *c = user;
+    ck_assert_uint_le(done, total);
+    ck_assert_uint_ge(stage, c->last_stage);
+    ck_assert(stage > c->last_stage || done >= c->last_done);
+    c->last_stage = stage;
+    c->last_done = done;
+    c->calls++;
+    return stage == c->stage;
+}
+
+/* Progress runs through the stages in order; cancelling in any of them leaves no file. */
+START_TEST(cancelled)
+{
+    cancel_at c = {.stage = (uint32_t)_i};
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 1);
+    options.progress = on_progress;
+    options.user = &c;
+    refuse(source, &options, Q35_E_CANCELLED, "cancelled");
+    c = (cancel_at){.stage = UINT32_MAX};
+    convert(runtime, out_path, &options);
+    ck_assert_uint_eq(c.last_stage, Q35_STAGE_WRITE);
+    ck_assert_uint_ge(c.calls, 8);
+}
+END_TEST
+
+START_TEST(unwritable_output)
+{
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
+    ck_assert_int_eq(q35_convert(runtime, source, "/nonexistent/folder/x.gguf", &options, NULL), Q35_E_IO);
+    ck_assert_ptr_nonnull(strstr(q35_error_message(), "/nonexistent/folder"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("convert");
+    TCase *t = tcase_create("convert");
+    tcase_set_timeout(t, 240);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, file_is_complete, 0, 4);
+    tcase_add_test(t, same_bytes_again_and_for_any_thread_count);
+    tcase_add_loop_test(t, source_types, 0, 6);
+    tcase_add_loop_test(t, flipped_byte_fails, 0, 8);
+    tcase_add_test(t, other_source_fails);
+    tcase_add_test(t, bad_calibration_texts);
+    tcase_add_test(t, already_converted);
+    tcase_add_test(t, does_not_overwrite);
+    tcase_add_loop_test(t, weights_that_are_not_finite, 0, 6);
+    tcase_add_loop_test(t, cancelled, 0, 4);
+    tcase_add_test(t, unwritable_output);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
