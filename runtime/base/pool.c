@@ -33,6 +33,9 @@ enum { MAX_WORKERS = 4096, LINE_BYTES = 64 };
 #define SPIN_NS         UINT64_C(20000)
 #define SPINS_PER_CLOCK 32
 
+/* Regions between two looks at the caller's CPU: about one token of a small model. */
+#define REGIONS_PER_LOOK 32
+
 typedef struct wait_word {
     alignas(LINE_BYTES) atomic_uint value;
     atomic_uint sleepers;
@@ -51,6 +54,7 @@ typedef struct worker {
     q35_pool *pool;
     pthread_t thread;
     uint32_t index;
+    int32_t cpu; /* -1: not pinned */
 } worker;
 
 struct q35_pool {
@@ -60,8 +64,10 @@ struct q35_pool {
     void (*fn)(void *, uint32_t, uint32_t, q35_team *);
     void *arg;
     bool stop;
-    uint32_t n_started; /* threads to join */
-    worker workers[];   /* of index 1 .. n_workers - 1 */
+    uint32_t n_started;       /* threads to join */
+    int32_t first_cpu;        /* CPU meant for worker 0, -1: not pinned */
+    uint32_t regions_to_look; /* until the caller's CPU is looked at again */
+    worker workers[];         /* of index 1 .. n_workers - 1 */
 };
 
 static inline void cpu_relax(void)
@@ -154,10 +160,38 @@ static void start_epoch(q35_pool *pool)
     wake(&pool->epoch);
 }
 
+/* True when one of the workers is pinned to this CPU. */
+static bool is_worker_cpu(const q35_pool *pool, int cpu)
+{
+    for (uint32_t i = 0; i + 1 < pool->team.n_workers; i++)
+        if (pool->workers[i].cpu == cpu)
+            return true;
+    return false;
+}
+
+/* The caller is not ours to pin, but two workers on one CPU take turns, and since each sleeps while the other
+ * runs, the kernel sees no reason to part them. Moves the caller to its CPU once and gives it its old mask back.
+ */
+static void part_from_workers(q35_pool *pool)
+{
+    cpu_set_t old, first;
+    if (pool->first_cpu < 0 || pool->first_cpu >= CPU_SETSIZE || pool->regions_to_look-- > 0)
+        return;
+    pool->regions_to_look = REGIONS_PER_LOOK;
+    if (!is_worker_cpu(pool, sched_getcpu()) || sched_getaffinity(0, sizeof old, &old) != 0 ||
+        !CPU_ISSET((size_t)pool->first_cpu, &old))
+        return;
+    CPU_ZERO(&first);
+    CPU_SET((size_t)pool->first_cpu, &first);
+    if (sched_setaffinity(0, sizeof first, &first) == 0)
+        (void)sched_setaffinity(0, sizeof old, &old);
+}
+
 void q35i_pool_parallel(q35_pool *pool, void (*fn)(void *, uint32_t, uint32_t, q35_team *), void *arg)
 {
     uint32_t n = pool->team.n_workers;
     if (n > 1) {
+        part_from_workers(pool);
         pool->fn = fn;
         pool->arg = arg;
         atomic_store(&pool->running.value, n - 1);
@@ -196,6 +230,7 @@ static q35_status start_worker(q35_pool *pool, uint32_t index, const int32_t *cp
     char name[16];
     w->pool = pool;
     w->index = index;
+    w->cpu = cpus ? cpus[index] : -1;
     int rc = pthread_create(&w->thread, NULL, worker_main, w);
     if (rc != 0)
         return Q35_FAIL(Q35_E_NOMEM, "thread pool: worker %u of %u cannot start: %s", index, pool->team.n_workers,
@@ -203,8 +238,7 @@ static q35_status start_worker(q35_pool *pool, uint32_t index, const int32_t *cp
     pool->n_started++;
     snprintf(name, sizeof name, "q35-%u", index);
     (void)pthread_setname_np(w->thread, name); /* for debuggers only */
-    if (cpus)
-        pin(w->thread, cpus[index]);
+    pin(w->thread, w->cpu);
     return Q35_OK;
 }
 
@@ -226,6 +260,7 @@ q35_status q35i_pool_create(uint32_t n_workers, const int32_t *cpus, q35_pool **
     memset(pool, 0, bytes);
     pool->team.n_workers = n_workers;
     pool->team.spin = n_workers <= n_usable;
+    pool->first_cpu = cpus ? cpus[0] : -1;
 
     /* Signals go to the program's own threads. */
     sigfillset(&all);

@@ -2,11 +2,13 @@
  *
  * Thread pool: every worker runs exactly once per region, barriers separate phases, splits cover a range without
  * overlap, creation survives failing allocations. Run under ThreadSanitizer it also checks the ordering. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
+#include "runtime/base/affinity.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/pool.h"
 
 #include <check.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +140,40 @@ START_TEST(sleeping_workers_wake)
 }
 END_TEST
 
+typedef struct pin_state {
+    const int32_t *cpus;
+    atomic_uint elsewhere;
+} pin_state;
+
+static void pin_run(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
+{
+    pin_state *s = arg;
+    (void)n_workers, (void)team;
+    if (worker > 0 && sched_getcpu() != s->cpus[worker])
+        atomic_fetch_add(&s->elsewhere, 1);
+}
+
+/* Workers run where they are pinned; the caller keeps its affinity mask. */
+START_TEST(pinned_workers_stay)
+{
+    int32_t cpus[MAX_TEST_WORKERS];
+    uint32_t n = q35i_affinity_cpus(cpus, MAX_TEST_WORKERS);
+    pin_state s = {.cpus = cpus};
+    q35_pool *pool;
+    cpu_set_t before, after;
+    n = n < MAX_TEST_WORKERS ? n : MAX_TEST_WORKERS;
+    atomic_init(&s.elsewhere, 0);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof before, &before), 0);
+    ck_assert_uint_eq(q35i_pool_create(n, cpus, &pool), Q35_OK);
+    for (int i = 0; i < REGIONS; i++)
+        q35i_pool_parallel(pool, pin_run, &s);
+    ck_assert_uint_eq(atomic_load(&s.elsewhere), 0);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof after, &after), 0);
+    ck_assert(CPU_EQUAL(&before, &after));
+    q35i_pool_destroy(pool);
+}
+END_TEST
+
 START_TEST(bad_arguments_and_no_memory)
 {
     static const int32_t absent[2] = {0, 100000};
@@ -168,6 +204,7 @@ int main(void)
     tcase_add_loop_test(tc, split_covers_range_once, 1, MAX_TEST_WORKERS + 1);
     tcase_add_test(tc, create_and_destroy_many);
     tcase_add_test(tc, sleeping_workers_wake);
+    tcase_add_test(tc, pinned_workers_stay);
     tcase_add_test(tc, bad_arguments_and_no_memory);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
