@@ -100,7 +100,7 @@ static void judge_row(const params *p, const softmax *s, const void *v, int64_t 
         double spread = moved + size * (s->mean_rho + 2 * gamma + 2 * KC_U), room = 1 - s->mean_rho - gamma;
         double worst = room > 0.5 ? spread / room : 2 * largest;
         oracle[d] = sum;
-        bound[d] = worst + KC_U * fabs(sum) + n * 0x1p-125 * largest + KC_ETA;
+        bound[d] = worst + KC_U * fabs(sum) + n * 0x1p-125 * largest + 2 * (n + 2 * rescales + 2) * KC_ETA;
         ref_bound[d] = worst * (8 * KC_U64 / KC_U) + KC_U * fabs(sum) + KC_ETA;
     }
 }
