@@ -235,11 +235,11 @@ Q35_PLUGIN_EXPORT q35_status QUERY(const q35_host *h, const q35_plugin **out);
 q35_status QUERY(const q35_host *h, const q35_plugin **out)
 {
     host = h;
-    *out = NULL;
+    *out = &table;
 #if defined(BREAK_QUERY)
     return host->fail(Q35_E_VERSION, "too old a host for me");
-#elif !defined(BREAK_NO_TABLE)
-    *out = &table;
+#elif defined(BREAK_NO_TABLE)
+    *out = NULL;
 #endif
     return Q35_OK;
 }
