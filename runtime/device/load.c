@@ -191,6 +191,15 @@ failed:
     return reject(plugin, status);
 }
 
+const char *q35i_plugin_why(const q35i_plugin *plugin, char *buf, size_t cap)
+{
+    if (strncmp(plugin->reason, plugin->path, strlen(plugin->path)) == 0)
+        snprintf(buf, cap, "%s", plugin->reason);
+    else
+        snprintf(buf, cap, "%.200s: %s", plugin->path, plugin->reason);
+    return buf;
+}
+
 void q35i_plugin_release(q35i_plugin *plugin)
 {
     if (plugin->api)

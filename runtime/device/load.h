@@ -33,6 +33,9 @@ q35_status q35i_plugin_inspect(q35i_plugin *plugin, const q35i_host_facts *host)
  * no devices, reason says why. */
 q35_status q35i_plugin_load(q35i_plugin *plugin, const q35i_host_facts *host);
 
+/* "path: reason", the path once. Returns buf. */
+const char *q35i_plugin_why(const q35i_plugin *plugin, char *buf, size_t cap);
+
 /* Shuts the plugin down and unloads it if it allows that; its devices are closed by then. Frees path. */
 void q35i_plugin_release(q35i_plugin *plugin);
 

@@ -73,6 +73,17 @@ static const char *list_devices(const q35_runtime *rt, char *buf, size_t cap)
     return buf;
 }
 
+/* No plugin has this id. It may be in a place that was not looked into, so the first such place is named. */
+static q35_status explain_unknown(const q35_runtime *rt, const char *name, const char *there)
+{
+    char why[240] = "";
+    for (uint32_t i = 0; i < rt->n_plugins && why[0] == '\0'; i++)
+        if (rt->plugins[i].note.id[0] == '\0')
+            q35i_plugin_why(&rt->plugins[i], why, sizeof why);
+    return Q35_FAIL(Q35_E_UNAVAILABLE, "device %s: no plugin of this name; %s%s%s", name, there,
+                    why[0] ? "; " : "", why);
+}
+
 /* The reason why `name` (an id, or id:index) is not a device. */
 static q35_status explain(const q35_runtime *rt, const char *name)
 {
@@ -91,7 +102,7 @@ static q35_status explain(const q35_runtime *rt, const char *name)
                             p->n_devices, there);
         return Q35_FAIL(Q35_E_UNAVAILABLE, "device %s: %.200s; %s", name, p->reason, there);
     }
-    return Q35_FAIL(Q35_E_UNAVAILABLE, "device %s: no plugin of this name; %s", name, there);
+    return explain_unknown(rt, name, there);
 }
 
 static q35_status find_device(const q35_runtime *rt, const char *name, uint32_t *out)

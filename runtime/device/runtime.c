@@ -64,9 +64,8 @@ static q35i_plugin *find_same_file(const q35_runtime *rt, const q35i_plugin *p)
 
 static q35_status named_plugin_failed(const q35i_plugin *p, q35_status status)
 {
-    if (strncmp(p->reason, p->path, strlen(p->path)) == 0)
-        return q35i_fail(status, "plugin %s", p->reason);
-    return q35i_fail(status, "plugin %.200s: %s", p->path, p->reason);
+    char why[Q35I_REASON_CAP];
+    return q35i_fail(status, "plugin %s", q35i_plugin_why(p, why, sizeof why));
 }
 
 static q35_status inspect_all(q35_runtime *rt, const q35i_host_facts *host)
