@@ -40,7 +40,7 @@ static inline uint32_t q35k_tile16_head_bytes(int split)
     return split ? 128 : 64;
 }
 
-/* 28 bits, four 7-bit codes, to the low 7 bits of four bytes. */
+/* The low 28 bits, four 7-bit codes, to the low 7 bits of four bytes. */
 static inline uint32_t q35k_tile16_spread(uint32_t bits)
 {
     return (bits & 127u) | (bits << 1 & 127u << 8) | (bits << 2 & 127u << 16) | (bits << 3 & 127u << 24);

@@ -9,26 +9,31 @@
 
 void q35i_load_book__avx2(const int8_t (*points)[2], q35i_book *book)
 {
+    __m128i before_even = _mm_setzero_si128(), before_odd = before_even;
     for (int t = 0; t < 8; t++) {
         int8_t even[16], odd[16];
         for (int i = 0; i < 16; i++) {
             even[i] = points[16 * t + i][0];
             odd[i] = points[16 * t + i][1];
         }
-        book->even[t] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)even));
-        book->odd[t] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)odd));
+        __m128i e = _mm_loadu_si128((const __m128i *)(const void *)even);
+        __m128i o = _mm_loadu_si128((const __m128i *)(const void *)odd);
+        book->even[t] = _mm256_broadcastsi128_si256(_mm_xor_si128(e, before_even));
+        book->odd[t] = _mm256_broadcastsi128_si256(_mm_xor_si128(o, before_odd));
+        before_even = e;
+        before_odd = o;
     }
 }
 
 /* One code vector (byte 4 r + i: row r, code i, bit 7 noise) to the weights of its even and odd inputs. */
 Q35I_INLINE void pair_weights(__m256i code, const q35i_book *book, __m256i *even, __m256i *odd)
 {
-    const __m256i beyond = _mm256_set1_epi8(0x70);
-    __m256i c = _mm256_and_si256(code, _mm256_set1_epi8(127)), e = _mm256_setzero_si256(), o = e;
-    for (int t = 0; t < 8; t++) {
-        __m256i index = _mm256_adds_epu8(_mm256_xor_si256(c, _mm256_set1_epi8((char)(16 * t))), beyond);
-        e = _mm256_or_si256(e, _mm256_shuffle_epi8(book->even[t], index));
-        o = _mm256_or_si256(o, _mm256_shuffle_epi8(book->odd[t], index));
+    __m256i index = _mm256_and_si256(code, _mm256_set1_epi8(127));
+    __m256i e = _mm256_shuffle_epi8(book->even[0], index), o = _mm256_shuffle_epi8(book->odd[0], index);
+    for (int t = 1; t < 8; t++) {
+        index = _mm256_sub_epi8(index, _mm256_set1_epi8(16));
+        e = _mm256_xor_si256(e, _mm256_shuffle_epi8(book->even[t], index));
+        o = _mm256_xor_si256(o, _mm256_shuffle_epi8(book->odd[t], index));
     }
     *even = e;
     *odd = o;
@@ -109,14 +114,16 @@ void q35i_decode_split_tile__avx2(const uint8_t *at, int64_t rs, int blocks, con
     decode_tile(at, rs, blocks, book, out, 1);
 }
 
-/* The 56 bytes of codes of a group to one lane of 16 code vectors. lane: byte 4 r of the first vector. */
-static void spread_group(const uint8_t *codes, uint8_t *lane)
+/* The 56 bytes of codes of a group to one lane of 16 code vectors. lane: byte 4 r of the first vector. Eight bytes
+ * are read for every seven; the last seven are read from the byte before them. */
+Q35I_INLINE void spread_group(const uint8_t *codes, uint8_t *lane)
 {
     for (int i = 0; i < 8; i++) {
-        uint64_t bits = 0;
-        memcpy(&bits, codes + 7 * i, 7);
-        uint32_t low = q35k_tile16_spread((uint32_t)bits & 0xfffffffu);
-        uint32_t high = q35k_tile16_spread((uint32_t)(bits >> 28));
+        uint64_t bits;
+        memcpy(&bits, codes + (i < 7 ? 7 * i : 48), 8);
+        if (i == 7)
+            bits >>= 8;
+        uint32_t low = q35k_tile16_spread((uint32_t)bits), high = q35k_tile16_spread((uint32_t)(bits >> 28));
         memcpy(lane + 64 * i, &low, 4);
         memcpy(lane + 64 * i + 32, &high, 4);
     }

@@ -42,7 +42,7 @@ typedef struct q35i_chunk {
     __m256 min[Q35I_CHUNK_BLOCKS];
 } q35i_chunk;
 
-/* The codebook as byte lookups: entries 16 t .. 16 t + 15, in both 128-bit lanes. */
+/* The codebook as byte lookups (decode_q35.c), alike in both 128-bit lanes. */
 typedef struct q35i_book {
     __m256i even[8], odd[8];
 } q35i_book;

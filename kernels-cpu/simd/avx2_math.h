@@ -15,7 +15,7 @@ static inline __m256 q35i_pow2__avx2(__m256i n)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
 }
 
-/* exp(x), as q35i_exp__avx512: relative error below 1.5e-7 where the result is normal; 0 below -104, +inf
+/* exp(x), as q35i_exp__avx512: relative error below 1e-7 where the result is normal; 0 below -104, +inf
  * from 88.73 on, NaN for NaN. 2^n in two factors, so that subnormal results and the largest ones come out. */
 static inline __m256 q35i_exp__avx2(__m256 x)
 {

@@ -14,7 +14,7 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #endif
 
-/* exp(x), relative error below 1.5e-7 where the result is normal, correctly rounded to steps of 2^-149 or one more
+/* exp(x), relative error below 1e-7 where the result is normal, less than one step of 2^-149
  * where it is not; 0 below -104, +inf from 88.73 on, NaN for NaN.
  * x = n ln 2 + r, |r| <= ln 2 / 2; exp(r) by its Taylor polynomial of degree 7 (next term: 5.3e-9 relative); 2^n
  * by scaling. ln 2 in two parts, so that n ln 2 is exact. */
