@@ -79,11 +79,13 @@ static int open_all(evaluation *e, q35_runtime *runtime)
 static int score_row(evaluation *e, const float *model, const float *base, int32_t next)
 {
     uint32_t vocab = e->model.config.vocab;
-    int rc = score_add(&e->loss, score_log_sum_exp(model, vocab) - (double)model[next]);
+    double norm = score_log_sum_exp(model, vocab);
+    int rc = score_add(&e->loss, norm - (double)model[next]);
     if (base && rc == 0) {
-        rc = score_add(&e->base_loss, score_log_sum_exp(base, vocab) - (double)base[next]);
+        double base_norm = score_log_sum_exp(base, vocab);
+        rc = score_add(&e->base_loss, base_norm - (double)base[next]);
         if (rc == 0)
-            rc = score_add(&e->divergence, score_divergence(base, model, vocab));
+            rc = score_add(&e->divergence, score_divergence(base, base_norm, model, norm, vocab));
         e->same_top += score_top(model, vocab) == score_top(base, vocab);
     }
     return rc ? cli_fail(CLI_EXIT_NOFIT, "scores: out of memory") : 0;

@@ -70,9 +70,9 @@ double score_log_sum_exp(const float *logits, uint32_t n)
     return most + log(sum);
 }
 
-double score_divergence(const float *base, const float *model, uint32_t n)
+double score_divergence(const float *base, double base_norm, const float *model, double model_norm, uint32_t n)
 {
-    double base_norm = score_log_sum_exp(base, n), model_norm = score_log_sum_exp(model, n), sum = 0;
+    double sum = 0;
     for (uint32_t i = 0; i < n; i++) {
         double log_base = (double)base[i] - base_norm, log_model = (double)model[i] - model_norm;
         sum += exp(log_base) * (log_base - log_model);

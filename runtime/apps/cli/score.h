@@ -26,8 +26,8 @@ score_summary score_summarise(score_samples *samples);
 /* log sum exp of logits [n]. */
 double score_log_sum_exp(const float *logits, uint32_t n);
 
-/* KL(base || model) in nats over logits [n]; never below 0. */
-double score_divergence(const float *base, const float *model, uint32_t n);
+/* KL(base || model) in nats over logits [n] with their log sum exps; never below 0. */
+double score_divergence(const float *base, double base_norm, const float *model, double model_norm, uint32_t n);
 
 /* Index of the largest, the lowest on ties. */
 uint32_t score_top(const float *logits, uint32_t n);
