@@ -184,19 +184,20 @@ static void build_shape(kc_context *x, kc_case *c, const params *shape, kc_dist 
 
 static void build(kc_context *x, int64_t index, kc_case *c)
 {
-    static const int64_t heads[][2] = {{1, 1}, {4, 2}, {9, 3}, {8, 1}, {3, 3}};
-    static const int64_t dims[] = {64, 128, 1, 16, 33, 80, 96, 8}, starts[] = {0, 1, 15, 16, 63, 100, 31, 257};
+    static const int64_t heads[][2] = {{1, 1}, {4, 2}, {9, 3}, {8, 1}, {3, 3}, {16, 1}, {10, 2}};
+    static const int64_t dims[] = {64, 128, 1, 16, 33, 80, 96, 8},
+                         starts[] = {0, 1, 15, 16, 63, 100, 31, 257, 0, 515};
     static const int64_t tokens[] = {1, 2, 7, 1, 17, 0};
-    int64_t h = index % 5;
-    params p = {.n_heads = heads[h][0], .n_tokens = tokens[index / 2 % 6], .pos = starts[index / 3 % 8]};
+    int64_t h = index % 7;
+    params p = {.n_heads = heads[h][0], .n_tokens = tokens[index / 2 % 6], .pos = starts[index / 3 % 10]};
     p.kv = (q35k_kv){
         .dtype = index & 1 ? Q35_DT_F32 : Q35_DT_F16, .n_kv_heads = heads[h][1], .head_dim = dims[index / 4 % 8]};
-    if (p.n_tokens > 7 && p.pos > 63)
+    if (p.pos > 63 && p.n_tokens > 3)
         p.n_tokens = 3;
     p.kv.ctx = p.pos + p.n_tokens + kc_below(x, 20);
     /* The usual scale; one that makes the softmax nearly one-hot; 0, the plain mean. */
     double usual = 1 / sqrt((double)p.kv.head_dim), scales[] = {usual, usual, 3, 0};
-    p.scale = (float)scales[index / 7 % 4];
+    p.scale = (float)scales[index / 9 % 4];
     build_shape(x, c, &p, (kc_dist)(index / 5 % KC_DIST_COUNT), true);
 }
 
@@ -209,4 +210,4 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
     c->bytes = 3.0 * 1000 * 64 * 2 * (index < 2 ? 2 : 4);
 }
 
-const kc_op kc_op_attention = {"attention", 600, build, 4, build_bench};
+const kc_op kc_op_attention = {"attention", 700, build, 4, build_bench};

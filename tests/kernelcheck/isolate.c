@@ -7,6 +7,7 @@
 #include "kernelcheck.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,16 @@ void kc_progress_close(kc_progress *progress)
     munmap(progress, sizeof *progress);
 }
 
+/* A fault must end the process as a signal, whatever a sanitizer's runtime would make of it. */
+static void reset_signals(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    struct rlimit none = {0, 0};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        signal(faults[i], SIG_DFL);
+    setrlimit(RLIMIT_CORE, &none);
+}
+
 /* Runs in the child. Never returns. */
 static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first, kc_progress *progress)
 {
@@ -42,8 +53,7 @@ static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first,
                     .ref = kc_find_ref(row->slot),
                     .progress = progress,
                     .case_seconds = limits->case_seconds};
-    struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
+    reset_signals();
     x.arena = kc_arena_open(&x.arena_size);
     x.guard = kc_guard_open();
     if (!x.arena || !x.guard) {
