@@ -5,7 +5,10 @@ cd -- "$(dirname -- "$(realpath -- "$0")")/../.." || exit 1
 
 # sources <glob>...: files of ours with these names, sorted.
 sources() {
-    local names=() glob
-    for glob in "$@"; do names+=(-o -name "$glob"); done
-    find include runtime graph kernels-* plugins examples proofs tests -type f \( -false "${names[@]}" \) | sort
+    local names=() folders=() name
+    for name in "$@"; do names+=(-o -name "$name"); done
+    for name in include runtime graph kernels-* plugins examples proofs tests; do
+        [ -d "$name" ] && folders+=("$name")
+    done
+    find "${folders[@]}" -type f \( -false "${names[@]}" \) | sort
 }
