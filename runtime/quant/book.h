@@ -19,8 +19,8 @@ typedef struct q35i_book {
 /* Fills the derived members for given points. */
 void q35i_book_set(q35i_book *book, const int8_t (*points)[2], float unit);
 
-/* pairs f32 [n][2] in units of their group's root mean square, finite, below 1e6; weights f32 [n][2] in 0..1. Both
- * borrowed. n == 0 gives a book of zeros. pool NULL: the calling thread alone. */
+/* pairs f32 [n][2] in units of their group's root mean square, finite, below 1e6; weights f32 [n][2] in 0..1e9.
+ * Both borrowed. n == 0 gives a book of zeros. pool NULL: the calling thread alone. */
 q35_status q35i_book_train(const float *pairs, const float *weights, uint64_t n, uint64_t seed, q35_pool *pool,
                            q35i_book *out);
 

@@ -17,8 +17,8 @@ typedef struct q35i_points {
 void q35i_points_set(q35i_points *points, const int8_t (*book)[2]);
 
 /* x, w f32 [n][2]. codes[i] = the c that minimises d = w[i][0] (x[i][0] - even[c])^2 + w[i][1] (x[i][1] -
- * odd[c])^2. Distances are compared to 2^-16 of themselves; among equals the smallest code wins. Needs |x| < 1e15
- * and weights in 0..1. Returns sum of d (to 2^-16). Pure. */
+ * odd[c])^2. Distances are compared to 2^-16 of themselves; among equals the smallest code wins. Needs |x| < 1e10
+ * and weights in 0..1e9. Returns sum of d (to 2^-16). Pure. */
 double q35i_nearest(const q35i_points *points, const float *x, const float *w, uint64_t n, uint8_t *codes);
 
 #endif

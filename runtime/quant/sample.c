@@ -12,8 +12,8 @@
 
 #include <math.h>
 
-#define CAP           4.0f /* times the mean importance: a few loud channels must not take the whole book */
 #define LONGEST_BLOCK 256
+#define FARTHEST      4.0f /* root mean squares: a lone point farther out would coarsen the int8 grid of all others */
 
 typedef struct sampling {
     const q35i_linear *linears;
@@ -48,6 +48,14 @@ static uint64_t pairs_per_row(const q35_tensor_info *info)
     return q35i_div_up((uint64_t)info->dim[0], 2);
 }
 
+/* Pulls a pair in along its direction; the scale search serves such groups. */
+static void pull_in(float x[2])
+{
+    float top = fmaxf(fabsf(x[0]), fabsf(x[1]));
+    for (int i = 0; i < 2 && top > FARTHEST; i++)
+        x[i] *= FARTHEST / top;
+}
+
 /* Writes pair `pair` of all pairs of the linear; zeros, with weight 0, when it is of no use. */
 static void take_pair(const q35i_linear *linear, uint64_t pair, float x[2], float w[2])
 {
@@ -65,8 +73,9 @@ static void take_pair(const q35i_linear *linear, uint64_t pair, float x[2], floa
         uint64_t at = column + i;
         int useful = at < k && rms > 0 && rms < HUGE_VAL;
         x[i] = useful ? (float)((double)weights[at - group] / rms) : 0;
-        w[i] = useful ? fminf(linear->importance ? linear->importance[at] : 1, CAP) / CAP : 0;
+        w[i] = useful ? linear->importance ? linear->importance[at] : 1 : 0;
     }
+    pull_in(x);
 }
 
 static void take_part(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
