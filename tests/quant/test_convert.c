@@ -3,6 +3,7 @@
  * Conversion and verification of tiny models through the public interface: what the file holds, that it repeats,
  * and that every kind of bad input ends with a sentence and without a file. */
 #define _GNU_SOURCE
+#include "runtime/base/alloc.h"
 #include "runtime/quant/certificate.h"
 #include "support/tiny_model.h"
 
@@ -366,6 +367,26 @@ START_TEST(cancelled)
 }
 END_TEST
 
+/* Each allocation fails in turn: NOMEM, no file, nothing leaked (under ASan), until the conversion gets through.
+ */
+START_TEST(out_of_memory)
+{
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
+    q35_status status = Q35_E_NOMEM;
+    uint64_t n = 1;
+    for (; status != Q35_OK; n++) {
+        q35i_alloc_fail_at(n);
+        status = q35_convert(runtime, source, out_path, &options, NULL);
+        q35i_alloc_fail_at(0);
+        if (status == Q35_OK)
+            break;
+        ck_assert_int_eq(status, Q35_E_NOMEM);
+        no_file(out_path);
+    }
+    ck_assert_uint_gt(n, 20);
+}
+END_TEST
+
 START_TEST(unwritable_output)
 {
     q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
@@ -390,6 +411,7 @@ int main(void)
     tcase_add_test(t, does_not_overwrite);
     tcase_add_loop_test(t, weights_that_are_not_finite, 0, 6);
     tcase_add_loop_test(t, cancelled, 0, 4);
+    tcase_add_test(t, out_of_memory);
     tcase_add_test(t, unwritable_output);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
