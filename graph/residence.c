@@ -78,22 +78,27 @@ static void entry_free(entry *e)
         munmap(e->binding.host, e->bytes);
 }
 
+void q35i_residence_stop(q35i_residence *res)
+{
+    for (uint32_t d = 0; res && d < res->devices.n; d++) {
+        if (res->lanes[d].queue)
+            res->device[d]->api->queue_destroy(res->lanes[d].queue);
+        res->lanes[d].queue = NULL;
+    }
+}
+
 void q35i_residence_destroy(q35i_residence *res)
 {
     if (!res)
         return;
-    for (uint32_t d = 0; d < res->devices.n; d++)
-        (void)q35i_lane_drain(res, d);
+    q35i_residence_stop(res);
     for (uint64_t i = 0; i < res->n_entries; i++)
         entry_free(&res->entries[i]);
     for (uint32_t i = 0; i < res->n_packed; i++)
         q35i_packed_free(res->packed[i]);
-    for (uint32_t d = 0; d < res->devices.n; d++) {
+    for (uint32_t d = 0; d < res->devices.n; d++)
         if (res->lanes[d].timeline)
             res->device[d]->api->timeline_destroy(res->lanes[d].timeline);
-        if (res->lanes[d].queue)
-            res->device[d]->api->queue_destroy(res->lanes[d].queue);
-    }
     q35i_free(res->packed);
     q35i_free(res->entries);
     q35i_free(res);

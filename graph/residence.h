@@ -25,6 +25,10 @@ q35_status q35i_residence_create(const q35_model *model, const q35i_devices *dev
                                  q35i_residence **out);
 void q35i_residence_destroy(q35i_residence *res); /* NULL ok */
 
+/* Finishes what is queued on every lane and closes the queues, so that memory which queued work refers to may go.
+ * Before plans are destroyed; destroy does it too. */
+void q35i_residence_stop(q35i_residence *res); /* NULL ok */
+
 const q35i_devices *q35i_residence_devices(const q35i_residence *res);
 
 /* NULL for a synchronous device. */

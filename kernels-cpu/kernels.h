@@ -3,9 +3,10 @@
  * Contracts of the CPU kernels: one function type per op. kernels-cpu/ref implements each in plain C and is the
  * specification; avx2/ and avx512/ are the same contracts, faster. kernels.def has one row per implementation.
  *
- * Rules for every kernel: pure (no allocation, no globals, no FP environment), tails handled inside (never a read past
- * the end of an operand), rows [begin, end) of the stated dimension only, so that workers may split it freely. A row's
- * bits do not depend on begin, end, the number of tokens, or the other rows. NaN and Inf propagate as in the reference.
+ * Rules for every kernel: pure (no allocation, no globals, no FP environment), tails handled inside (never a read
+ * past the end of an operand), rows [begin, end) of the stated dimension only, so that workers may split it
+ * freely. A row's bits do not depend on begin, end, the number of tokens, or the other rows. NaN and Inf propagate
+ * as in the reference.
  *
  * Shapes are written outermost first. "rs_x" is the distance in bytes between rows of x. T: token rows.
  */
@@ -17,10 +18,10 @@
 /* A matrix of weights as a kernel sees it. */
 typedef struct q35k_weights {
     const void *data;
-    uint32_t dtype;  /* Q35_DT_*, a weight type */
-    uint32_t layout; /* Q35K_LAYOUT_* */
-    int64_t n, k;    /* rows, weights per row */
-    int64_t rs;      /* bytes per row (canonical), or per 16-row tile (Q35K_LAYOUT_TILE16) */
+    uint32_t dtype;          /* Q35_DT_*, a weight type */
+    uint32_t layout;         /* Q35K_LAYOUT_* */
+    int64_t n, k;            /* rows, weights per row */
+    int64_t rs;              /* bytes per row (canonical), or per 16-row tile (Q35K_LAYOUT_TILE16) */
     const int8_t (*book)[2]; /* [128], 3.5-bit types only */
 } q35k_weights;
 
@@ -37,12 +38,12 @@ enum {
  *           Q35_DT_F32: x is f32 [T][K].
  * out       f32 [T][N], rs_out
  * scratch   at least q35k_linear_scratch_bytes(k), private to the caller, 64-byte aligned
- * Numerics  ref: double over dequantised weights and activations. Fast, A8_32: exact int32 inside a block of 32, one f32
- *           fma per block (or sub-block) in fixed order. Fast, F32: f32 fma lanes in fixed order. Order depends on k and
- *           the row only. Bound: docs/numerics.md.
- * Edge      T == 0 or begin == end: no access. k == 0: zeros. */
-typedef void q35k_linear_fn(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens, const q35k_weights *w,
-                            float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch);
+ * Numerics  ref: double over dequantised weights and activations. Fast, A8_32: exact int32 inside a block of 32,
+ * one f32 fma per block (or sub-block) in fixed order. Fast, F32: f32 fma lanes in fixed order. Order depends on k
+ * and the row only. Bound: docs/numerics.md. Edge      T == 0 or begin == end: no access. k == 0: zeros. */
+typedef void q35k_linear_fn(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens,
+                            const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end,
+                            void *scratch);
 
 /* Enough for any kernel: M-independent. */
 static inline uint64_t q35k_linear_scratch_bytes(int64_t k)
@@ -52,22 +53,21 @@ static inline uint64_t q35k_linear_scratch_bytes(int64_t k)
 }
 
 /* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K] -> blocks [T][ceil(K/32)].
- * Per block: amax = max|x|; scale = amax / 127 (f32); q = round-half-even(x * (127 / amax)), where 127 / amax is one f32
- * division; amax == 0, or so small that 127 / amax overflows: scale 0, codes 0. sum = sum of q. Non-finite x: scale is
- * NaN, codes 0, sum 0.
- * All implementations give the same bits. */
+ * Per block: amax = max|x|; scale = amax / 127 (f32); q = round-half-even(x * (127 / amax)), where 127 / amax is
+ * one f32 division; amax == 0, or so small that 127 / amax overflows: scale 0, codes 0. sum = sum of q. Non-finite
+ * x: scale is NaN, codes 0, sum 0. All implementations give the same bits. */
 typedef void q35k_quantize_act_fn(const float *x, int64_t rs_x, int64_t k, q35_act_block *out, int64_t rs_out,
                                   int64_t begin, int64_t end);
 
-/* RMS_NORM and ADD_RMS_NORM, token rows [begin, end). s = a + b (b == NULL: s = a); y = s / sqrt(mean(s^2) + eps) * w.
- * sum: where s is stored, or NULL; may equal a. y may equal a or b. Sum of squares: double in ref; f64 or 16 f32 lanes
- * in fixed order otherwise. */
-typedef void q35k_norm_fn(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t rs,
-                          int64_t k, int64_t begin, int64_t end);
+/* RMS_NORM and ADD_RMS_NORM, token rows [begin, end). s = a + b (b == NULL: s = a); y = s / sqrt(mean(s^2) + eps)
+ * * w. sum: where s is stored, or NULL; may equal a. y may equal a or b. Sum of squares: double in ref; f64 or 16
+ * f32 lanes in fixed order otherwise. */
+typedef void q35k_norm_fn(const float *a, const float *b, const float *w, float eps, float *sum, float *y,
+                          int64_t rs, int64_t k, int64_t begin, int64_t end);
 
 /* ROPE, token rows [begin, end) of x f32 [T][n_heads * head_dim], y likewise (may equal x).
- * Angle of token t, pair i: (pos + t) * inv_freq[i]: the product in double, cos and sin of it in double, rounded to f32.
- * y[2i] = x[2i] c - x[2i+1] s; y[2i+1] = x[2i] s + x[2i+1] c. */
+ * Angle of token t, pair i: (pos + t) * inv_freq[i]: the product in double, cos and sin of it in double, rounded
+ * to f32. y[2i] = x[2i] c - x[2i+1] s; y[2i+1] = x[2i] s + x[2i+1] c. */
 typedef void q35k_rope_fn(const float *x, float *y, int64_t rs, int64_t n_heads, int64_t head_dim, int64_t n_rot,
                           const float *inv_freq, int64_t pos, int64_t begin, int64_t end);
 
@@ -83,9 +83,9 @@ typedef void q35k_kv_append_fn(const float *k, int64_t rs_k, const float *v, int
                                int64_t pos, int64_t begin, int64_t end);
 
 /* ATTENTION, items [begin, end) of n_tokens * n_heads; item i is token i / n_heads, head i % n_heads.
- * out[t][h] = sum_p softmax_p(scale * q[t][h] . K[g][p]) V[g][p], p = 0 .. pos + t, g = h / (n_heads / n_kv_heads).
- * scratch: q35k_attention_scratch_bytes(head_dim), private; online softmax over blocks of positions, no scores row.
- * ref: double throughout. */
+ * out[t][h] = sum_p softmax_p(scale * q[t][h] . K[g][p]) V[g][p], p = 0 .. pos + t, g = h / (n_heads /
+ * n_kv_heads). scratch: q35k_attention_scratch_bytes(head_dim), private; online softmax over blocks of positions,
+ * no scores row. ref: double throughout. */
 typedef void q35k_attention_fn(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
                                int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch);
 
@@ -98,7 +98,8 @@ static inline uint64_t q35k_attention_scratch_bytes(int64_t head_dim)
  * silu(a) = a / (1 + exp(-a)). */
 typedef void q35k_binary_fn(const float *a, const float *b, float *y, int64_t begin, int64_t end);
 
-/* GET_ROWS, token rows [begin, end): out[t] = dequantised row ids[t] of w. The caller has checked 0 <= ids[t] < n. */
+/* GET_ROWS, token rows [begin, end): out[t] = dequantised row ids[t] of w. The caller has checked 0 <= ids[t] < n.
+ */
 typedef void q35k_get_rows_fn(const int32_t *ids, const q35k_weights *w, float *out, int64_t rs_out, int64_t begin,
                               int64_t end);
 
@@ -130,8 +131,8 @@ typedef struct q35k_table {
     q35k_sum_squares_fn *sum_squares;
 } q35k_table;
 
-/* Fills every slot with the reference, then lets each row of kernels.def whose features are in `features` override,
- * oldest instruction set first. */
+/* Fills every slot with the reference, then lets each row of kernels.def whose features are in `features`
+ * override, oldest instruction set first. */
 void q35k_table_init(q35k_table *table, uint32_t features);
 
 #endif

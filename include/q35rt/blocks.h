@@ -15,11 +15,11 @@
 extern "C" {
 #endif
 
-#define Q35_GROUP 128        /* weights per 3.5-bit group */
-#define Q35_GROUP_CODES 64   /* codes per group: two weights share one */
-#define Q35_CODE_BYTES 56    /* 64 codes of 7 bits */
-#define Q35_BOOK_POINTS 128  /* entries of a codebook: int8 pairs (even weight, odd weight) */
-#define Q35_ACT_BLOCK 32     /* inputs per activation block */
+#define Q35_GROUP       128 /* weights per 3.5-bit group */
+#define Q35_GROUP_CODES 64  /* codes per group: two weights share one */
+#define Q35_CODE_BYTES  56  /* 64 codes of 7 bits */
+#define Q35_BOOK_POINTS 128 /* entries of a codebook: int8 pairs (even weight, odd weight) */
+#define Q35_ACT_BLOCK   32  /* inputs per activation block */
 
 /* Q35_DT_A8_32: x[i] ~ scale * q[i]; sum = sum of q[0..31]. */
 typedef struct q35_act_block {
@@ -34,8 +34,9 @@ typedef struct q35_pair_block {
     uint8_t codes[Q35_CODE_BYTES];
 } q35_pair_block;
 
-/* Q35_DT_Q35_SPLIT: as pair, plus offset. Its book is always q35_split_book: the high 4 bits of a code select one of
- * 16 levels for the even weight, the low 3 bits one of 8 levels for the odd one, over the same range of 105 units. */
+/* Q35_DT_Q35_SPLIT: as pair, plus offset. Its book is always q35_split_book: the high 4 bits of a code select one
+ * of 16 levels for the even weight, the low 3 bits one of 8 levels for the odd one, over the same range of 105
+ * units. */
 typedef struct q35_split_block {
     uint16_t scale, offset; /* f16 */
     uint8_t codes[Q35_CODE_BYTES];
@@ -130,10 +131,10 @@ typedef struct q35_dtype_info {
 static inline q35_dtype_info q35_dtype_describe(uint32_t dtype)
 {
     switch (dtype) {
-#define Q35_DTYPE_ROW(id, text, len, bytes)                                                                   \
-    case id: {                                                                                                \
-        q35_dtype_info d = {text, len, bytes};                                                                \
-        return d;                                                                                             \
+#define Q35_DTYPE_ROW(id, text, len, bytes)                                                                       \
+    case id: {                                                                                                    \
+        q35_dtype_info d = {text, len, bytes};                                                                    \
+        return d;                                                                                                 \
     }
         Q35_DTYPE_ROW(Q35_DT_F32, "F32", 1, 4)
         Q35_DTYPE_ROW(Q35_DT_F16, "F16", 1, 2)
@@ -181,8 +182,8 @@ static inline void q35_k_scale_min(const uint8_t b[12], int k, float *s, float *
     *m = (float)mv;
 }
 
-/* Decodes one block of any weight type to block_len floats. book: codebook of the 3.5-bit types, else unused. Every
- * product is exact or one float rounding per weight. */
+/* Decodes one block of any weight type to block_len floats. book: codebook of the 3.5-bit types, else unused.
+ * Every product is exact or one float rounding per weight. */
 static inline void q35_block_decode(uint32_t dtype, const void *block, const int8_t (*book)[2], float *out)
 {
     const uint8_t *b = (const uint8_t *)block;
@@ -220,7 +221,8 @@ static inline void q35_block_decode(uint32_t dtype, const void *block, const int
         uint32_t hi;
         memcpy(&hi, p, 4);
         for (int i = 0; i < 16; i++) {
-            int lo = (p[4 + i] & 15) | (int)((hi >> i & 1) << 4), up = (p[4 + i] >> 4) | (int)((hi >> (i + 16) & 1) << 4);
+            int lo = (p[4 + i] & 15) | (int)((hi >> i & 1) << 4),
+                up = (p[4 + i] >> 4) | (int)((hi >> (i + 16) & 1) << 4);
             out[i] = one ? d * (float)lo + m : d * (float)(lo - 16);
             out[i + 16] = one ? d * (float)up + m : d * (float)(up - 16);
         }

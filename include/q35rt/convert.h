@@ -20,11 +20,12 @@ typedef struct q35_convert_options {
     uint32_t codec; /* Q35_CODEC_* */
     int overwrite;  /* 1: replace an existing output */
     uint64_t seed;  /* of the codebook training */
-    /* Text the source model runs over to weigh errors by the mean square of each input channel, UTF-8, borrowed. NULL: no
-     * calibration, plain rounding. INVALID when it has fewer tokens than one window of 512. */
+    /* Text the source model runs over to weigh errors by the mean square of each input channel, UTF-8, borrowed.
+     * NULL: no calibration, plain rounding. INVALID when it has fewer tokens than one window of 512. */
     const char *calibration_text;
     uint64_t calibration_len;
-    /* Called now and then from the calling thread; return non-zero to cancel (CANCELLED, no output file). May be NULL. */
+    /* Called now and then from the calling thread; return non-zero to cancel (CANCELLED, no output file). May be
+     * NULL. */
     int (*progress)(void *user, uint32_t stage, uint64_t done, uint64_t total);
     void *user;
 } q35_convert_options;
@@ -32,17 +33,17 @@ typedef struct q35_convert_options {
 Q35_API q35_convert_options q35_convert_options_default(void);
 
 typedef struct q35_convert_result {
-    uint64_t tensors, weights;  /* quantised */
-    uint64_t weight_bytes;      /* codes and scales before row padding */
-    uint64_t padded_bytes;      /* as stored */
+    uint64_t tensors, weights; /* quantised */
+    uint64_t weight_bytes;     /* codes and scales before row padding */
+    uint64_t padded_bytes;     /* as stored */
     uint64_t file_bytes;
-    double relative_error;      /* sum (w - w^)^2 / sum w^2 over quantised weights */
+    double relative_error; /* sum (w - w^)^2 / sum w^2 over quantised weights */
     uint64_t calibration_tokens;
 } q35_convert_result;
 
-/* Quantises the linear layers of `in` and writes `path`: same bytes for same input, options and seed, any thread count.
- * Appears whole or not at all. Embedding, head and norms stay as they are (F32, F16 and BF16 embedding and head become
- * Q8_0). FORMAT names a tensor with NaN or infinite weights. */
+/* Quantises the linear layers of `in` and writes `path`: same bytes for same input, options and seed, any thread
+ * count. Appears whole or not at all. Embedding, head and norms stay as they are (F32, F16 and BF16 embedding and
+ * head become Q8_0). FORMAT names a tensor with NaN or infinite weights. */
 Q35_API q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *path,
                                const q35_convert_options *options, q35_convert_result *out);
 
@@ -50,13 +51,14 @@ Q35_API q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const 
 typedef struct q35_verify_report {
     const char *tensor;
     int ok;
-    const char *problem; /* "" when ok */
+    const char *problem;              /* "" when ok */
     double max_error, relative_error; /* recomputed (with source), else the certificate's */
-    double output_bound; /* max over rows of sum_g e_g * 128 for |x| <= 1: bound on one output's error, from the file */
+    double output_bound; /* max over rows of sum_g e_g * 128 for |x| <= 1: bound on one output's error, from the
+                            file */
 } q35_verify_report;
 
-/* Checks every 3.5-bit tensor: checksum, codes and scales valid; with source, recomputes the certificates. each is called
- * per tensor. FORMAT when any fails. */
+/* Checks every 3.5-bit tensor: checksum, codes and scales valid; with source, recomputes the certificates. each is
+ * called per tensor. FORMAT when any fails. */
 Q35_API q35_status q35_verify(q35_runtime *runtime, const q35_model *file, const q35_model *source,
                               void (*each)(void *user, const q35_verify_report *report), void *user);
 

@@ -13,14 +13,14 @@ extern "C" {
 typedef struct q35_runtime q35_runtime;
 
 typedef struct q35_runtime_options {
-    uint32_t n_threads;       /* 0: one per usable core */
-    uint32_t n_plugin_paths;  /* files named by the user; an unusable one is an error */
+    uint32_t n_threads;      /* 0: one per usable core */
+    uint32_t n_plugin_paths; /* files named by the user; an unusable one is an error */
     const char *const *plugin_paths;
-    int no_default_plugins;   /* 1: only plugin_paths */
+    int no_default_plugins; /* 1: only plugin_paths */
 } q35_runtime_options;
 
-/* Finds and loads plugins: plugin_paths, then the installed plugin directory (and its build-tree twin when run from
- * one), then Q35RT_PLUGIN_PATH. options NULL: defaults. */
+/* Finds and loads plugins: plugin_paths, then the installed plugin directory (and its build-tree twin when run
+ * from one), then Q35RT_PLUGIN_PATH. options NULL: defaults. */
 Q35_API q35_status q35_runtime_create(const q35_runtime_options *options, q35_runtime **out);
 Q35_API void q35_runtime_destroy(q35_runtime *runtime); /* NULL ok; all sessions are closed by then */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A model file (GGUF v3), mapped read-only. Immutable after opening, usable from any thread. All pointers handed out are
- * borrowed until q35_model_close. */
+ * A model file (GGUF v3), mapped read-only. Immutable after opening, usable from any thread. All pointers handed
+ * out are borrowed until q35_model_close. */
 #ifndef Q35RT_MODEL_H
 #define Q35RT_MODEL_H
 
@@ -13,7 +13,8 @@ extern "C" {
 
 typedef struct q35_model q35_model;
 
-/* IO: cannot be read. FORMAT: not a valid file; the message names the object, the value found and the value needed. */
+/* IO: cannot be read. FORMAT: not a valid file; the message names the object, the value found and the value
+ * needed. */
 Q35_API q35_status q35_model_open(const char *path, q35_model **out);
 Q35_API void q35_model_close(q35_model *model); /* NULL ok */
 
@@ -64,11 +65,13 @@ Q35_API int q35_meta_f64(const q35_meta *meta, double *out);
 Q35_API int q35_meta_bool(const q35_meta *meta, int *out);
 Q35_API int q35_meta_string(const q35_meta *meta, q35_string *out);
 /* Calls fn for each element of an array of strings, in order; stops when fn returns non-zero and returns that. */
-Q35_API int q35_meta_each_string(const q35_meta *meta, int (*fn)(void *user, uint64_t i, q35_string s), void *user);
+Q35_API int q35_meta_each_string(const q35_meta *meta, int (*fn)(void *user, uint64_t i, q35_string s),
+                                 void *user);
 
 /* ---- tensors ---- */
 
-/* dim[0] is the contiguous one. For 3.5-bit tensors dtype, rank and dim are the true ones (not the I8 container's). */
+/* dim[0] is the contiguous one. For 3.5-bit tensors dtype, rank and dim are the true ones (not the I8
+ * container's). */
 typedef struct q35_tensor_info {
     const char *name;
     uint32_t dtype, rank;
@@ -99,8 +102,8 @@ typedef struct q35_model_config {
     int tied_head; /* 1: output matrix is the embedding */
 } q35_model_config;
 
-/* Reads and checks the hyper-parameters and that every tensor the architecture needs is there with the right shape.
- * UNSUPPORTED for an unknown architecture (names it and the known ones), FORMAT for wrong values. */
+/* Reads and checks the hyper-parameters and that every tensor the architecture needs is there with the right
+ * shape. UNSUPPORTED for an unknown architecture (names it and the known ones), FORMAT for wrong values. */
 Q35_API q35_status q35_model_read_config(const q35_model *model, q35_model_config *out);
 
 #ifdef __cplusplus

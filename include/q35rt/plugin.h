@@ -44,28 +44,28 @@ extern "C" {
 typedef uint32_t q35_status;
 
 /* code, value, meaning. Who acts: the comment of Q35_STATUS_MAP's row says what the receiver should do. */
-#define Q35_STATUS_MAP(X)                                                                                    \
-    X(OK, 0, "ok")                                                                                           \
-    X(INVALID, 1, "invalid argument")            /* caller's bug or user's flag: fix the call */             \
-    X(RANGE, 2, "out of range")                  /* index or size past the end */                            \
-    X(NOMEM, 3, "out of memory")                 /* nothing was allocated; retry after freeing is legal */   \
-    X(IO, 4, "input/output error")               /* environment: file, disk */                               \
-    X(FORMAT, 5, "malformed file")               /* the file is wrong, not the program */                    \
-    X(VERSION, 6, "incompatible version")        /* ABI or file version */                                   \
-    X(UNSUPPORTED, 7, "not supported")           /* host plans again without this (op, device) pair */       \
-    X(UNAVAILABLE, 8, "not available")           /* driver or hardware missing; 0 devices, no error */       \
-    X(DEVICE, 9, "device error")                 /* this submission failed, the device goes on */            \
-    X(DEVICE_LOST, 10, "device lost")            /* sticky until the device is closed and opened again */    \
-    X(CANCELLED, 11, "cancelled")                /* asked for by the caller */                               \
-    X(TIMEOUT, 12, "deadline exceeded")          /* wait returned before the value was reached */            \
-    X(NOFIT, 13, "does not fit")                 /* capacity of a memory or a context */                     \
-    X(INTERNAL, 14, "internal error")            /* a bug; report it */
+#define Q35_STATUS_MAP(X)                                                                                         \
+    X(OK, 0, "ok")                                                                                                \
+    X(INVALID, 1, "invalid argument")     /* caller's bug or user's flag: fix the call */                         \
+    X(RANGE, 2, "out of range")           /* index or size past the end */                                        \
+    X(NOMEM, 3, "out of memory")          /* nothing was allocated; retry after freeing is legal */               \
+    X(IO, 4, "input/output error")        /* environment: file, disk */                                           \
+    X(FORMAT, 5, "malformed file")        /* the file is wrong, not the program */                                \
+    X(VERSION, 6, "incompatible version") /* ABI or file version */                                               \
+    X(UNSUPPORTED, 7, "not supported")    /* the device cannot do this; another may */                            \
+    X(UNAVAILABLE, 8, "not available")    /* driver or hardware missing; 0 devices, no error */                   \
+    X(DEVICE, 9, "device error")          /* this submission failed, the device goes on */                        \
+    X(DEVICE_LOST, 10, "device lost")     /* sticky until the device is closed and opened again */                \
+    X(CANCELLED, 11, "cancelled")         /* asked for by the caller */                                           \
+    X(TIMEOUT, 12, "deadline exceeded")   /* wait returned before the value was reached */                        \
+    X(NOFIT, 13, "does not fit")          /* capacity of a memory or a context */                                 \
+    X(INTERNAL, 14, "internal error")     /* a bug; report it */
 
 enum {
 #define Q35_STATUS_ENUM(name, value, text) Q35_E_##name = value,
     Q35_STATUS_MAP(Q35_STATUS_ENUM)
 #undef Q35_STATUS_ENUM
-    Q35_OK = 0
+        Q35_OK = 0
 };
 
 /* ------------------------------------------------------------------ element types
@@ -97,8 +97,8 @@ enum {
 /* ------------------------------------------------------------------ ops
  *
  * T is the number of tokens of the step; a tensor's dims are written outermost first, so "f32 [T][K]" has
- * dim[0] = K, dim[1] = T. Every op has a scalar reference under kernels-cpu/ref, which accumulates in double and is
- * the specification; docs/numerics.md states the bounds. "act" means f32 or A8_32. */
+ * dim[0] = K, dim[1] = T. Every op has a scalar reference under kernels-cpu/ref, which accumulates in double and
+ * is the specification; docs/numerics.md states the bounds. "act" means f32 or A8_32. */
 enum {
     /* in: ids i32 [T], table any weight type [V][K]; out: f32 [T][K] */
     Q35_OP_GET_ROWS = 1,
@@ -106,7 +106,8 @@ enum {
     Q35_OP_RMS_NORM = 2,
     /* in: a f32 [T][K], b f32 [T][K], w f32 [K]; out: s = a + b, y = rms_norm(s, w); q35_norm_params */
     Q35_OP_ADD_RMS_NORM = 3,
-    /* in: x f32 [T][K]; out: A8_32 [T][K]: per 32 inputs scale = max|x| / 127, code = round-half-even(x / scale) */
+    /* in: x f32 [T][K]; out: A8_32 [T][K]: per 32 inputs scale = max|x| / 127, code = round-half-even(x / scale)
+     */
     Q35_OP_QUANTIZE_ACT = 4,
     /* in: x act [T][K], w weights [N][K], (3.5-bit types: book i8 [128][2]); out: f32 [T][N]; y = w . x */
     Q35_OP_LINEAR = 5,
@@ -158,8 +159,7 @@ enum {
 };
 
 /* True when `field` of a struct of `type` lies inside what the writer of *ptr knew. */
-#define Q35_HAS_FIELD(ptr, type, field)                                                                       \
-    (offsetof(type, field) + sizeof(((type *)0)->field) <= (ptr)->h.size)
+#define Q35_HAS_FIELD(ptr, type, field) (offsetof(type, field) + sizeof(((type *)0)->field) <= (ptr)->h.size)
 /* True when a function slot is present. */
 #define Q35_HAS_SLOT(ptr, type, slot) (Q35_HAS_FIELD(ptr, type, slot) && (ptr)->slot != NULL)
 
@@ -171,9 +171,9 @@ typedef struct q35_buf q35_buf;           /* plugin: device memory (L1) */
 typedef struct q35_queue q35_queue;       /* plugin: in-order queue (L1) */
 typedef struct q35_timeline q35_timeline; /* plugin: monotonic 64-bit counter (L1) */
 
-/* Frozen. A tensor of a region. dim[0] is contiguous; unused dims are 1. stride[i] is the distance in bytes between
- * neighbours in dim[i]; stride[0] is the bytes of one element or block. layout 0 is canonical (the type's published
- * byte layout); other layouts are private to the plugin that offered them. */
+/* Frozen. A tensor of a region. dim[0] is contiguous; unused dims are 1. stride[i] is the distance in bytes
+ * between neighbours in dim[i]; stride[0] is the bytes of one element or block. layout 0 is canonical (the type's
+ * published byte layout); other layouts are private to the plugin that offered them. */
 typedef struct q35_tensor_desc {
     uint32_t dtype, rank;
     int64_t dim[4];
@@ -249,9 +249,9 @@ enum {
 };
 
 /* Nodes in an order that respects dependences, on one device. Borrowed during the call that gets it: a plugin that
- * compiles it copies what it needs. A plan behaves as if the nodes ran one after another in this order: tensors whose
- * lives do not overlap in it may be bound to the same memory, so a plugin that runs nodes side by side looks for
- * overlaps in the bindings, not only for shared tensor indices. */
+ * compiles it copies what it needs. A plan behaves as if the nodes ran one after another in this order: tensors
+ * whose lives do not overlap in it may be bound to the same memory, so a plugin that runs nodes side by side looks
+ * for overlaps in the bindings, not only for shared tensor indices. */
 typedef struct q35_region {
     q35_hdr h;
     uint32_t n_tensors, n_nodes;
@@ -279,10 +279,10 @@ enum {
 typedef struct q35_cost {
     q35_hdr h;
     uint64_t flops, bytes_read, bytes_written;
-    uint64_t ns, launch_ns;    /* expected time, of which fixed per submission */
-    uint64_t energy_pj;        /* 0: unknown */
-    uint32_t source;           /* Q35_COST_* */
-    uint32_t confidence_pct;   /* 0 .. 100 */
+    uint64_t ns, launch_ns;  /* expected time, of which fixed per submission */
+    uint64_t energy_pj;      /* 0: unknown */
+    uint32_t source;         /* Q35_COST_* */
+    uint32_t confidence_pct; /* 0 .. 100 */
 } q35_cost;
 
 enum { Q35_COST_MODEL = 0, Q35_COST_MEASURED = 1 };
@@ -299,14 +299,14 @@ typedef struct q35_layout {
 
 typedef struct q35_device_info {
     q35_hdr h;
-    char name[64];  /* shown to people: "Intel Xeon, AVX-512 VNNI, 2 threads" */
-    char uuid[40];  /* stable id of the physical device */
-    char pci[16];   /* "0000:65:00.0" or "" */
-    int32_t host_numa; /* NUMA node it hangs on, -1 unknown */
+    char name[64];         /* shown to people: "Intel Xeon, AVX-512 VNNI, 2 threads" */
+    char uuid[40];         /* stable id of the physical device */
+    char pci[16];          /* "0000:65:00.0" or "" */
+    int32_t host_numa;     /* NUMA node it hangs on, -1 unknown */
     uint32_t device_class; /* Q35_CLASS_* */
     uint32_t n_memories;
-    uint32_t n_queues; /* queues worth creating; 0: L0 */
-    uint64_t flags;    /* Q35_DF_* */
+    uint32_t n_queues;                                    /* queues worth creating; 0: L0 */
+    uint64_t flags;                                       /* Q35_DF_* */
     uint64_t peak_gmacs_int8, peak_gflops_f32, launch_ns; /* hints, 0 unknown */
     uint32_t idle_mw, peak_mw;
 } q35_device_info;
@@ -364,10 +364,10 @@ typedef struct q35_host {
     void (*free)(void *ptr);
     /* Number of workers a `parallel` call on this pool uses, >= 1. */
     uint32_t (*pool_size)(const q35_pool *pool);
-    /* Runs fn(arg, worker, n_workers, team) once on each worker, worker 0 being the calling thread, and returns when
-     * all have returned. Not reentrant: never from inside fn. */
-    void (*parallel)(q35_pool *pool,
-                     void (*fn)(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team), void *arg);
+    /* Runs fn(arg, worker, n_workers, team) once on each worker, worker 0 being the calling thread, and returns
+     * when all have returned. Not reentrant: never from inside fn. */
+    void (*parallel)(q35_pool *pool, void (*fn)(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team),
+                     void *arg);
     /* Inside fn only: returns when all workers of the team have called it. */
     void (*barrier)(q35_team *team);
     uint64_t (*now_ns)(void); /* monotonic */
@@ -431,9 +431,11 @@ typedef struct q35_plugin {
     q35_status (*buf_map)(q35_buf *buf, void **out);
     q35_status (*memory_refresh)(q35_device *dev, uint32_t memory, uint64_t *out_available);
     q35_status (*queue_create)(q35_device *dev, uint32_t kind, q35_queue **out); /* kind: Q35_QUEUE_* */
-    void (*queue_destroy)(q35_queue *queue);                                    /* idle by then */
-    /* Queued copy by this device; src or dst is a buffer of it, the other may be host memory, which must stay valid
-     * until a signalled point is reached. Waits first, then copies, then signals. */
+    /* Finishes (or, after a failure, drops) what is queued, then releases: afterwards nothing queued touches
+     * memory. */
+    void (*queue_destroy)(q35_queue *queue);
+    /* Queued copy by this device; src or dst is a buffer of it, the other may be host memory, which must stay
+     * valid until a signalled point is reached. Waits first, then copies, then signals. */
     q35_status (*copy)(q35_queue *queue, const q35_binding *src, const q35_binding *dst, uint64_t bytes,
                        const q35_point *waits, uint32_t n_waits, const q35_point *signals, uint32_t n_signals);
     /* Queues one run. Returns before it is done; a failure arrives through the signalled timelines. */
@@ -470,15 +472,15 @@ typedef q35_status (*q35_plugin_query_fn)(const q35_host *host, const q35_plugin
 /* ------------------------------------------------------------------ the ELF note */
 
 #define Q35_NOTE_SECTION ".note.q35rt"
-#define Q35_NOTE_OWNER "q35rt"
-#define Q35_NOTE_TYPE 1u
+#define Q35_NOTE_OWNER   "q35rt"
+#define Q35_NOTE_TYPE    1u
 #define Q35_NOTE_VERSION 1u
 
 /* Instruction-set bits a plugin needs to be *loaded* (kernels chosen at run time do not count). */
 enum {
-    Q35_ISA_AVX2 = 1u << 0,    /* with FMA and F16C */
-    Q35_ISA_AVX512 = 1u << 1,  /* F, BW, VL, DQ */
-    Q35_ISA_VNNI = 1u << 2,    /* AVX512_VNNI */
+    Q35_ISA_AVX2 = 1u << 0,   /* with FMA and F16C */
+    Q35_ISA_AVX512 = 1u << 1, /* F, BW, VL, DQ */
+    Q35_ISA_VNNI = 1u << 2,   /* AVX512_VNNI */
     Q35_ISA_VBMI = 1u << 3,
     Q35_ISA_NEON = 1u << 8,
     Q35_ISA_DOTPROD = 1u << 9,
@@ -530,23 +532,23 @@ typedef struct q35_note {
 #endif
 
 /* Emits the note. Once per plugin, at file scope. */
-#define Q35_PLUGIN_NOTE(ID, VERSION, ISA, FLAGS, RANK)                                                        \
-    __attribute__((section(Q35_NOTE_SECTION), used, aligned(4))) static const q35_note q35_plugin_note_ = {   \
-        sizeof(Q35_NOTE_OWNER),                                                                               \
-        (uint32_t)(sizeof(q35_note) - offsetof(q35_note, note_version)),                                      \
-        Q35_NOTE_TYPE,                                                                                        \
-        Q35_NOTE_OWNER,                                                                                       \
-        Q35_NOTE_VERSION,                                                                                     \
-        Q35_ABI_MAJOR,                                                                                        \
-        Q35_ABI_MINOR,                                                                                        \
-        0,                                                                                                    \
-        Q35_NOTE_MACHINE,                                                                                     \
-        Q35_NOTE_SANITIZER,                                                                                   \
-        (FLAGS),                                                                                              \
-        (RANK),                                                                                               \
-        (ISA),                                                                                                \
-        0,                                                                                                    \
-        ID,                                                                                                   \
+#define Q35_PLUGIN_NOTE(ID, VERSION, ISA, FLAGS, RANK)                                                            \
+    __attribute__((section(Q35_NOTE_SECTION), used, aligned(4))) static const q35_note q35_plugin_note_ = {       \
+        sizeof(Q35_NOTE_OWNER),                                                                                   \
+        (uint32_t)(sizeof(q35_note) - offsetof(q35_note, note_version)),                                          \
+        Q35_NOTE_TYPE,                                                                                            \
+        Q35_NOTE_OWNER,                                                                                           \
+        Q35_NOTE_VERSION,                                                                                         \
+        Q35_ABI_MAJOR,                                                                                            \
+        Q35_ABI_MINOR,                                                                                            \
+        0,                                                                                                        \
+        Q35_NOTE_MACHINE,                                                                                         \
+        Q35_NOTE_SANITIZER,                                                                                       \
+        (FLAGS),                                                                                                  \
+        (RANK),                                                                                                   \
+        (ISA),                                                                                                    \
+        0,                                                                                                        \
+        ID,                                                                                                       \
         VERSION}
 
 #ifdef __cplusplus

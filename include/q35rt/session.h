@@ -27,18 +27,20 @@ typedef struct q35_session_options {
 
 Q35_API q35_session_options q35_session_options_default(void);
 
-/* Builds, places and compiles; packs weights or maps them from the pack cache. Borrows runtime and model until destroy.
- * NOFIT names the memory needed and there; UNAVAILABLE an unusable device; UNSUPPORTED an op no device can do. */
-Q35_API q35_status q35_session_create(q35_runtime *runtime, const q35_model *model, const q35_session_options *options,
-                                      q35_session **out);
+/* Builds, places and compiles; packs weights or maps them from the pack cache. Borrows runtime and model until
+ * destroy. NOFIT names the memory needed and there; UNAVAILABLE an unusable device; UNSUPPORTED an op no device
+ * can do. */
+Q35_API q35_status q35_session_create(q35_runtime *runtime, const q35_model *model,
+                                      const q35_session_options *options, q35_session **out);
 Q35_API void q35_session_destroy(q35_session *session);
 
-/* Appends n tokens (any n > 0) to the sequence, in steps of at most max_chunk. *out_logits, if not NULL, is borrowed until
- * the next call: f32 [rows][n_vocab], rows = 1 (last token) or, with all_logits, n (then n <= max_chunk, else INVALID).
- * NOFIT when the context would overflow: nothing is appended. RANGE for an id outside the vocabulary. FORMAT when a logit
- * is NaN or infinite: the file has such weights or scales. From the second
+/* Appends n tokens (any n > 0) to the sequence, in steps of at most max_chunk. *out_logits, if not NULL, is
+ * borrowed until the next call: f32 [rows][n_vocab], rows = 1 (last token) or, with all_logits, n (then n <=
+ * max_chunk, else INVALID). NOFIT when the context would overflow: nothing is appended. RANGE for an id outside
+ * the vocabulary. FORMAT when a logit is NaN or infinite: the file has such weights or scales. From the second
  * single-token call on nothing is allocated. */
-Q35_API q35_status q35_session_eval(q35_session *session, const int32_t *ids, uint32_t n, const float **out_logits);
+Q35_API q35_status q35_session_eval(q35_session *session, const int32_t *ids, uint32_t n,
+                                    const float **out_logits);
 
 Q35_API uint32_t q35_session_pos(const q35_session *session);
 Q35_API uint32_t q35_session_n_ctx(const q35_session *session);
@@ -51,8 +53,9 @@ Q35_API void q35_session_bytes_per_token(const q35_session *session, uint64_t *o
 /* 1 when packed weights came from the cache. */
 Q35_API int q35_session_pack_cache_hit(const q35_session *session);
 
-/* Observed mean square of each input channel of linear `weight` (tensor name), f64 [k], over the tokens so far; NULL when
- * not observing or unknown. *out_k channels. Borrowed until the next eval. Linears with the same input share it. */
+/* Observed mean square of each input channel of linear `weight` (tensor name), f64 [k], over the tokens so far;
+ * NULL when not observing or unknown. *out_k channels. Borrowed until the next eval. Linears with the same input
+ * share it. */
 Q35_API const double *q35_session_observed(q35_session *session, const char *weight, uint32_t *out_k);
 
 /* Text of the graph or the plan of a step of n_tokens: write is called with pieces of text. */

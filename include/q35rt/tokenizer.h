@@ -12,8 +12,8 @@ extern "C" {
 
 typedef struct q35_tokenizer q35_tokenizer;
 
-/* Copies what it needs from the model. UNSUPPORTED names an unknown tokenizer model or pre-tokenizer and the known ones;
- * FORMAT for broken vocabularies. */
+/* Copies what it needs from the model. UNSUPPORTED names an unknown tokenizer model or pre-tokenizer and the known
+ * ones; FORMAT for broken vocabularies. */
 Q35_API q35_status q35_tokenizer_create(const q35_model *model, q35_tokenizer **out);
 Q35_API void q35_tokenizer_destroy(q35_tokenizer *tokenizer);
 
@@ -24,11 +24,12 @@ enum {
 
 /* Any bytes are accepted, up to 2^31 - 1 of them; invalid UTF-8 is encoded byte by byte, and a byte for which the
  * vocabulary has no token as U+FFFD. *out_ids is returned (free with q35_tokens_free), NULL when *out_n is 0. */
-Q35_API q35_status q35_tokenizer_encode(const q35_tokenizer *tokenizer, const char *text, uint64_t len, uint32_t flags,
-                                        int32_t **out_ids, uint64_t *out_n);
+Q35_API q35_status q35_tokenizer_encode(const q35_tokenizer *tokenizer, const char *text, uint64_t len,
+                                        uint32_t flags, int32_t **out_ids, uint64_t *out_n);
 Q35_API void q35_tokens_free(int32_t *ids);
 
-/* Bytes of one token (special tokens: their spelling). NULL for an id outside the vocabulary. Borrowed until destroy. */
+/* Bytes of one token (special tokens: their spelling). NULL for an id outside the vocabulary. Borrowed until
+ * destroy. */
 Q35_API const char *q35_tokenizer_piece(const q35_tokenizer *tokenizer, int32_t id, uint64_t *out_len);
 
 Q35_API uint32_t q35_tokenizer_n_vocab(const q35_tokenizer *tokenizer);
@@ -47,8 +48,8 @@ typedef struct q35_detokenizer {
 
 Q35_API void q35_detokenizer_init(q35_detokenizer *d, const q35_tokenizer *tokenizer);
 Q35_API void q35_detokenizer_free(q35_detokenizer *d);
-/* Appends a token; *out_text (borrowed until the next call) is what can be shown now, control tokens give nothing. A byte
- * that can never become a character is replaced by U+FFFD. */
+/* Appends a token; *out_text (borrowed until the next call) is what can be shown now, control tokens give nothing.
+ * A byte that can never become a character is replaced by U+FFFD. */
 Q35_API q35_status q35_detokenizer_push(q35_detokenizer *d, int32_t id, const char **out_text, uint64_t *out_len);
 /* What is left at the end: "" or U+FFFD for an unfinished character. */
 Q35_API q35_status q35_detokenizer_finish(q35_detokenizer *d, const char **out_text, uint64_t *out_len);
@@ -63,8 +64,9 @@ typedef struct q35_message {
 /* 1 when the file carries a chat template (an instruct model). */
 Q35_API int q35_tokenizer_has_chat(const q35_tokenizer *tokenizer);
 
-/* Renders messages in the file's chat format, ending where the assistant's answer begins. Template text becomes control
- * tokens, message contents never do. UNSUPPORTED when the template is none of the known formats: names them and --raw. */
+/* Renders messages in the file's chat format, ending where the assistant's answer begins. Template text becomes
+ * control tokens, message contents never do. UNSUPPORTED when the template is none of the known formats: names
+ * them and --raw. */
 Q35_API q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_message *messages, uint32_t n,
                                       int32_t **out_ids, uint64_t *out_n);
 

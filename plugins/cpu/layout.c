@@ -10,7 +10,7 @@
 
 bool q35i_cpu_reads_tile16(const q35k_table *kernels)
 {
-    return (kernels->features & Q35K_CPU_AVX512) != 0;
+    return (kernels->features & (Q35K_CPU_AVX2 | Q35K_CPU_AVX512)) != 0;
 }
 
 q35_status q35i_cpu_layout_query(q35_device *dev, uint32_t op, const q35_tensor_desc *weight, uint32_t i,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Heap memory of the runtime. All of it goes through here, so that tests can fail the n-th allocation. Functions that
- * allocate return Q35_E_NOMEM with the size asked for. */
+ * Heap memory of the runtime. All of it goes through here, so that tests can fail the n-th allocation. Functions
+ * that allocate return Q35_E_NOMEM with the size asked for. */
 #ifndef Q35I_ALLOC_H
 #define Q35I_ALLOC_H
 
@@ -29,12 +29,12 @@ void q35i_free(void *ptr); /* any of the above, or NULL */
 void q35i_alloc_fail_at(uint64_t n);
 
 /* In functions with a local `status`: stores NOMEM and jumps when the pointer is NULL. */
-#define Q35_CHECK_ALLOC_GOTO(ptr, label)                                                                      \
-    do {                                                                                                      \
-        if (!(ptr)) {                                                                                         \
-            status = Q35_E_NOMEM;                                                                             \
-            goto label;                                                                                       \
-        }                                                                                                     \
+#define Q35_CHECK_ALLOC_GOTO(ptr, label)                                                                          \
+    do {                                                                                                          \
+        if (!(ptr)) {                                                                                             \
+            status = Q35_E_NOMEM;                                                                                 \
+            goto label;                                                                                           \
+        }                                                                                                         \
     } while (0)
 
 #endif

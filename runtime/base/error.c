@@ -10,7 +10,7 @@ static _Thread_local char record[512];
 const char *q35_status_name(q35_status status)
 {
     switch (status) {
-#define NAME(name, value, text)                                                                               \
+#define NAME(name, value, text)                                                                                   \
     case value: return #name;
         Q35_STATUS_MAP(NAME)
 #undef NAME

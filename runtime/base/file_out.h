@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A file that appears whole or not at all: bytes go to a temporary name in the same directory, commit syncs and renames
- * it. One thread at a time. */
+ * A file that appears whole or not at all: bytes go to a temporary name in the same directory, commit syncs and
+ * renames it. One thread at a time. */
 #ifndef Q35I_FILE_OUT_H
 #define Q35I_FILE_OUT_H
 

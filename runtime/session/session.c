@@ -121,6 +121,7 @@ void q35_session_destroy(q35_session *s)
 {
     if (!s)
         return;
+    q35i_residence_stop(s->res); /* queued work may refer to a plan's arena, also after a failure */
     for (uint32_t b = 0; b < Q35I_MAX_BUCKETS; b++)
         q35i_plan_destroy(s->plans[b]);
     q35i_residence_destroy(s->res);
