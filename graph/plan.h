@@ -74,6 +74,7 @@ q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_
 uint64_t q35i_plan_linear_bytes(const q35i_plan *plan);
 
 void q35i_plan_print(const q35i_plan *plan, q35i_write_fn *write, void *user);
+q35_status q35i_plan_print_json(const q35i_plan *plan, q35i_write_fn *write, void *user);
 
 /* What plan.c, exec.c and plan_print.c share. */
 struct q35i_plan {

@@ -59,7 +59,7 @@ Q35_API int q35_session_pack_cache_hit(const q35_session *session);
 Q35_API const double *q35_session_observed(q35_session *session, const char *weight, uint32_t *out_k);
 
 /* Text of the graph or the plan of a step of n_tokens: write is called with pieces of text. */
-enum { Q35_DUMP_GRAPH = 0, Q35_DUMP_PLAN = 1 };
+enum { Q35_DUMP_GRAPH = 0, Q35_DUMP_PLAN = 1, Q35_DUMP_PLAN_JSON = 2 };
 Q35_API q35_status q35_session_dump(q35_session *session, uint32_t what, uint32_t n_tokens,
                                     void (*write)(void *user, const char *text, uint64_t len), void *user);
 

@@ -79,9 +79,10 @@ q35_status q35_session_dump(q35_session *s, uint32_t what, uint32_t n_tokens,
     if (n_tokens == 0 || n_tokens > s->options.max_chunk)
         return Q35_FAIL(Q35_E_INVALID, "dump: step of %u tokens, need 1 to %u", n_tokens, s->options.max_chunk);
     Q35_TRY(q35i_session_plan(s, n_tokens, &plan));
-    if (what == Q35_DUMP_GRAPH)
-        q35i_graph_print(q35i_plan_graph(plan), write, user);
-    else
-        q35i_plan_print(plan, write, user);
-    return Q35_OK;
+    switch (what) {
+    case Q35_DUMP_GRAPH: q35i_graph_print(q35i_plan_graph(plan), write, user); return Q35_OK;
+    case Q35_DUMP_PLAN: q35i_plan_print(plan, write, user); return Q35_OK;
+    case Q35_DUMP_PLAN_JSON: return q35i_plan_print_json(plan, write, user);
+    default: return Q35_FAIL(Q35_E_INVALID, "dump: %u, need a Q35_DUMP_ value", what);
+    }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * q35rt plan: the graph of a step and the plan made of it, as text. */
+ * q35rt plan: the graph of a step and the plan made of it, as text or JSON. */
 #include "commands.h"
 #include "engine.h"
 
@@ -18,6 +18,14 @@ static int dump(q35_session *session, uint32_t what, uint32_t n_tokens)
     return status == Q35_OK ? rc : cli_fail_status(status, CLI_WHILE_LOADING);
 }
 
+static int dump_text(q35_session *session, uint32_t n_tokens)
+{
+    int rc = dump(session, Q35_DUMP_GRAPH, n_tokens);
+    if (rc == 0)
+        rc = cli_write_out("\n", 1);
+    return rc == 0 ? dump(session, Q35_DUMP_PLAN, n_tokens) : rc;
+}
+
 int cmd_plan(const cli_options *options)
 {
     q35_runtime *runtime = NULL;
@@ -33,11 +41,8 @@ int cmd_plan(const cli_options *options)
         rc = cli_open_session(runtime, options, &request, &engine);
     }
     if (rc == 0)
-        rc = dump(engine.session, Q35_DUMP_GRAPH, options->tokens);
-    if (rc == 0)
-        rc = cli_write_out("\n", 1);
-    if (rc == 0)
-        rc = dump(engine.session, Q35_DUMP_PLAN, options->tokens);
+        rc = options->json ? dump(engine.session, Q35_DUMP_PLAN_JSON, options->tokens)
+                           : dump_text(engine.session, options->tokens);
     cli_engine_close(&engine);
     q35_runtime_destroy(runtime);
     return rc;
