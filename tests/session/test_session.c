@@ -3,6 +3,7 @@
  * Sessions on the tiny model: against an independent double forward pass, and the promises on bits, context and
  * state. */
 #include "reference.h"
+#include "runtime/base/alloc.h"
 #include "support/tiny_model.h"
 
 #include <check.h>
@@ -275,6 +276,35 @@ START_TEST(nan_weights_are_an_error)
 }
 END_TEST
 
+/* Every allocation of creating and using a session fails in turn: NOMEM each time, and nothing left behind (ASan).
+ */
+START_TEST(survives_failed_allocations)
+{
+    static const char *const lists[] = {"cpu", "async1,template,cpu"};
+    q35_runtime *runtime = runtime_with(2);
+    q35_session_options o = exact_options();
+    const float *logits;
+    o.devices = lists[_i];
+    o.max_chunk = 16;
+    q35_status status = Q35_E_NOMEM;
+    uint64_t n = 0;
+    while (status == Q35_E_NOMEM) {
+        q35_session *session = NULL;
+        ck_assert_uint_lt(++n, 100000);
+        q35i_alloc_fail_at(n);
+        status = q35_session_create(runtime, model, &o, &session);
+        if (status == Q35_OK)
+            status = q35_session_eval(session, ids, 5, &logits); /* builds another plan */
+        q35i_alloc_fail_at(0);
+        ck_assert_msg(status == Q35_OK || status == Q35_E_NOMEM, "allocation %llu: %s", (unsigned long long)n,
+                      q35_error_message());
+        q35_session_destroy(session);
+    }
+    ck_assert_uint_gt(n, 20);
+    q35_runtime_destroy(runtime);
+}
+END_TEST
+
 typedef struct text_buffer {
     char *data;
     size_t len;
@@ -363,6 +393,7 @@ int main(void)
     tcase_add_test(tc, context_and_ids_are_bounded);
     tcase_add_test(tc, observes_inputs);
     tcase_add_test(tc, nan_weights_are_an_error);
+    tcase_add_loop_test(tc, survives_failed_allocations, 0, 2);
     tcase_add_test(tc, dumps_are_as_stored);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
