@@ -223,8 +223,10 @@ static void inputs(builder *b)
 
 static void head(builder *b, uint32_t h, uint32_t embedding)
 {
-    if (!b->options->all_logits)
-        h = node1(b, Q35_OP_TAIL_ROWS, NULL, 1, &h, "tail");
+    if (!b->options->all_logits) {
+        uint32_t tail = q35i_graph_tail(b->graph, h, 1, "tail");
+        h = tail == Q35_NONE ? Q35_NONE : b->graph->nodes[tail].out[0];
+    }
     linear_input x = input_of(rms_norm(b, h, weight(b, "output_norm.weight"), "output_norm"));
     uint32_t w = b->config->tied_head ? embedding : weight(b, "output.weight");
     x.observed = 1; /* the head is not converted: its input needs no statistics */

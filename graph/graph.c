@@ -87,8 +87,8 @@ uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc des
     return graph->n_tensors++;
 }
 
-uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in,
-                         const uint32_t *in, const char *name)
+/* Appends node with fresh TEMP tensors as its outputs; its n_out is set here. */
+static uint32_t append_node(q35i_graph *graph, q35i_node node)
 {
     static const char *const suffix[Q35I_MAX_OUT] = {"", "#1"};
     q35_tensor_desc out[Q35I_MAX_OUT];
@@ -96,12 +96,7 @@ uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *para
     if (graph->status != Q35_OK || !grow(graph, &array, graph->n_nodes, &graph->cap_nodes, sizeof(q35i_node)))
         return Q35_NONE;
     graph->nodes = array;
-    q35i_node node = {.op = op, .n_in = n_in};
-    snprintf(node.name, sizeof node.name, "%s", name);
-    if (params)
-        node.params = *params;
-    memcpy(node.in, in, n_in * sizeof *in);
-    switch (op) {
+    switch (node.op) {
 #define OP(NAME, text, min, max, outs)                                                                            \
     case Q35_OP_##NAME:                                                                                           \
         node.n_out = outs;                                                                                        \
@@ -123,6 +118,24 @@ uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *para
     }
     graph->nodes[graph->n_nodes] = node;
     return graph->n_nodes++;
+}
+
+uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in,
+                         const uint32_t *in, const char *name)
+{
+    q35i_node node = {.op = op, .n_in = n_in};
+    snprintf(node.name, sizeof node.name, "%s", name);
+    if (params)
+        node.params = *params;
+    memcpy(node.in, in, n_in * sizeof *in);
+    return append_node(graph, node);
+}
+
+uint32_t q35i_graph_tail(q35i_graph *graph, uint32_t x, uint32_t max_rows, const char *name)
+{
+    q35i_node node = {.op = Q35_OP_TAIL_ROWS, .n_in = 1, .in = {x}, .tail_rows = max_rows};
+    snprintf(node.name, sizeof node.name, "%s", name);
+    return append_node(graph, node);
 }
 
 void *q35i_graph_constant(q35i_graph *graph, uint64_t bytes)

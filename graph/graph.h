@@ -32,6 +32,7 @@ typedef struct q35i_node {
     uint32_t n_in, n_out;
     uint32_t in[Q35I_MAX_IN], out[Q35I_MAX_OUT];
     q35i_params params;
+    uint32_t tail_rows; /* TAIL_ROWS: capacity of the output */
 } q35i_node;
 
 typedef struct q35i_graph {
@@ -61,6 +62,8 @@ uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc des
  * node. params NULL: none. */
 uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in,
                          const uint32_t *in, const char *name);
+/* A TAIL_ROWS node: at most max_rows rows of x come out. */
+uint32_t q35i_graph_tail(q35i_graph *graph, uint32_t x, uint32_t max_rows, const char *name);
 /* Zeroed memory that lives as long as the graph. */
 void *q35i_graph_constant(q35i_graph *graph, uint64_t bytes);
 

@@ -161,10 +161,9 @@ static q35_status allocate_arenas(q35i_plan *plan)
             continue;
         plan->arena[m].bytes = bytes;
         if (m == 0) {
-            plan->arena[0].host = q35i_alloc_aligned(bytes, 64);
+            plan->arena[0].host = q35i_alloc_pages(bytes);
             if (!plan->arena[0].host)
                 return Q35_E_NOMEM;
-            memset(plan->arena[0].host, 0, bytes);
             continue;
         }
         const q35i_device *device = plan->devices->device[m - 1];
@@ -216,7 +215,7 @@ void q35i_plan_destroy(q35i_plan *plan)
         if (step->compiled)
             plan->devices->device[step->device]->api->plan_free(step->compiled);
     }
-    q35i_free(plan->arena[0].host);
+    q35i_free_pages(plan->arena[0].host, plan->arena[0].bytes);
     for (uint32_t m = 1; m <= plan->devices->n; m++)
         if (plan->arena[m].buf)
             plan->devices->device[m - 1]->api->buf_free(plan->arena[m].buf);

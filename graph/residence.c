@@ -2,7 +2,6 @@
  *
  * Weights and states of a session. An entry is keyed by (data, device, layout) for weights and by (name, memory)
  * for states, so that plans of different sizes share them. */
-#define _DEFAULT_SOURCE
 #include "graph/residence.h"
 
 #include "runtime/base/alloc.h"
@@ -13,7 +12,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 typedef struct entry {
     const q35i_device *device;
@@ -23,7 +21,7 @@ typedef struct entry {
     uint32_t op;          /* weights: the op it was laid out for */
     uint64_t bytes;
     q35_binding binding;
-    int mapped; /* states: host is an anonymous mapping of ours */
+    int owns_pages; /* states: host came from q35i_alloc_pages */
 } entry;
 
 struct q35i_residence {
@@ -74,8 +72,8 @@ static void entry_free(entry *e)
 {
     if (e->binding.buf)
         e->device->api->buf_free(e->binding.buf);
-    if (e->mapped)
-        munmap(e->binding.host, e->bytes);
+    if (e->owns_pages)
+        q35i_free_pages(e->binding.host, e->bytes);
 }
 
 void q35i_residence_stop(q35i_residence *res)
@@ -267,31 +265,23 @@ static q35_status settle_weight(q35i_residence *res, entry *e)
     return Q35_OK;
 }
 
-/* States start as zeros: fresh anonymous pages on the host, a copied buffer elsewhere. */
+/* States start as zeros: fresh pages on the host, a copy of them elsewhere. */
 static q35_status settle_state(q35i_residence *res, entry *e)
 {
-    void *zeros = mmap(NULL, e->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (zeros == MAP_FAILED)
-        return Q35_FAIL(Q35_E_NOMEM, "state %s: out of memory: %llu bytes asked for", e->name,
-                        (unsigned long long)e->bytes);
-    e->binding = (q35_binding){.host = zeros, .bytes = e->bytes};
-    e->mapped = 1;
+    q35_binding pages = {.host = q35i_alloc_pages(e->bytes), .bytes = e->bytes}, dst = {.bytes = e->bytes};
+    if (!pages.host)
+        return q35i_fail_context(Q35_E_NOMEM, "state %s", e->name);
     if (e->device->host_memory) {
-        (void)madvise(zeros, e->bytes, MADV_HUGEPAGE); /* advice only */
+        e->binding = pages;
+        e->owns_pages = 1;
         return Q35_OK;
     }
-    q35_binding dst = {.bytes = e->bytes};
     q35_status status = e->device->api->buf_alloc(e->device->dev, 0, e->bytes, 64, Q35_USE_STATE, &dst.buf);
     if (status == Q35_OK) {
-        status = copy_and_wait(res, device_index(res, e->device), &e->binding, &dst, e->bytes);
-        if (status != Q35_OK)
-            e->device->api->buf_free(dst.buf);
-    }
-    if (status == Q35_OK) {
-        munmap(zeros, e->bytes);
-        e->mapped = 0;
         e->binding = dst;
+        status = copy_and_wait(res, device_index(res, e->device), &pages, &dst, e->bytes);
     }
+    q35i_free_pages(pages.host, e->bytes);
     return status;
 }
 

@@ -190,7 +190,9 @@ static q35_status infer(const rule_context *c, q35_tensor_desc *out)
     case Q35_OP_SILU: return infer_elementwise(c, out);
     case Q35_OP_TAIL_ROWS:
         Q35_TRY(want_f32(c, 0));
-        *out = q35i_desc2(Q35_DT_F32, c->in[0]->dim[0], c->in[0]->dim[1], Q35_TF_OUT_ROWS);
+        if (c->node->tail_rows == 0 || c->node->tail_rows > c->in[0]->dim[1])
+            return bad(c, "rows kept", c->node->tail_rows, c->in[0]->dim[1]);
+        *out = q35i_desc2(Q35_DT_F32, c->in[0]->dim[0], c->node->tail_rows, Q35_TF_OUT_ROWS);
         return Q35_OK;
     case Q35_OP_SUM_SQUARES:
         Q35_TRY(want_f32(c, 0));

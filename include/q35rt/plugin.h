@@ -126,7 +126,7 @@ enum {
     Q35_OP_ADD = 10,
     Q35_OP_MUL = 11,
     Q35_OP_SILU = 12,
-    /* in: x f32 [T][K]; out: f32 [n_out][K], the last n_out valid rows of x */
+    /* in: x f32 [T][K]; out: f32 [n_out][K], the last n_out valid rows of x (its capacity may be less than x's) */
     Q35_OP_TAIL_ROWS = 13,
     /* in: x f32 [T][K], state acc f32 [K]; no out. acc[k] += sum over tokens of x^2 (calibration) */
     Q35_OP_SUM_SQUARES = 14

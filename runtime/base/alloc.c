@@ -74,6 +74,23 @@ void *q35i_alloc_aligned(uint64_t bytes, uint64_t align)
     return ptr;
 }
 
+void *q35i_alloc_pages(uint64_t bytes)
+{
+    if (injected_failure())
+        return checked(NULL, bytes);
+    void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ptr == MAP_FAILED)
+        return checked(NULL, bytes);
+    (void)madvise(ptr, bytes, MADV_HUGEPAGE); /* advice only */
+    return ptr;
+}
+
+void q35i_free_pages(void *ptr, uint64_t bytes)
+{
+    if (ptr)
+        munmap(ptr, bytes);
+}
+
 char *q35i_strndup(const char *text, size_t len)
 {
     char *copy = q35i_calloc((uint64_t)len + 1, 1);

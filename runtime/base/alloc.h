@@ -20,6 +20,11 @@ void *q35i_realloc(void *ptr, uint64_t count, uint64_t size);
 /* bytes at a multiple of align (a power of two), not zeroed; huge pages are asked for from 2 MiB on. */
 void *q35i_alloc_aligned(uint64_t bytes, uint64_t align);
 
+/* Zeroed memory straight from the system, page-aligned, touched by nobody yet; huge pages are asked for. Release
+ * with q35i_free_pages and the same size. */
+void *q35i_alloc_pages(uint64_t bytes);
+void q35i_free_pages(void *ptr, uint64_t bytes); /* NULL ok */
+
 /* NUL-terminated copy of len bytes. */
 char *q35i_strndup(const char *text, size_t len);
 
