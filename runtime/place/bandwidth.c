@@ -14,9 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#define MIN_BYTES (UINT64_C(256) << 20)
-#define MAX_BYTES (UINT64_C(512) << 20)
-#define GRAIN     4096u /* words per split step: 32 KiB */
+#define MIN_BYTES (UINT64_C(64) << 20)
+#define MAX_BYTES (UINT64_C(256) << 20) /* clearing more would take longer than measuring */
+#define GRAIN     4096u                 /* words per split step: 32 KiB */
 
 typedef struct probe {
     uint64_t *words; /* [n_words] */
