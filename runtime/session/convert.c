@@ -7,6 +7,7 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
+#include "runtime/base/path_tail.h"
 #include "runtime/base/size.h"
 #include "runtime/device/device.h"
 #include "runtime/model/gguf_write.h"
@@ -17,6 +18,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SAMPLE_PAIRS 400000
 
@@ -71,6 +73,16 @@ static q35_status check_source(const conversion *c)
     if (q35_model_meta(c->in, Q35I_KEY_VERSION))
         return Q35_FAIL(Q35_E_INVALID, "%s: has 3.5-bit tensors already, need the model it was made from", name);
     return q35_model_read_config(c->in, &config);
+}
+
+/* Writing over the source would destroy it, also under another name of the same file. */
+static q35_status check_output(const conversion *c, const char *path)
+{
+    struct stat in, out;
+    if (stat(q35_model_path(c->in), &in) == 0 && stat(path, &out) == 0 && in.st_dev == out.st_dev &&
+        in.st_ino == out.st_ino)
+        return Q35_FAIL(Q35_E_INVALID, "output %s: is the source itself, need another file", q35i_path_tail(path));
+    return Q35_OK;
 }
 
 static q35_status list_linears(conversion *c)
@@ -321,6 +333,7 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
     if (out)
         *out = (q35_convert_result){0};
     Q35_TRY_GOTO(check_source(&c), out);
+    Q35_TRY_GOTO(check_output(&c, path), out);
     Q35_TRY_GOTO(list_linears(&c), out);
     Q35_TRY_GOTO(q35i_gguf_writer_create(path, c.options->overwrite != 0, &c.writer), out);
     Q35_TRY_GOTO(calibrate(&c, runtime), out);

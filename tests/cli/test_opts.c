@@ -106,7 +106,7 @@ static const struct {
     {RUN, "--kv-type f", "option --kv-type: 'f' found, f16|f32 needed"},
     {RUN, "--raw=yes", "option --raw: value 'yes' found, none needed"},
     {RUN, "word", "argument 'word': one too many for q35rt run, which takes options only"},
-    {CONVERT, "a", "q35rt convert: 1 arguments found, IN OUT needed"},
+    {CONVERT, "a", "arguments of convert: 1 found, IN OUT needed"},
     {CONVERT, "a b c", "argument 'c': one too many for q35rt convert, which takes IN OUT"},
 };
 

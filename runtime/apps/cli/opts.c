@@ -241,7 +241,7 @@ int opts_parse(const cli_command *command, int argc, char **argv, cli_options *o
     if (rc || out->help || out->help_all)
         return rc;
     if (out->n_args < command->n_args)
-        return cli_fail(CLI_EXIT_USAGE, "q35rt %s: %u arguments found, %s needed", command->name, out->n_args,
+        return cli_fail(CLI_EXIT_USAGE, "arguments of %s: %u found, %s needed", command->name, out->n_args,
                         command->arguments);
     return 0;
 }
