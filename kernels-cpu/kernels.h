@@ -60,8 +60,8 @@ typedef void q35k_quantize_act_fn(const float *x, int64_t rs_x, int64_t k, q35_a
                                   int64_t begin, int64_t end);
 
 /* RMS_NORM and ADD_RMS_NORM, token rows [begin, end). s = a + b (b == NULL: s = a); y = s / sqrt(mean(s^2) + eps)
- * * w. sum: where s is stored, or NULL; may equal a. y may equal a or b. Sum of squares: double in ref; f64 or 16
- * f32 lanes in fixed order otherwise. */
+ * * w. sum: where s is stored, or NULL; may equal a. y may equal a or b. s is one f32 rounding; all else is
+ * double, in any order, and one rounding to f32. */
 typedef void q35k_norm_fn(const float *a, const float *b, const float *w, float eps, float *sum, float *y,
                           int64_t rs, int64_t k, int64_t begin, int64_t end);
 
@@ -95,7 +95,7 @@ static inline uint64_t q35k_attention_scratch_bytes(int64_t head_dim)
 }
 
 /* SWIGLU / ADD / MUL / SILU, elements [begin, end) of flat f32 arrays. b unused by SILU. y may equal a or b.
- * silu(a) = a / (1 + exp(-a)). */
+ * silu(a) = a / (1 + exp(-a)); SWIGLU and SILU in double, with one rounding to f32. */
 typedef void q35k_binary_fn(const float *a, const float *b, float *y, int64_t begin, int64_t end);
 
 /* GET_ROWS, token rows [begin, end): out[t] = dequantised row ids[t] of w. The caller has checked 0 <= ids[t] < n.

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SWIGLU with AVX2: silu(a) * b. With e = exp(-|a|) <= 1, silu(a) = a / (1 + e) for a >= 0 and a e / (1 + e)
- * below, which neither overflows nor loses results that are subnormal. Mirrors q35k_swiglu__ref.
+ * SWIGLU with AVX2: a / (1 + exp(-a)) * b in double, 4 lanes at a time, and one rounding, so that other
+ * instruction sets and devices that do the same give the same bits. Mirrors q35k_swiglu__ref.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx2_math.h"
 
+static inline __m256d swiglu4(__m256d a, __m256d b)
+{
+    __m256d e = q35i_exp_f64__avx2(_mm256_sub_pd(_mm256_setzero_pd(), a));
+    return _mm256_mul_pd(_mm256_div_pd(a, _mm256_add_pd(_mm256_set1_pd(1), e)), b);
+}
+
 void q35k_swiglu__avx2(const float *a, const float *b, float *y, int64_t begin, int64_t end)
 {
-    const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f), sign = _mm256_set1_ps(-0.0f);
     for (int64_t i = begin; i < end; i += 8) {
         __m256i m = q35i_first8(end - i);
         __m256 va = _mm256_maskload_ps(a + i, m), vb = _mm256_maskload_ps(b + i, m);
-        __m256 e = q35i_exp__avx2(_mm256_or_ps(va, sign));
-        __m256 factor = _mm256_blendv_ps(one, e, _mm256_cmp_ps(va, zero, _CMP_LT_OQ));
-        __m256 silu = _mm256_div_ps(_mm256_mul_ps(va, factor), _mm256_add_ps(one, e));
-        _mm256_maskstore_ps(y + i, m, _mm256_mul_ps(silu, vb));
+        __m256d low = swiglu4(q35i_low_f64__avx2(va), q35i_low_f64__avx2(vb));
+        __m256d high = swiglu4(q35i_high_f64__avx2(va), q35i_high_f64__avx2(vb));
+        _mm256_maskstore_ps(y + i, m, q35i_join_f32__avx2(low, high));
     }
 }

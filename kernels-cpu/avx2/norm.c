@@ -14,21 +14,11 @@ static inline __m256 load_sum(const float *a, const float *b, int64_t i, __m256i
     return b ? _mm256_add_ps(s, _mm256_maskload_ps(b + i, m)) : s;
 }
 
-static inline __m256d low_pd(__m256 v)
-{
-    return _mm256_cvtps_pd(_mm256_castps256_ps128(v));
-}
-
-static inline __m256d high_pd(__m256 v)
-{
-    return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
-}
-
 static inline __m256 scale_pd(__m256 s, __m256d factor, __m256 w)
 {
-    __m128 low = _mm256_cvtpd_ps(_mm256_mul_pd(_mm256_mul_pd(low_pd(s), factor), low_pd(w)));
-    __m128 high = _mm256_cvtpd_ps(_mm256_mul_pd(_mm256_mul_pd(high_pd(s), factor), high_pd(w)));
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
+    __m256d low = _mm256_mul_pd(_mm256_mul_pd(q35i_low_f64__avx2(s), factor), q35i_low_f64__avx2(w));
+    __m256d high = _mm256_mul_pd(_mm256_mul_pd(q35i_high_f64__avx2(s), factor), q35i_high_f64__avx2(w));
+    return q35i_join_f32__avx2(low, high);
 }
 
 static void norm_row(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t k)
@@ -39,8 +29,8 @@ static void norm_row(const float *a, const float *b, const float *w, float eps, 
         __m256 s = load_sum(a, b, i, m);
         if (sum)
             _mm256_maskstore_ps(sum + i, m, s);
-        low = _mm256_fmadd_pd(low_pd(s), low_pd(s), low);
-        high = _mm256_fmadd_pd(high_pd(s), high_pd(s), high);
+        low = _mm256_fmadd_pd(q35i_low_f64__avx2(s), q35i_low_f64__avx2(s), low);
+        high = _mm256_fmadd_pd(q35i_high_f64__avx2(s), q35i_high_f64__avx2(s), high);
     }
     double squares = q35i_sum4_f64__avx2(_mm256_add_pd(low, high));
     __m256d factor = _mm256_set1_pd(1 / sqrt(squares / (double)k + (double)eps));

@@ -15,21 +15,11 @@ static inline __m512 load_sum(const float *a, const float *b, int64_t i, __mmask
     return b ? _mm512_add_ps(s, _mm512_maskz_loadu_ps(m, b + i)) : s;
 }
 
-static inline __m512d low_pd(__m512 v)
-{
-    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
-}
-
-static inline __m512d high_pd(__m512 v)
-{
-    return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
-}
-
 static inline __m512 scale_pd(__m512 s, __m512d factor, __m512 w)
 {
-    __m256 low = _mm512_cvtpd_ps(_mm512_mul_pd(_mm512_mul_pd(low_pd(s), factor), low_pd(w)));
-    __m256 high = _mm512_cvtpd_ps(_mm512_mul_pd(_mm512_mul_pd(high_pd(s), factor), high_pd(w)));
-    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+    __m512d low = _mm512_mul_pd(_mm512_mul_pd(q35i_low_f64__avx512(s), factor), q35i_low_f64__avx512(w));
+    __m512d high = _mm512_mul_pd(_mm512_mul_pd(q35i_high_f64__avx512(s), factor), q35i_high_f64__avx512(w));
+    return q35i_join_f32__avx512(low, high);
 }
 
 static void norm_row(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t k)
@@ -40,8 +30,8 @@ static void norm_row(const float *a, const float *b, const float *w, float eps, 
         __m512 s = load_sum(a, b, i, m);
         if (sum)
             _mm512_mask_storeu_ps(sum + i, m, s);
-        low = _mm512_fmadd_pd(low_pd(s), low_pd(s), low);
-        high = _mm512_fmadd_pd(high_pd(s), high_pd(s), high);
+        low = _mm512_fmadd_pd(q35i_low_f64__avx512(s), q35i_low_f64__avx512(s), low);
+        high = _mm512_fmadd_pd(q35i_high_f64__avx512(s), q35i_high_f64__avx512(s), high);
     }
     double squares = q35i_sum8_f64__avx512(_mm512_add_pd(low, high));
     __m512d factor = _mm512_set1_pd(1 / sqrt(squares / (double)k + (double)eps));

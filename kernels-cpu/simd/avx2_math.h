@@ -38,6 +38,41 @@ static inline __m256 q35i_exp__avx2(__m256 x)
     return _mm256_mul_ps(p, q35i_pow2__avx2(_mm256_sub_epi32(whole, half)));
 }
 
+/* exp(x) in double, as q35i_exp_f64__avx512. */
+static inline __m256d q35i_exp_f64__avx2(__m256d x)
+{
+    static const double inverse_factorial[14] = {
+        1,          1,           1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+        1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+    x = _mm256_min_pd(_mm256_set1_pd(709), _mm256_max_pd(_mm256_set1_pd(-708), x));
+    __m256d n = _mm256_round_pd(_mm256_mul_pd(x, _mm256_set1_pd(1.4426950408889634)),
+                                _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256d r = _mm256_fnmadd_pd(n, _mm256_set1_pd(0.6931471805599453), x);
+    r = _mm256_fnmadd_pd(n, _mm256_set1_pd(2.3190468138462996e-17), r);
+    __m256d p = _mm256_set1_pd(inverse_factorial[13]);
+    for (int i = 12; i >= 0; i--)
+        p = _mm256_fmadd_pd(p, r, _mm256_set1_pd(inverse_factorial[i]));
+    /* 2^n through the exponent bits: n is in [-1022, 1023] */
+    __m256i bits = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n)), _mm256_set1_epi64x(1023));
+    return _mm256_mul_pd(p, _mm256_castsi256_pd(_mm256_slli_epi64(bits, 52)));
+}
+
+/* The two halves of 8 floats as doubles, and back with one rounding. */
+static inline __m256d q35i_low_f64__avx2(__m256 v)
+{
+    return _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+}
+
+static inline __m256d q35i_high_f64__avx2(__m256 v)
+{
+    return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+}
+
+static inline __m256 q35i_join_f32__avx2(__m256d low, __m256d high)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low)), _mm256_cvtpd_ps(high), 1);
+}
+
 /* Lanes in a fixed order: halves are added until one is left. */
 static inline float q35i_sum8__avx2(__m256 v)
 {

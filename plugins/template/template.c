@@ -216,12 +216,12 @@ static void run_row(const job *j, const float *a, const float *b, float *y, uint
         double sum = 0.0;
         for (uint64_t k = 0; k < n; k++)
             sum += (double)a[k] * (double)a[k];
-        const float scale = (float)(1.0 / sqrt(sum / (double)n + (double)j->eps));
+        const double root = sqrt(sum / (double)n + (double)j->eps);
         for (uint64_t k = 0; k < n; k++)
-            y[k] = a[k] * scale * b[k];
+            y[k] = (float)((double)a[k] / root * (double)b[k]);
     } else if (j->op == Q35_OP_SWIGLU) {
         for (uint64_t k = 0; k < n; k++)
-            y[k] = a[k] / (1.0f + expf(-a[k])) * b[k];
+            y[k] = (float)((double)a[k] / (1.0 + exp(-(double)a[k])) * (double)b[k]);
     } else {
         for (uint64_t k = 0; k < n; k++)
             y[k] = a[k] + b[k];

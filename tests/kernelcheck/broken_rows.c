@@ -95,21 +95,21 @@ typedef enum mistake { NONE, PADDING, STRIDE, NAN_SKIPPED, LAST_ROW, ROOT, IN_PL
 static void norm_row(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t k,
                      mistake m)
 {
-    float squares = 0;
+    double squares = 0;
     if (m == IN_PLACE)
         y[k - 1] = 0;
     for (int64_t i = 0; i < k; i++) {
         float s = b ? a[i] + b[i] : a[i];
-        squares += m == NAN_SKIPPED && isnan(s) ? 0 : s * s;
+        squares += m == NAN_SKIPPED && isnan(s) ? 0 : (double)s * (double)s;
     }
-    float root = sqrtf(squares / (float)k + eps);
+    double root = sqrt(squares / (double)k + (double)eps);
     if (m == ROOT)
-        root *= 1 + 0x1p-13f;
+        root *= 1 + 0x1p-20;
     for (int64_t i = 0; i < k; i++) {
         float s = b ? a[i] + b[i] : a[i];
         if (sum)
             sum[i] = s;
-        y[i] = m == NAN_SKIPPED && isnan(s) ? 0 : s / root * w[i];
+        y[i] = m == NAN_SKIPPED && isnan(s) ? 0 : (float)((double)s / root * (double)w[i]);
     }
     for (int64_t i = k; m == PADDING && i % 8; i++)
         y[i] = 0;

@@ -41,9 +41,8 @@ static void judge(kc_context *x, kc_operand *y, kind k, int64_t n, const float *
            *ref_bound = kc_alloc(x, 2 * y->bytes);
     for (int64_t i = 0; i < n; i++) {
         double v = (double)a[i], gate = k == SWIGLU ? (double)b[i] : 1, value = v / (1 + exp(-v)) * gate;
-        double saturated = v < 0 ? fabs(v * gate) * 0x1p-126 : 0;
         oracle[i] = value;
-        bound[i] = (KC_EXP + 5 * KC_U) * fabs(value) + saturated + KC_ETA * (2 + fabs(gate));
+        bound[i] = (2 * KC_U + 64 * KC_U64) * fabs(value) + 2 * KC_ETA;
         ref_bound[i] = (KC_U + 16 * KC_U64) * fabs(value) + KC_ETA;
     }
     y->elem = KC_F32;
