@@ -7,15 +7,15 @@
 #include <math.h>
 #include <stdbool.h>
 
-static float silu(float a)
+static double silu(double a)
 {
-    return a / (1.0f + expf(-a));
+    return a / (1 + exp(-a));
 }
 
 void good_swiglu(const float *a, const float *b, float *y, int64_t begin, int64_t end)
 {
     for (int64_t i = begin; i < end; i++)
-        y[i] = silu(a[i]) * b[i];
+        y[i] = (float)(silu((double)a[i]) * (double)b[i]);
 }
 
 /* As a loop that loads whole vectors of 8 does. */
@@ -55,7 +55,7 @@ void wrong_tail(const float *a, const float *b, float *y, int64_t begin, int64_t
     int64_t whole = begin + (end - begin) / 8 * 8;
     good_swiglu(a, b, y, begin, whole);
     for (int64_t i = whole; i < end; i++)
-        y[i] = silu(a[i]);
+        y[i] = (float)silu((double)a[i]);
 }
 
 void touches_empty(const float *a, const float *b, float *y, int64_t begin, int64_t end)
