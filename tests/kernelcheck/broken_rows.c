@@ -82,9 +82,9 @@ void illegal_instruction(const float *a, const float *b, float *y, int64_t begin
 void nondeterministic(const float *a, const float *b, float *y, int64_t begin, int64_t end)
 {
     static unsigned calls;
-    float noise = calls++ % 2 ? 0x1p-24f : 0.0f;
+    double noise = calls++ % 2 ? 0x1p-24 : 0;
     for (int64_t i = begin; i < end; i++)
-        y[i] = silu(a[i]) * (b[i] * (1 - noise));
+        y[i] = (float)(silu((double)a[i]) * (double)b[i] * (1 - noise));
 }
 
 /* ---- rows ---- */
