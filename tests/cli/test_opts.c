@@ -3,8 +3,8 @@
  * The option parser: every row of the table can be given in every spelling, and mistakes say what was found and
  * needed. The program's cli_fail is replaced by one that keeps the message. */
 #include "runtime/apps/cli/cli.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,9 +183,5 @@ int main(void)
     tcase_add_loop_test(all, every_row_parses, 0, (int)opt_n_rows);
     tcase_add_test(all, names_are_unique);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

@@ -2,8 +2,8 @@
  *
  * Statistics of predictions against values worked out by hand. */
 #include "runtime/apps/cli/score.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -69,9 +69,5 @@ int main(void)
     tcase_add_test(all, top);
     tcase_add_test(all, summary);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

@@ -3,8 +3,8 @@
  * Passes on small hand-made graphs with devices that only answer. */
 #include "fake_device.h"
 #include "graph/plan.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,9 +272,5 @@ int main(void)
     tcase_add_test(tc, memory_reuses_dead_tensors);
     tcase_add_test(tc, print_is_stable);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

@@ -2,9 +2,10 @@
  *
  * Reference decoders of <q35rt/blocks.h>: blocks whose weights were worked out by hand from the layouts, and all
  * halves. */
+#include "support/suite.h"
+
 #include <q35rt/blocks.h>
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -286,9 +287,5 @@ int main(void)
     tcase_add_test(tc, test_pair_and_split);
     tcase_add_test(tc, test_row_bytes);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

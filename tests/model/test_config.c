@@ -7,6 +7,7 @@
 #include "support/tiny_model.h"
 
 #include "runtime/model/gguf.h"
+#include "support/suite.h"
 
 #include <q35rt/blocks.h>
 
@@ -285,9 +286,5 @@ int main(void)
     tcase_add_test(tc, test_bad_elements);
     tcase_add_test(tc, test_real_model);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

@@ -6,6 +6,7 @@
 #include "support/temp_dir.h"
 
 #include "runtime/base/file_out.h"
+#include "support/suite.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -184,9 +185,5 @@ int main(void)
     tcase_add_test(tc, test_unlink_all);
     tcase_add_test(tc, test_many);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

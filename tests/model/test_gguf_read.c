@@ -6,6 +6,7 @@
 #include "support/image.h"
 
 #include "runtime/model/gguf.h"
+#include "support/suite.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -480,9 +481,5 @@ int main(void)
     tcase_add_test(tc, test_typed_access);
     tcase_add_test(tc, test_not_a_file);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

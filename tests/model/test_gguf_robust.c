@@ -13,6 +13,7 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/model/gguf.h"
+#include "support/suite.h"
 
 #include <q35rt/blocks.h>
 
@@ -240,9 +241,5 @@ int main(void)
     tcase_add_loop_test(tc, test_mutations, 0, 2);
     tcase_add_test(tc, test_no_memory);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "runtime/model/gguf.h"
 #include "runtime/model/gguf_write.h"
+#include "support/suite.h"
 
 #include <q35rt/blocks.h>
 
@@ -275,9 +276,5 @@ int main(void)
     tcase_add_test(tc, test_tiny_model_is_seeded);
     tcase_add_test(tc, test_fingerprint_and_pages);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

@@ -6,6 +6,7 @@
 #include "support/temp_dir.h"
 
 #include "runtime/model/q35_keys.h"
+#include "support/suite.h"
 
 #include <q35rt/blocks.h>
 
@@ -121,9 +122,5 @@ int main(void)
     tcase_add_loop_test(tc, test_missing_keys, 0, 8);
     tcase_add_test(tc, test_wrong_values);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

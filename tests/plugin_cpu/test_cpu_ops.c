@@ -4,8 +4,8 @@
  * rows; with the reference kernels and with the best this machine has; and the same bits without a pool and with
  * one, two and three workers. */
 #include "fixture.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -572,9 +572,5 @@ int main(void)
     tcase_add_loop_test(tcase, best_kernels_agree, 0, N_CASES);
     tcase_add_loop_test(tcase, no_tokens_touch_nothing, 0, N_CASES);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return q35t_run(suite);
 }

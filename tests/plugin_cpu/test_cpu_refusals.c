@@ -3,8 +3,7 @@
  * What the CPU plugin refuses, each with a reason that names the value found: options, regions, bindings and step
  * values. Also its answers: description, costs, layouts, and structs of an older host. */
 #include "fixture.h"
-
-#include <check.h>
+#include "support/suite.h"
 
 #define TOKEN_ROWS ((uint32_t)Q35_TF_TOKEN_ROWS)
 enum { CAPACITY = 4, K = 64, N = 20, CTX = 6 };
@@ -488,9 +487,5 @@ int main(void)
     tcase_add_test(tcase, costs_count_work);
     tcase_add_test(tcase, layouts_are_offered_where_they_help);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return q35t_run(suite);
 }

@@ -6,8 +6,8 @@
 #include "runtime/base/pool.h"
 #include "runtime/place/place.h"
 #include "runtime/place/quota.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <sched.h>
 #include <string.h>
 
@@ -99,9 +99,5 @@ int main(void)
     tcase_add_test(tc, summary_names_cores);
     tcase_add_test(tc, bandwidth_is_plausible);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

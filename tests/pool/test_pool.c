@@ -6,8 +6,8 @@
 #include "runtime/base/affinity.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/pool.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -207,9 +207,5 @@ int main(void)
     tcase_add_test(tc, pinned_workers_stay);
     tcase_add_test(tc, bad_arguments_and_no_memory);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

@@ -6,8 +6,8 @@
 #include "runtime/base/pool.h"
 #include "runtime/quant/book.h"
 #include "runtime/quant/random.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -152,9 +152,5 @@ int main(void)
     tcase_add_test(t, book_uses_the_int8_range);
     tcase_add_test(t, degenerate_samples);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(s);
 }

@@ -5,9 +5,9 @@
 #define _GNU_SOURCE
 #include "runtime/base/alloc.h"
 #include "runtime/quant/certificate.h"
+#include "support/suite.h"
 #include "support/tiny_model.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <math.h>
 #include <q35rt/blocks.h>
@@ -414,9 +414,5 @@ int main(void)
     tcase_add_test(t, out_of_memory);
     tcase_add_test(t, unwritable_output);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(s);
 }

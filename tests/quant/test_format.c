@@ -3,8 +3,8 @@
  * Packing of 7-bit codes, f16 and Q8_0 writing: against the readers of include/q35rt/blocks.h. */
 #include "runtime/quant/format.h"
 #include "runtime/quant/random.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -104,9 +104,5 @@ int main(void)
     tcase_add_test(t, f16_stays_finite);
     tcase_add_test(t, q8_0_is_close);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(s);
 }

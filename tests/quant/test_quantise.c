@@ -9,8 +9,8 @@
 #include "runtime/quant/quantise.h"
 #include "runtime/quant/random.h"
 #include "runtime/quant/tensor.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -360,9 +360,5 @@ int main(void)
     tcase_add_test(t, tensors_and_threads);
     tcase_add_test(t, samples);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(s);
 }

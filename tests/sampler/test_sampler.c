@@ -6,8 +6,8 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/session/rng.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <string.h>
 
@@ -341,9 +341,5 @@ int main(void)
     tcase_add_test(tc, bad_options);
     tcase_add_test(tc, memory);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

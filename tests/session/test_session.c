@@ -4,9 +4,9 @@
  * state. */
 #include "reference.h"
 #include "runtime/base/alloc.h"
+#include "support/suite.h"
 #include "support/tiny_model.h"
 
-#include <check.h>
 #include <math.h>
 #include <q35rt/session.h>
 #include <stdio.h>
@@ -396,9 +396,5 @@ int main(void)
     tcase_add_loop_test(tc, survives_failed_allocations, 0, 2);
     tcase_add_test(tc, dumps_are_as_stored);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q35t_run(suite);
 }

@@ -4,9 +4,9 @@
  * leave its turn. */
 #include "runtime/base/alloc.h"
 #include "runtime/text/jinja_canon.h"
+#include "support/suite.h"
 #include "text/vocab_file.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -258,9 +258,5 @@ int main(void)
     tcase_add_test(tc, no_memory);
     tcase_add_loop_test(tc, canonical_form, 0, (int)(sizeof canons / sizeof *canons));
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

@@ -4,9 +4,9 @@
 #include "runtime/base/alloc.h"
 #include "runtime/text/utf8.h"
 #include "support/rng.h"
+#include "support/suite.h"
 #include "text/vocab_file.h"
 
-#include <check.h>
 #include <string.h>
 
 #define BAD "\xEF\xBF\xBD"
@@ -174,9 +174,5 @@ int main(void)
     tcase_add_test(tc, random_bytes);
     tcase_add_test(tc, misuse_and_memory);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

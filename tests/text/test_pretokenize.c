@@ -5,9 +5,9 @@
 #include "runtime/base/alloc.h"
 #include "runtime/text/pretokenize.h"
 #include "support/rng.h"
+#include "support/suite.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include <check.h>
 #include <pcre2.h>
 #include <stdio.h>
 #include <string.h>
@@ -183,9 +183,5 @@ int main(void)
     tcase_add_loop_test(tc, as_published, 0, (int)(sizeof published / sizeof *published));
     tcase_add_test(tc, failures);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

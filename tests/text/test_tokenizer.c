@@ -3,10 +3,10 @@
  * Encoding on small vocabularies: merge order, pieces, special tokens, any bytes, long pieces, no memory. */
 #include "runtime/base/alloc.h"
 #include "support/rng.h"
+#include "support/suite.h"
 #include "text/expect_ids.h"
 #include "text/vocab_file.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -339,9 +339,5 @@ int main(void)
     tcase_add_test(tc, bad_arguments);
     tcase_add_test(tc, no_memory);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

@@ -5,9 +5,9 @@
  *                     __ggml_vocab_test__) and .gguf.out (ids, a line per text)
  *   Q35RT_TEST_MODEL  SmolLM2-135M-Instruct as GGUF
  * Without one of them its tests are left out, said aloud; without both this program counts as skipped. */
+#include "support/suite.h"
 #include "text/expect_ids.h"
 
-#include <check.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,9 +173,5 @@ int main(void)
         tcase_add_test(tc, smollm2_chat);
     }
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }

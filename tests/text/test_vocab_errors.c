@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Broken and unknown vocabularies: the status, and a message that names the object. */
+#include "support/suite.h"
 #include "text/expect_ids.h"
 #include "text/vocab_file.h"
 
-#include <check.h>
 #include <string.h>
 
 #define CONTROL_TYPE 3
@@ -166,9 +166,5 @@ int main(void)
     tcase_add_loop_test(tc, broken_vocabulary, 0, (int)(sizeof cases / sizeof *cases));
     tcase_add_test(tc, optional_keys);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return q35t_run(suite);
 }
