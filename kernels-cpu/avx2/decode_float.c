@@ -40,16 +40,16 @@ void q35i_decode_bf16__avx2(const uint8_t *at, int64_t rs, int blocks, __m256 *o
     }
 }
 
-void q35i_chunk_to_f32__avx2(q35i_form form, const q35i_chunk *chunk, int blocks, __m256 *out)
+void q35i_chunk_to_f32__avx2(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, __m256 *out)
 {
     for (int j = 0; j < 8 * blocks; j++) {
         __m256i v = chunk->w[j];
-        __m256 scale = form == Q35I_FORM_SUB16 ? chunk->scale[j / 4] : chunk->scale[j / 8];
+        __m256 scale = codec->form == Q35I_FORM_SUB16 ? chunk->scale[j / 4] : chunk->scale[j / 8];
         for (int i = 0; i < 4; i++) {
             /* Unsigned weights are at most 105, so that the sign extension holds for them as well. */
             __m256i q = _mm256_srai_epi32(_mm256_sll_epi32(v, _mm_cvtsi32_si128(24 - 8 * i)), 24);
             __m256 w = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(q));
-            out[4 * j + i] = form == Q35I_FORM_MIN ? _mm256_add_ps(w, chunk->min[j / 8]) : w;
+            out[4 * j + i] = codec->form == Q35I_FORM_MIN ? _mm256_add_ps(w, chunk->min[j / 8]) : w;
         }
     }
 }

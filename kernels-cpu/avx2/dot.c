@@ -75,10 +75,10 @@ Q35I_INLINE void all_tokens_a8(q35i_form form, const q35i_chunk *c, int blocks, 
         tokens_a8(form, 1, c, blocks, x, rs, acc);
 }
 
-void q35i_dot_a8__avx2(q35i_form form, const q35i_chunk *chunk, int blocks, const uint8_t *x, int64_t rs_x,
-                       int64_t n_tokens, float *acc)
+void q35i_dot_a8__avx2(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, const uint8_t *x,
+                       int64_t rs_x, int64_t n_tokens, float *acc)
 {
-    switch (form) {
+    switch (codec->form) {
     case Q35I_FORM_SIGNED: all_tokens_a8(Q35I_FORM_SIGNED, chunk, blocks, x, rs_x, n_tokens, acc); return;
     case Q35I_FORM_SUB16: all_tokens_a8(Q35I_FORM_SUB16, chunk, blocks, x, rs_x, n_tokens, acc); return;
     case Q35I_FORM_MIN: all_tokens_a8(Q35I_FORM_MIN, chunk, blocks, x, rs_x, n_tokens, acc); return;

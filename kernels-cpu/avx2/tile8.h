@@ -71,12 +71,12 @@ void q35i_load_book__avx2(const int8_t (*points)[2], q35i_book *book);
 
 /* Sums of n_tokens tokens over one chunk are added to acc [n_tokens][8]. x: the tokens' first block of the chunk.
  */
-void q35i_dot_a8__avx2(q35i_form form, const q35i_chunk *chunk, int blocks, const uint8_t *x, int64_t rs_x,
-                       int64_t n_tokens, float *acc);
+void q35i_dot_a8__avx2(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, const uint8_t *x,
+                       int64_t rs_x, int64_t n_tokens, float *acc);
 /* x: f32; inputs: 1..256. */
 void q35i_dot_f32__avx2(const __m256 *w, int inputs, const uint8_t *x, int64_t rs_x, int64_t n_tokens, float *acc);
 /* Integer form to floats, 32 * blocks of them. */
-void q35i_chunk_to_f32__avx2(q35i_form form, const q35i_chunk *chunk, int blocks, __m256 *out);
+void q35i_chunk_to_f32__avx2(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, __m256 *out);
 
 Q35I_INLINE __m256i q35i_two_rows(const uint8_t *a, const uint8_t *b)
 {
