@@ -5,6 +5,7 @@
 #include "reference.h"
 #include "runtime/base/alloc.h"
 #include "support/suite.h"
+#include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
 #include <math.h>
@@ -16,7 +17,7 @@
 
 #define N_IDS 37
 
-static char model_path[64];
+static char model_path[Q35T_PATH_BYTES];
 static q35_model *model;
 static int32_t ids[N_IDS];
 static uint32_t n_vocab;
@@ -24,7 +25,7 @@ static uint32_t n_vocab;
 static void open_model(const q35t_tiny_options *options)
 {
     q35_model_config config;
-    snprintf(model_path, sizeof model_path, "/tmp/q35t-session-%ld.gguf", (long)getpid());
+    q35t_temp_path(model_path, "model.gguf");
     ck_assert_msg(q35t_tiny_model_write(model_path, options) == Q35_OK, "%s", q35_error_message());
     ck_assert_msg(q35_model_open(model_path, &model) == Q35_OK, "%s", q35_error_message());
     ck_assert_msg(q35_model_read_config(model, &config) == Q35_OK, "%s", q35_error_message());
@@ -382,6 +383,7 @@ END_TEST
 
 int main(void)
 {
+    q35t_temp_dir_create();
     Suite *suite = suite_create("session");
     TCase *tc = tcase_create("session");
     tcase_set_timeout(tc, 120);
