@@ -95,7 +95,7 @@ static double *attend(const forward *f, const double *q, const double *k, const 
     for (uint32_t t = 0; t < f->n; t++)
         for (uint32_t h = 0; h < H; h++) {
             uint32_t g = h / (H / G);
-            double max = -INFINITY, sum = 0;
+            double max = -HUGE_VAL, sum = 0;
             for (uint32_t s = 0; s <= t; s++) {
                 p[s] = 0;
                 for (uint32_t i = 0; i < d; i++)
