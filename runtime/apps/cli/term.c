@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { BAR_CELLS = 30 };
+
 static struct {
     const char *what;
     double start, drawn;
@@ -49,6 +51,14 @@ static void format_left(char *out, size_t cap, double elapsed, double fraction)
         snprintf(out, cap, "%.0f min left", left / 60);
 }
 
+static void format_bar(char out[BAR_CELLS + 1], double fraction)
+{
+    size_t full = (size_t)(fraction * BAR_CELLS);
+    memset(out, '#', full);
+    memset(out + full, '.', BAR_CELLS - full);
+    out[BAR_CELLS] = '\0';
+}
+
 void term_progress(int quiet, const char *what, uint64_t done, uint64_t total)
 {
     if (quiet || total == 0)
@@ -67,7 +77,9 @@ void term_progress(int quiet, const char *what, uint64_t done, uint64_t total)
         if (now - line.drawn < 0.1 && fraction < 1)
             return;
         line.drawn = now;
-        fprintf(stderr, "\r\033[K%s: %3.0f %%%s%s", what, 100 * fraction, *left ? ", " : "", left);
+        char bar[BAR_CELLS + 1];
+        format_bar(bar, fraction);
+        fprintf(stderr, "\r\033[K%-9s [%s] %3.0f %%%s%s", what, bar, 100 * fraction, *left ? ", " : "", left);
         line.visible = 1;
         return;
     }
