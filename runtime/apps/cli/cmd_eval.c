@@ -102,7 +102,7 @@ static int score_window(evaluation *e, const int32_t *ids)
         uint32_t n = window - at < e->chunk ? window - at : e->chunk;
         const float *model = NULL, *base = NULL;
         if (cli_interrupted())
-            return CLI_EXIT_SIGNAL + cli_interrupted();
+            return cli_fail(CLI_EXIT_SIGNAL + cli_interrupted(), "eval: interrupted, no result");
         status = q35_session_eval(e->model.session, ids + at, n, &model);
         if (status == Q35_OK && e->base.session)
             status = q35_session_eval(e->base.session, ids + at, n, &base);

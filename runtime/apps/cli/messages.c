@@ -65,8 +65,6 @@ int cli_exit_code(q35_status status, cli_phase phase)
 int cli_fail_status(q35_status status, cli_phase phase)
 {
     int code = cli_exit_code(status, phase);
-    if (status == Q35_E_CANCELLED && cli_interrupted())
-        return code;
     const char *message = q35_error_message();
     return cli_fail(code, "%s", *message ? message : q35_status_name(status));
 }
