@@ -110,11 +110,8 @@ static q35_status run(tensor_job *job, q35i_row_error *out_error)
         job->end = q35i_min(n, job->begin + slice);
         q35i_pool_parallel(e->pool, do_part, job);
         Q35_TRY_GOTO(add_up(job, out_error), out);
-        if (e->progress && e->progress(e->user, job->end) != 0) {
-            status = Q35_FAIL(Q35_E_CANCELLED, "tensor %s: cancelled after %llu of %llu rows",
-                              job->linear->info->name, (unsigned long long)job->end, (unsigned long long)n);
-            goto out;
-        }
+        if (e->progress)
+            Q35_TRY_GOTO(e->progress(e->user, job->end), out);
     }
 out:
     q35i_free(job->rows);

@@ -13,9 +13,9 @@ typedef struct q35i_encoding {
     uint32_t dtype;        /* Q35_DT_Q35_PAIR, Q35_DT_Q35_SPLIT, or Q35_DT_Q8_0 for K a multiple of 32 */
     const q35i_book *book; /* of the 3.5-bit types, borrowed */
     q35_pool *pool;
-    /* Called from the calling thread between slices of rows with the number of rows done; non-zero ends with
-     * CANCELLED. May be NULL. */
-    int (*progress)(void *user, uint64_t rows);
+    /* Called from the calling thread between slices of rows with the number of rows done; a failure (CANCELLED)
+     * ends the work with it. May be NULL. */
+    q35_status (*progress)(void *user, uint64_t rows);
     void *user;
 } q35i_encoding;
 

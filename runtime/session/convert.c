@@ -241,11 +241,11 @@ static q35_status write_header(conversion *c)
 
 /* ---- tensors ---- */
 
-static int on_rows(void *user, uint64_t rows)
+static q35_status on_rows(void *user, uint64_t rows)
 {
     const conversion *c = user;
     uint64_t done = c->weights_done + rows * (uint64_t)c->linears[c->i_linear].info->dim[0];
-    return q35i_convert_progress(c->options, Q35_STAGE_QUANTISE, done, c->n_weights) != Q35_OK;
+    return q35i_convert_progress(c->options, Q35_STAGE_QUANTISE, done, c->n_weights);
 }
 
 /* The certificate is an upper bound, so its rounding is up. */
