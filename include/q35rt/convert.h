@@ -19,7 +19,7 @@ enum { Q35_STAGE_CALIBRATE = 0, Q35_STAGE_CODEBOOK = 1, Q35_STAGE_QUANTISE = 2, 
 typedef struct q35_convert_options {
     uint32_t codec; /* Q35_CODEC_* */
     int overwrite;  /* 1: replace an existing output */
-    uint64_t seed;  /* of the codebook training */
+    uint64_t seed;  /* of the codebook training, default 1 */
     /* Text the source model runs over to weigh errors by the mean square of each input channel, UTF-8, borrowed.
      * NULL: no calibration, plain rounding. INVALID when it has fewer tokens than one window of 512. */
     const char *calibration_text;
@@ -53,8 +53,7 @@ typedef struct q35_verify_report {
     int ok;
     const char *problem;              /* "" when ok */
     double max_error, relative_error; /* recomputed (with source), else the certificate's */
-    double output_bound; /* max over rows of sum_g e_g * 128 for |x| <= 1: bound on one output's error, from the
-                            file */
+    double output_bound; /* K * max_error: bound on any output's error for inputs |x| <= 1 (docs/formats.md) */
 } q35_verify_report;
 
 /* Checks every 3.5-bit tensor: checksum, codes and scales valid; with source, recomputes the certificates. each is

@@ -40,7 +40,7 @@ typedef struct conversion {
 
 q35_convert_options q35_convert_options_default(void)
 {
-    return (q35_convert_options){.codec = Q35_CODEC_PAIR};
+    return (q35_convert_options){.codec = Q35_CODEC_PAIR, .seed = 1};
 }
 
 bool q35i_is_linear(const q35_tensor_info *info)
