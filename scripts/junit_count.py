@@ -5,7 +5,11 @@ import sys
 import xml.etree.ElementTree as tree
 
 tests = failures = skipped = 0
-for case in tree.parse(sys.argv[1]).getroot().iter("testcase"):
+try:
+    cases = list(tree.parse(sys.argv[1]).getroot().iter("testcase"))
+except (OSError, tree.ParseError) as error:
+    sys.exit(f"test report: {error}")
+for case in cases:
     tests += 1
     if case.find("failure") is not None or case.get("status") == "fail":
         failures += 1
