@@ -33,17 +33,18 @@ need_packages() {
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
     done
     [ ${#missing[@]} -eq 0 ] && return 0
-    local as_root=()
+    local as_root=(env)
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
             say "packages missing, and neither root nor sudo to install them: apt-get install ${missing[*]}"
             return 1
         fi
-        as_root=(sudo)
+        as_root=(sudo env)
     fi
     say "installing ${missing[*]}"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 || say "apt-get update failed, trying with what is known"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2 && return 0
+    as_root+=(DEBIAN_FRONTEND=noninteractive)
+    "${as_root[@]}" apt-get update -q >&2 || say "apt-get update failed, trying with what is known"
+    "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}" >&2 && return 0
     say "could not install ${missing[*]}"
     return 1
 }
