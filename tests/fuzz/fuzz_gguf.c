@@ -2,6 +2,7 @@
  *
  * Fuzz target: any bytes as a model file. They must open or end with a sentence; what opens is used to the full
  * and gives the same result when opened again. */
+#include "support/sentence.h"
 #include "support/walk_model.h"
 
 #include "runtime/model/gguf.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Hyper-parameters: a tiny model is read right, and every change that must be refused is, with its sentence. */
-#include "expect.h"
+#include "support/expect.h"
 #include "support/rewrite.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"

@@ -2,7 +2,7 @@
  *
  * Output files: whole or not at all, never over an existing file unasked, and a full disk ends with a sentence. */
 #define _GNU_SOURCE
-#include "expect.h"
+#include "support/expect.h"
 #include "support/temp_dir.h"
 
 #include "runtime/base/file_out.h"

@@ -2,8 +2,9 @@
  *
  * Refusals of the GGUF reader: one broken image each, with the sentence it must get; and the forms it must accept.
  */
-#include "expect.h"
+#include "support/expect.h"
 #include "support/image.h"
+#include "support/walk_model.h"
 
 #include "runtime/model/gguf.h"
 #include "support/suite.h"

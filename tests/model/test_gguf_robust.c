@@ -5,13 +5,14 @@
  * sanitizer sees a read past the end; truncations also go through a real file. Memory that runs out anywhere is
  * one more way to fail. */
 #define _GNU_SOURCE
-#include "expect.h"
+#include "support/alloc_sweep.h"
+#include "support/expect.h"
 #include "support/q35_sample.h"
 #include "support/rng.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
+#include "support/walk_model.h"
 
-#include "runtime/base/alloc.h"
 #include "runtime/model/gguf.h"
 #include "support/suite.h"
 
@@ -205,27 +206,19 @@ START_TEST(test_no_memory)
     char path[Q35T_PATH_BYTES];
     q35t_tiny_options o = q35t_tiny_options_default();
     image i = load_tiny();
-    q35_status status = Q35_E_NOMEM;
-    uint64_t n;
-    for (n = 1; n < 1000 && status != Q35_OK; n++) {
+    q35t_alloc_sweep opening = {.limit = 1000}, writing = {.limit = 1000};
+    while (q35t_alloc_sweep_next(&opening)) {
         q35_model *model = NULL;
-        q35i_alloc_fail_at(n);
-        status = q35i_model_open_image("image", i.data, i.bytes, &model);
-        q35i_alloc_fail_at(0);
-        ck_assert(status == Q35_OK || status == Q35_E_NOMEM);
-        settle(status, model);
+        q35t_alloc_sweep_end(&opening, q35i_model_open_image("image", i.data, i.bytes, &model));
+        settle(opening.status, model);
     }
-    ck_assert_uint_gt(n, 4);
+    ck_assert_uint_gt(opening.n, 3);
     q35t_temp_path(path, "no_memory.gguf");
-    status = Q35_E_NOMEM;
-    for (n = 1; n < 1000 && status != Q35_OK; n++) {
-        q35i_alloc_fail_at(n);
-        status = q35t_tiny_model_write(path, &o);
-        q35i_alloc_fail_at(0);
-        ck_assert(status == Q35_OK || status == Q35_E_NOMEM);
-        ck_assert_int_eq(access(path, F_OK) == 0, status == Q35_OK);
+    while (q35t_alloc_sweep_next(&writing)) {
+        q35t_alloc_sweep_end(&writing, q35t_tiny_model_write(path, &o));
+        ck_assert_int_eq(access(path, F_OK) == 0, writing.status == Q35_OK);
     }
-    ck_assert_uint_gt(n, 10);
+    ck_assert_uint_gt(writing.n, 9);
     free(i.data);
 }
 END_TEST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The GGUF writer: what it writes is read back the same, and wrong calls are refused. */
-#include "expect.h"
+#include "support/expect.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 

@@ -23,22 +23,34 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
     return remove(path);
 }
 
-static void remove_dir(void)
+int q35t_temp_dir_remove(void)
 {
-    if (owner == getpid())
-        (void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    if (owner != getpid())
+        return 0;
+    owner = 0;
+    return nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void remove_at_exit(void)
+{
+    (void)q35t_temp_dir_remove();
 }
 
 void q35t_temp_dir_create(void)
 {
     const char *base = getenv("TMPDIR");
-    int n = snprintf(dir, sizeof dir, "%s/q35rt-test-XXXXXX", base && base[0] ? base : P_tmpdir);
+    int n = snprintf(dir, sizeof dir, "%s/q35rt-test-XXXXXX", base && base[0] == '/' ? base : P_tmpdir);
     if (n < 0 || (size_t)n >= sizeof dir || !mkdtemp(dir)) {
         perror("cannot make a temporary directory");
         exit(1);
     }
     owner = getpid();
-    atexit(remove_dir);
+    atexit(remove_at_exit);
+}
+
+const char *q35t_temp_dir(void)
+{
+    return dir;
 }
 
 void q35t_temp_path(char out[Q35T_PATH_BYTES], const char *name)

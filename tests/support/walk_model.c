@@ -3,6 +3,8 @@
  * Uses everything that an open model offers. */
 #include "walk_model.h"
 
+#include "support/sentence.h"
+
 #include "runtime/model/model.h"
 
 #include <stdio.h>
@@ -69,13 +71,4 @@ uint64_t q35t_walk_model(const q35_model *model)
     else if (!q35t_error_is_sentence())
         abort();
     return sum;
-}
-
-int q35t_error_is_sentence(void)
-{
-    const char *text = q35_error_message();
-    for (const char *p = text; *p; p++)
-        if (*p < 0x20 || *p > 0x7e)
-            return 0;
-    return strlen(text) > 10;
 }

@@ -9,7 +9,4 @@
 /* Reads every metadata value, every tensor's bounds, the codebook and the hyper-parameters. Returns a checksum. */
 uint64_t q35t_walk_model(const q35_model *model);
 
-/* 1 when the thread's error record is one line of text. */
-int q35t_error_is_sentence(void);
-
 #endif
