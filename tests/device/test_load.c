@@ -4,8 +4,8 @@
  * where that is promised; search order, duplicate ids, device names. */
 #define _GNU_SOURCE
 #include "device_support.h"
+#include "support/alloc_sweep.h"
 
-#include "runtime/base/alloc.h"
 #include "runtime/base/pool.h"
 #include "runtime/device/check.h"
 #include "runtime/device/device.h"
@@ -56,13 +56,6 @@ static void broken_path(const char *name, char out[TEST_PATH])
     place_plugin(from, to, out);
 }
 
-static void expect_message(const char *sentence)
-{
-    const char *found = q35_error_message();
-    ck_assert_msg(strstr(found, sentence) != NULL, "error '%s', need '%s'", found, sentence);
-    ck_assert_msg(strchr(found, '\n') == NULL, "error with a newline: '%s'", found);
-}
-
 START_TEST(broken_plugins_are_refused)
 {
     const refusal *r = &refusals[_i];
@@ -70,16 +63,14 @@ START_TEST(broken_plugins_are_refused)
     q35_runtime *runtime;
     broken_path(r->name, path);
     q35_status status = create_with(path, &runtime);
-    ck_assert_msg(status == r->status, "%s: status %u, need %u: %s", r->name, status, r->status,
-                  q35_error_message());
+    expect_failure(status, r->status, r->sentence, r->name);
     ck_assert_ptr_null(runtime);
-    expect_message(r->sentence);
-    expect_message(path);
+    expect_error(path, r->name);
     ck_assert_msg((getenv("Q35RT_TEST_BROKEN_RAN") != NULL) == r->runs_code, "%s: code ran: %d", r->name,
                   getenv("Q35RT_TEST_BROKEN_RAN") != NULL);
 
     /* Found by searching, the same file is no error but a report with the reason. */
-    format(directory, sizeof directory, "%s/%s", test_dir, r->name);
+    format(directory, sizeof directory, "%s/%s", q35t_temp_dir(), r->name);
     setenv("Q35RT_PLUGIN_PATH", directory, 1);
     ck_assert_uint_eq(q35_runtime_create(NULL, &runtime), Q35_OK);
     int found = 0;
@@ -102,34 +93,32 @@ END_TEST
 static void refuse_file(const char *path, q35_status status, const char *sentence)
 {
     q35_runtime *runtime;
-    q35_status found = create_with(path, &runtime);
-    ck_assert_msg(found == status, "%s: status %u, need %u: %s", path, found, status, q35_error_message());
+    expect_failure(create_with(path, &runtime), status, sentence, path);
     ck_assert_ptr_null(runtime);
-    expect_message(sentence);
     ck_assert_ptr_null(getenv("Q35RT_TEST_BROKEN_RAN"));
 }
 
 START_TEST(hostile_files_are_refused)
 {
     char path[TEST_PATH], other[TEST_PATH];
-    format(path, sizeof path, "%s/libq35rt-text.so", test_dir);
-    write_whole(path, "hello", 5);
+    format(path, sizeof path, "%s/libq35rt-text.so", q35t_temp_dir());
+    q35t_write_file(path, "hello", 5);
     refuse_file(path, Q35_E_FORMAT, "not an ELF file");
-    write_whole(path, "", 0);
+    q35t_write_file(path, "", 0);
     refuse_file(path, Q35_E_FORMAT, "file is empty");
-    format(path, sizeof path, "%s/absent/libq35rt-x.so", test_dir);
+    format(path, sizeof path, "%s/absent/libq35rt-x.so", q35t_temp_dir());
     refuse_file(path, Q35_E_IO, "No such file or directory");
-    format(path, sizeof path, "%s/libq35rt-absent.so", test_dir);
+    format(path, sizeof path, "%s/libq35rt-absent.so", q35t_temp_dir());
     refuse_file(path, Q35_E_IO, "No such file or directory");
-    format(path, sizeof path, "%s/libq35rt-dir.so", test_dir);
+    format(path, sizeof path, "%s/libq35rt-dir.so", q35t_temp_dir());
     ck_assert_int_eq(mkdir(path, 0755), 0);
     refuse_file(path, Q35_E_INVALID, "is a directory, need a regular file");
-    format(path, sizeof path, "%s/libq35rt-pipe.so", test_dir);
+    format(path, sizeof path, "%s/libq35rt-pipe.so", q35t_temp_dir());
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     refuse_file(path, Q35_E_INVALID, "need a regular file");
     refuse_file("/", Q35_E_INVALID, "not a file name");
     broken_path("good", other);
-    format(path, sizeof path, "%s/libq35rt-broken.so", test_dir);
+    format(path, sizeof path, "%s/libq35rt-broken.so", q35t_temp_dir());
     ck_assert_int_eq(symlink(other, path), 0);
     refuse_file(path, Q35_E_INVALID, "is a symbolic link, need the file itself");
     refuse_file("", Q35_E_INVALID, "plugin path 0 is empty");
@@ -141,7 +130,7 @@ START_TEST(writable_by_others_is_refused)
     char path[TEST_PATH], directory[TEST_PATH];
     q35_runtime *runtime;
     broken_path("good", path);
-    format(directory, sizeof directory, "%s/good", test_dir);
+    format(directory, sizeof directory, "%s/good", q35t_temp_dir());
     ck_assert_int_eq(chmod(path, 0666), 0);
     refuse_file(path, Q35_E_INVALID, "mode 666 lets others write");
     ck_assert_int_eq(chmod(path, 0664), 0);
@@ -157,9 +146,9 @@ START_TEST(writable_by_others_is_refused)
     ck_assert_ptr_nonnull(strstr(report.reason, "mode 777 lets others write"));
     q35_runtime_destroy(runtime);
     ck_assert_int_eq(chmod(directory, 0755), 0);
-    ck_assert_int_eq(chmod(test_dir, 0770), 0);
+    ck_assert_int_eq(chmod(q35t_temp_dir(), 0770), 0);
     refuse_file(path, Q35_E_INVALID, "mode 770 lets others write");
-    ck_assert_int_eq(chmod(test_dir, 0700), 0);
+    ck_assert_int_eq(chmod(q35t_temp_dir(), 0700), 0);
     if (geteuid() == 0) {
         ck_assert_int_eq(chown(path, 65534, 65534), 0);
         refuse_file(path, Q35_E_INVALID, "owned by user 65534, need root or user 0");
@@ -179,11 +168,11 @@ START_TEST(cut_files_do_no_harm)
     char path[TEST_PATH];
     size_t bytes;
     broken_path("good", path);
-    unsigned char *data = read_whole(path, &bytes);
+    unsigned char *data = q35t_read_file(path, &bytes);
     for (size_t n = 0; n < bytes; n += n < 1200 ? 13 : 997) {
         q35_runtime *runtime;
         unlink(path); /* a new inode, since the old one may be mapped */
-        write_whole(path, data, n);
+        q35t_write_file(path, data, n);
         q35_status status = create_with(path, &runtime);
         if (status != Q35_OK)
             ck_assert_uint_gt(strlen(q35_error_message()), 20);
@@ -202,7 +191,7 @@ START_TEST(good_plugin_loads)
     q35_device_report device;
     q35i_device *open;
     broken_path(names[_i], path);
-    ck_assert_msg(create_with(path, &runtime) == Q35_OK, "%s: %s", names[_i], q35_error_message());
+    expect_ok(create_with(path, &runtime), names[_i]);
     ck_assert_uint_eq(q35_runtime_n_threads(runtime), 2);
     ck_assert_uint_eq(q35_runtime_n_plugins(runtime), 1);
     q35_runtime_plugin(runtime, 0, &plugin);
@@ -255,7 +244,7 @@ START_TEST(open_failure_names_device)
     ck_assert_uint_eq(create_with(path, &runtime), Q35_OK);
     ck_assert_uint_eq(q35i_device_open(runtime, 0, &device), Q35_E_DEVICE);
     ck_assert_ptr_null(device);
-    expect_message("device broken: cannot open: the fan does not turn");
+    EXPECT_ERROR("device broken: cannot open: the fan does not turn");
     q35_runtime_destroy(runtime);
 }
 END_TEST
@@ -271,9 +260,9 @@ START_TEST(missing_driver_is_explained)
     q35_runtime_plugin(runtime, 0, &plugin);
     ck_assert_int_eq(plugin.loaded, 1);
     ck_assert_str_eq(plugin.reason, "no device: libnothing.so.1 not found, so there is no device");
-    ck_assert_uint_eq(q35_runtime_resolve(runtime, "broken", &index, &n), Q35_E_UNAVAILABLE);
-    expect_message("device broken: no device: libnothing.so.1 not found");
-    expect_message("there is no device");
+    EXPECT_FAILURE(q35_runtime_resolve(runtime, "broken", &index, &n), Q35_E_UNAVAILABLE,
+                   "device broken: no device: libnothing.so.1 not found");
+    EXPECT_ERROR("there is no device");
     q35_runtime_destroy(runtime);
 }
 END_TEST
@@ -312,7 +301,7 @@ START_TEST(names_resolve)
         n = bad[i].cap;
         ck_assert_uint_eq(q35_runtime_resolve(runtime, bad[i].list, index, &n), bad[i].status);
         ck_assert_uint_eq(n, 0);
-        expect_message(bad[i].sentence);
+        EXPECT_ERROR(bad[i].sentence);
     }
     n = 4;
     ck_assert_uint_eq(q35_runtime_resolve(runtime, "template:0", index, &n), Q35_OK);
@@ -320,7 +309,7 @@ START_TEST(names_resolve)
 }
 END_TEST
 
-/* Reports of the runtime that stand for files of test_dir: "<loaded> <reason or ->" per path. */
+/* Reports of the runtime that stand for files of the temporary directory: "<loaded> <reason or ->" per path. */
 static void expect_report(const q35_runtime *runtime, const char *path, int loaded, const char *reason)
 {
     for (uint32_t i = 0; i < q35_runtime_n_plugins(runtime); i++) {
@@ -343,7 +332,8 @@ START_TEST(rank_decides_between_files)
     broken_path("good", good);
     broken_path("rank7", high);
     broken_path("rank9_fails", failing);
-    format(list, sizeof list, "%s/good:%s/rank9_fails:%s/rank7:%s", test_dir, test_dir, test_dir, good);
+    format(list, sizeof list, "%s/good:%s/rank9_fails:%s/rank7:%s", q35t_temp_dir(), q35t_temp_dir(),
+           q35t_temp_dir(), good);
     setenv("Q35RT_PLUGIN_PATH", list, 1);
     ck_assert_uint_eq(q35_runtime_create(NULL, &runtime), Q35_OK);
     expect_report(runtime, failing, 0, "too old a host for me"); /* the best is tried first and fails */
@@ -367,16 +357,16 @@ START_TEST(environment_entries)
     q35_runtime *runtime;
     uint32_t index, n = 1;
     broken_path("good", good);
-    ck_assert_int_eq(chdir(test_dir), 0);
-    format(list, sizeof list, "good::./good:%s/absent", test_dir);
+    ck_assert_int_eq(chdir(q35t_temp_dir()), 0);
+    format(list, sizeof list, "good::./good:%s/absent", q35t_temp_dir());
     setenv("Q35RT_PLUGIN_PATH", list, 1);
     ck_assert_uint_eq(q35_runtime_create(NULL, &runtime), Q35_OK);
     expect_report(runtime, "good", 0, "relative entry of Q35RT_PLUGIN_PATH, need an absolute path");
     expect_report(runtime, "./good", 0, "relative entry");
-    format(list, sizeof list, "%s/absent", test_dir);
+    format(list, sizeof list, "%s/absent", q35t_temp_dir());
     expect_report(runtime, list, 0, "No such file or directory");
-    ck_assert_uint_eq(q35_runtime_resolve(runtime, "broken", &index, &n), Q35_E_UNAVAILABLE);
-    expect_message("; good: relative entry of Q35RT_PLUGIN_PATH");
+    EXPECT_FAILURE(q35_runtime_resolve(runtime, "broken", &index, &n), Q35_E_UNAVAILABLE,
+                   "; good: relative entry of Q35RT_PLUGIN_PATH");
     ck_assert_ptr_null(getenv("Q35RT_TEST_BROKEN_RAN"));
     q35_runtime_destroy(runtime);
 
@@ -396,16 +386,12 @@ START_TEST(no_memory_is_survived)
 {
     char path[TEST_PATH];
     q35_runtime *runtime;
-    q35_status status = Q35_E_NOMEM;
+    q35t_alloc_sweep sweep = {.limit = 200};
     broken_path("good", path);
-    for (uint64_t n = 1; status == Q35_E_NOMEM; n++) {
-        ck_assert_uint_lt(n, 200);
-        q35i_alloc_fail_at(n);
-        status = create_with(path, &runtime);
-        q35i_alloc_fail_at(0);
-        ck_assert((status == Q35_OK) == (runtime != NULL));
+    while (q35t_alloc_sweep_next(&sweep)) {
+        q35t_alloc_sweep_end(&sweep, create_with(path, &runtime));
+        ck_assert((sweep.status == Q35_OK) == (runtime != NULL));
     }
-    ck_assert_msg(status == Q35_OK, "%s", q35_error_message());
     q35_runtime_destroy(runtime);
     q35_runtime_destroy(NULL);
 }
@@ -421,8 +407,7 @@ START_TEST(host_offers_services)
     ck_assert(q35_runtime_read_gbps(runtime, 1) > 0.01);
     q35_runtime_destroy(runtime);
     options.n_threads = 1000000;
-    ck_assert_uint_eq(q35_runtime_create(&options, &runtime), Q35_E_INVALID);
-    expect_message("1000000 threads asked for");
+    EXPECT_FAILURE(q35_runtime_create(&options, &runtime), Q35_E_INVALID, "1000000 threads asked for");
     ck_assert_str_eq(q35i_isa_names(Q35_ISA_AVX2 | Q35_ISA_VNNI, buf, sizeof buf), "avx2 avx512vnni");
 }
 END_TEST
@@ -447,5 +432,5 @@ int main(void)
     tcase_add_test(tc, no_memory_is_survived);
     tcase_add_test(tc, host_offers_services);
     suite_add_tcase(suite, tc);
-    return run_suite(suite);
+    return q35t_run(suite);
 }

@@ -4,8 +4,8 @@
  * used, and that a damaged, foreign or unwritable cache only costs time. */
 #define _GNU_SOURCE
 #include "device_support.h"
+#include "support/alloc_sweep.h"
 
-#include "runtime/base/alloc.h"
 #include "runtime/base/env.h"
 #include "runtime/base/pool.h"
 #include "runtime/device/pack.h"
@@ -114,7 +114,7 @@ static int pack_and_check(void)
     for (int i = 0; i < N_ITEMS; i++)
         items[i].packed = NULL;
     q35_status status = q35i_pack_weights(&device, pool, model_id, items, N_ITEMS, &packed);
-    ck_assert_msg(status == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(status);
     check_packed();
     int hit = q35i_packed_from_cache(packed);
     ck_assert_int_eq(hit, atomic_load(&n_packs) == 0);
@@ -127,7 +127,7 @@ static int cache_file(char path[TEST_PATH])
 {
     char directory[TEST_PATH];
     int n = 0;
-    format(directory, sizeof directory, "%s/q35rt/packed", test_dir);
+    format(directory, sizeof directory, "%s/q35rt/packed", q35t_temp_dir());
     DIR *d = opendir(directory);
     for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
         if (e->d_name[0] == '.')
@@ -177,23 +177,23 @@ START_TEST(damaged_cache_is_rebuilt)
     size_t bytes, now_bytes;
     ck_assert_int_eq(pack_and_check(), 0);
     ck_assert_int_eq(cache_file(path), 1);
-    unsigned char *good = read_whole(path, &bytes);
+    unsigned char *good = q35t_read_file(path, &bytes);
     size_t used = 40 + N_ITEMS * 96;
     for (size_t i = 0; i < bytes; i += i < used ? 3 : 61) {
         unsigned char *bad = malloc(bytes);
         ck_assert_ptr_nonnull(bad);
         memcpy(bad, good, bytes);
         bad[i] ^= 0x40;
-        write_whole(path, bad, bytes);
+        q35t_write_file(path, bad, bytes);
         ck_assert_msg(pack_and_check() == 0, "byte %zu", i);
         free(bad);
-        unsigned char *now = read_whole(path, &now_bytes);
+        unsigned char *now = q35t_read_file(path, &now_bytes);
         ck_assert_uint_eq(now_bytes, bytes);
         ck_assert_mem_eq(now, good, bytes); /* rebuilt to the same bytes */
         free(now);
     }
     for (size_t n = 0; n < bytes; n += 307) {
-        write_whole(path, good, n);
+        q35t_write_file(path, good, n);
         ck_assert_int_eq(pack_and_check(), 0);
     }
     ck_assert_int_eq(pack_and_check(), 1);
@@ -204,8 +204,8 @@ END_TEST
 START_TEST(unwritable_cache_costs_only_time)
 {
     char path[TEST_PATH];
-    format(path, sizeof path, "%s/q35rt", test_dir);
-    write_whole(path, "in the way", 10); /* a file where the directory should be */
+    format(path, sizeof path, "%s/q35rt", q35t_temp_dir());
+    q35t_write_file(path, "in the way", 10); /* a file where the directory should be */
     ck_assert_int_eq(pack_and_check(), 0);
     ck_assert_int_eq(pack_and_check(), 0);
     unsetenv("XDG_CACHE_HOME");
@@ -232,11 +232,11 @@ START_TEST(failures_name_the_weight)
     refuse_row = 20;
     ck_assert_uint_eq(q35i_pack_weights(&device, pool, model_id, items, N_ITEMS, &packed), Q35_E_DEVICE);
     ck_assert_ptr_null(packed);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "weight first.weight: device fake cannot pack it"));
+    EXPECT_ERROR("weight first.weight: device fake cannot pack it");
     refuse_row = -1;
     items[1].layout.align = 128;
-    ck_assert_uint_eq(q35i_pack_weights(&device, pool, model_id, items, N_ITEMS, &packed), Q35_E_FORMAT);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "weight second.weight: layout 9 aligned to 128"));
+    EXPECT_FAILURE(q35i_pack_weights(&device, pool, model_id, items, N_ITEMS, &packed), Q35_E_FORMAT,
+                   "weight second.weight: layout 9 aligned to 128");
     items[1].layout.align = 64;
     items[2].layout.slice_rows = 0;
     ck_assert_uint_eq(q35i_pack_weights(&device, pool, model_id, items, N_ITEMS, &packed), Q35_E_FORMAT);
@@ -252,14 +252,9 @@ END_TEST
 START_TEST(no_memory_is_survived)
 {
     q35i_packed *packed;
-    q35_status status = Q35_E_NOMEM;
-    for (uint64_t n = 1; status == Q35_E_NOMEM; n++) {
-        ck_assert_uint_lt(n, 50);
-        q35i_alloc_fail_at(n);
-        status = q35i_pack_weights(&device, pool, model_id, items, N_ITEMS, &packed);
-        q35i_alloc_fail_at(0);
-    }
-    ck_assert_msg(status == Q35_OK, "%s", q35_error_message());
+    q35t_alloc_sweep sweep = {.limit = 50};
+    while (q35t_alloc_sweep_next(&sweep))
+        q35t_alloc_sweep_end(&sweep, q35i_pack_weights(&device, pool, model_id, items, N_ITEMS, &packed));
     check_packed();
     q35i_packed_free(packed);
 }
@@ -279,5 +274,5 @@ int main(void)
     tcase_add_test(tc, failures_name_the_weight);
     tcase_add_test(tc, no_memory_is_survived);
     suite_add_tcase(suite, tc);
-    return run_suite(suite);
+    return q35t_run(suite);
 }

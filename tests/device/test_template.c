@@ -4,8 +4,8 @@
  * the formulas of plugin.h, valid rows from the step tensor, memory failures. */
 #define _GNU_SOURCE
 #include "device_support.h"
+#include "support/alloc_sweep.h"
 
-#include "runtime/base/alloc.h"
 #include "runtime/device/device.h"
 
 #include <math.h>
@@ -20,8 +20,8 @@ static void open_template(void)
     char path[TEST_PATH];
     test_setup();
     place_plugin("plugins-extra/libq35rt-template.so", "libq35rt-template.so", path);
-    ck_assert_msg(create_with(path, &runtime) == Q35_OK, "%s", q35_error_message());
-    ck_assert_msg(q35i_device_open(runtime, 0, &device) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(create_with(path, &runtime));
+    EXPECT_OK(q35i_device_open(runtime, 0, &device));
 }
 
 static void close_template(void)
@@ -140,8 +140,7 @@ static void expect_no(net *n, const char *reason)
     q35_support support = ask(n);
     ck_assert_uint_eq(support.ok, 0);
     ck_assert_msg(strstr(support.reason, reason) != NULL, "reason '%s', need '%s'", support.reason, reason);
-    ck_assert_uint_eq(device->api->plan_compile(device->dev, &n->region, &plan), Q35_E_UNSUPPORTED);
-    ck_assert_msg(strstr(q35_error_message(), reason) != NULL, "%s", q35_error_message());
+    EXPECT_FAILURE(device->api->plan_compile(device->dev, &n->region, &plan), Q35_E_UNSUPPORTED, reason);
 }
 
 START_TEST(says_why_not)
@@ -172,15 +171,10 @@ START_TEST(survives_no_memory)
 {
     net n;
     q35_plan *plan = NULL;
-    q35_status status = Q35_E_NOMEM;
+    q35t_alloc_sweep sweep = {.limit = 20};
     make_net(&n);
-    for (uint64_t i = 1; status == Q35_E_NOMEM; i++) {
-        ck_assert_uint_lt(i, 20);
-        q35i_alloc_fail_at(i);
-        status = device->api->plan_compile(device->dev, &n.region, &plan);
-        q35i_alloc_fail_at(0);
-    }
-    ck_assert_uint_eq(status, Q35_OK);
+    while (q35t_alloc_sweep_next(&sweep))
+        q35t_alloc_sweep_end(&sweep, device->api->plan_compile(device->dev, &n.region, &plan));
     device->api->plan_free(plan);
 }
 END_TEST
@@ -207,5 +201,5 @@ int main(void)
     tcase_add_test(tc, survives_no_memory);
     tcase_add_test(tc, refuses_options);
     suite_add_tcase(suite, tc);
-    return run_suite(suite);
+    return q35t_run(suite);
 }
