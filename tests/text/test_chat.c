@@ -4,6 +4,8 @@
  * leave its turn. */
 #include "runtime/base/alloc.h"
 #include "runtime/text/jinja_canon.h"
+#include "support/alloc_sweep.h"
+#include "support/expect.h"
 #include "support/suite.h"
 #include "text/vocab_file.h"
 
@@ -26,7 +28,7 @@ static q35_tokenizer *make(const char *chat_template)
     spec.extra[1] = "<|im_end|>";
     spec.extra_type[0] = spec.extra_type[1] = 3;
     spec.chat_template = chat_template;
-    ck_assert_msg(vocab_tokenizer(&spec, &t) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(vocab_tokenizer(&spec, &t));
     return t;
 }
 
@@ -35,7 +37,7 @@ static void expect_chat(const q35_tokenizer *t, const q35_message *messages, uin
 {
     int32_t *ids;
     uint64_t n_ids;
-    ck_assert_msg(q35_tokenizer_chat(t, messages, n, &ids, &n_ids) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(q35_tokenizer_chat(t, messages, n, &ids, &n_ids));
     ck_assert_uint_eq(n_ids, strlen(want));
     for (uint64_t i = 0; i < n_ids; i++) {
         int32_t expected = want[i] == 1 ? START : want[i] == 2 ? END : (uint8_t)want[i];
@@ -104,7 +106,7 @@ START_TEST(unknown_template)
     ck_assert(q35_tokenizer_has_chat(t));
     ck_assert_uint_eq(q35_tokenizer_chat(t, &message, 1, &ids, &n), Q35_E_UNSUPPORTED);
     ck_assert(ids == NULL && n == 0);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "none of the known formats (chatml); --raw"));
+    EXPECT_ERROR("none of the known formats (chatml); --raw");
     q35_tokenizer_destroy(t);
 }
 END_TEST
@@ -142,8 +144,8 @@ START_TEST(refusals)
     ck_assert(!q35_tokenizer_has_chat(t));
     q35_tokenizer_destroy(t);
     t = make(chatml[0]);
-    ck_assert_uint_eq(q35_tokenizer_chat(t, &tool, 1, &ids, &n), Q35_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "role 'tool', need system, user or assistant"));
+    EXPECT_FAILURE(q35_tokenizer_chat(t, &tool, 1, &ids, &n), Q35_E_INVALID,
+                   "role 'tool', need system, user or assistant");
     ck_assert_uint_eq(q35_tokenizer_chat(t, &empty, 1, &ids, &n), Q35_E_INVALID);
     ck_assert_uint_eq(q35_tokenizer_chat(t, &user, 0, &ids, &n), Q35_E_INVALID);
     q35_tokenizer_destroy(t);
@@ -151,8 +153,8 @@ START_TEST(refusals)
     spec.chat_template = chatml[0];
     spec.extra[0] = "<|im_start|>";
     ck_assert_uint_eq(vocab_tokenizer(&spec, &t), Q35_OK);
-    ck_assert_uint_eq(q35_tokenizer_chat(t, &user, 1, &ids, &n), Q35_E_FORMAT);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "'<|im_end|>' is not in the vocabulary"));
+    EXPECT_FAILURE(q35_tokenizer_chat(t, &user, 1, &ids, &n), Q35_E_FORMAT,
+                   "'<|im_end|>' is not in the vocabulary");
     q35_tokenizer_destroy(t);
 }
 END_TEST
@@ -189,18 +191,16 @@ START_TEST(no_memory)
     spec.extra[1] = "<|im_end|>";
     spec.chat_template = "{% for message in messages %}" SYSTEM TURN "{% endfor %}" ANSWER;
     q35_model *model = vocab_open(&spec);
-    q35_status status = Q35_E_NOMEM;
-    for (uint64_t fail_at = 1; status != Q35_OK; fail_at++) {
+    q35t_alloc_sweep sweep = {.limit = 1000};
+    while (q35t_alloc_sweep_next(&sweep)) {
         q35_tokenizer *t;
         int32_t *ids = NULL;
         uint64_t n = 0;
-        ck_assert_uint_lt(fail_at, 1000);
-        q35i_alloc_fail_at(fail_at);
-        status = q35_tokenizer_create(model, &t);
+        q35_status status = q35_tokenizer_create(model, &t);
         if (status == Q35_OK)
             status = q35_tokenizer_chat(t, &user, 1, &ids, &n);
-        q35i_alloc_fail_at(0);
-        ck_assert(status == Q35_OK || (status == Q35_E_NOMEM && ids == NULL && n == 0));
+        q35t_alloc_sweep_end(&sweep, status);
+        ck_assert(status == Q35_OK || (ids == NULL && n == 0));
         q35_tokens_free(ids);
         q35_tokenizer_destroy(t);
     }

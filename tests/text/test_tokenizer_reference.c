@@ -5,7 +5,9 @@
  *                     __ggml_vocab_test__) and .gguf.out (ids, a line per text)
  *   Q35RT_TEST_MODEL  SmolLM2-135M-Instruct as GGUF
  * Without one of them its tests are left out, said aloud; without both this program counts as skipped. */
+#include "support/expect.h"
 #include "support/suite.h"
+#include "support/whole_file.h"
 #include "text/expect_ids.h"
 
 #include <jansson.h>
@@ -19,25 +21,17 @@ static q35_tokenizer *open_tokenizer(const char *path)
 {
     q35_model *model;
     q35_tokenizer *t;
-    ck_assert_msg(q35_model_open(path, &model) == Q35_OK, "%s", q35_error_message());
-    ck_assert_msg(q35_tokenizer_create(model, &t) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(q35_model_open(path, &model));
+    EXPECT_OK(q35_tokenizer_create(model, &t));
     q35_model_close(model);
     return t;
 }
 
-static char *read_file(const char *folder, const char *name, uint64_t *out_len)
+static char *read_file(const char *folder, const char *name, size_t *out_len)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "cannot open %s", path);
-    enum { CAP = 1 << 20 };
-    char *text = malloc(CAP);
-    ck_assert_ptr_nonnull(text);
-    *out_len = fread(text, 1, CAP - 1, file);
-    text[*out_len] = '\0';
-    fclose(file);
-    return text;
+    return q35t_read_file(path, out_len);
 }
 
 /* Ids of one line; returns the start of the next. */
@@ -64,7 +58,8 @@ START_TEST(gpt2_cases)
     char path[4096];
     snprintf(path, sizeof path, "%s/data/vocab/ggml-vocab-gpt-2.gguf", folder);
     q35_tokenizer *t = open_tokenizer(path);
-    uint64_t n_in, n_out, n_ids;
+    size_t n_in, n_out;
+    uint64_t n_ids;
     char *texts = read_file(folder, "data/vocab/ggml-vocab-gpt-2.gguf.inp", &n_in);
     char *lines = read_file(folder, "data/vocab/ggml-vocab-gpt-2.gguf.out", &n_out);
     int n_cases = 0;
