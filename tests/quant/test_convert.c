@@ -3,10 +3,13 @@
  * Conversion and verification of tiny models through the public interface: what the file holds, that it repeats,
  * and that every kind of bad input ends with a sentence and without a file. */
 #define _GNU_SOURCE
-#include "runtime/base/alloc.h"
 #include "runtime/quant/certificate.h"
+#include "support/alloc_sweep.h"
+#include "support/expect.h"
 #include "support/suite.h"
+#include "support/temp_dir.h"
 #include "support/tiny_model.h"
+#include "support/whole_file.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -17,15 +20,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static char folder[200], source_path[256], out_path[256], other_path[256];
+static char source_path[Q35T_PATH_BYTES], out_path[Q35T_PATH_BYTES], other_path[Q35T_PATH_BYTES];
 static char text[6000];
 static q35_runtime *runtime;
 static q35_model *source;
-
-static void must(q35_status status)
-{
-    ck_assert_msg(status == Q35_OK, "%s: %s", q35_status_name(status), q35_error_message());
-}
 
 static q35_runtime *runtime_with(uint32_t threads)
 {
@@ -33,27 +31,24 @@ static q35_runtime *runtime_with(uint32_t threads)
     const q35_runtime_options options = {
         .n_threads = threads, .plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
     q35_runtime *r;
-    must(q35_runtime_create(&options, &r));
+    EXPECT_OK(q35_runtime_create(&options, &r));
     return r;
 }
 
 static void use_source(const q35t_tiny_options *options)
 {
     q35_model_close(source);
-    must(q35t_tiny_model_write(source_path, options));
-    must(q35_model_open(source_path, &source));
+    EXPECT_OK(q35t_tiny_model_write(source_path, options));
+    EXPECT_OK(q35_model_open(source_path, &source));
 }
 
 static void setup(void)
 {
     const q35t_tiny_options options = q35t_tiny_options_default();
-    const char *base = getenv("TMPDIR");
-    ck_assert_int_lt(snprintf(folder, sizeof folder, "%s/q35t-convert-XXXXXX", base ? base : "/tmp"),
-                     sizeof folder);
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(source_path, sizeof source_path, "%s/source.gguf", folder);
-    snprintf(out_path, sizeof out_path, "%s/out.gguf", folder);
-    snprintf(other_path, sizeof other_path, "%s/other.gguf", folder);
+    q35t_temp_dir_create();
+    q35t_temp_path(source_path, "source.gguf");
+    q35t_temp_path(out_path, "out.gguf");
+    q35t_temp_path(other_path, "other.gguf");
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (char)('a' + (i * i + i / 13) % 26);
     use_source(&options);
@@ -68,7 +63,8 @@ static void teardown(void)
     unlink(source_path);
     unlink(out_path);
     unlink(other_path);
-    ck_assert_msg(rmdir(folder) == 0, "files left in %s", folder); /* no temporary file survives */
+    ck_assert_int_eq(q35t_temp_dir_count(), 0); /* no temporary file survives */
+    ck_assert_int_eq(q35t_temp_dir_remove(), 0);
 }
 
 static q35_convert_options options_for(uint32_t codec, int calibrate)
@@ -86,31 +82,29 @@ static q35_convert_options options_for(uint32_t codec, int calibrate)
 static q35_convert_result convert(q35_runtime *r, const char *path, const q35_convert_options *options)
 {
     q35_convert_result result;
-    must(q35_convert(r, source, path, options, &result));
+    EXPECT_OK(q35_convert(r, source, path, options, &result));
     return result;
-}
-
-static char *read_file(const char *path, long *out_bytes)
-{
-    FILE *f = fopen(path, "rb");
-    ck_assert_ptr_nonnull(f);
-    fseek(f, 0, SEEK_END);
-    *out_bytes = ftell(f);
-    rewind(f);
-    char *data = malloc((size_t)*out_bytes);
-    ck_assert_ptr_nonnull(data);
-    ck_assert_uint_eq(fread(data, 1, (size_t)*out_bytes, f), (size_t)*out_bytes);
-    fclose(f);
-    return data;
 }
 
 static void assert_same_files(const char *a, const char *b, int same)
 {
-    long na, nb;
-    char *da = read_file(a, &na), *db = read_file(b, &nb);
-    ck_assert_int_eq(na == nb && memcmp(da, db, (size_t)na) == 0, same);
+    size_t na, nb;
+    char *da = q35t_read_file(a, &na), *db = q35t_read_file(b, &nb);
+    ck_assert_int_eq(na == nb && memcmp(da, db, na) == 0, same);
     free(da);
     free(db);
+}
+
+/* Where the tensor's data begin in the file. */
+static long offset_in(const char *path, const q35_tensor_info *t)
+{
+    size_t bytes, at = 0;
+    char *data = q35t_read_file(path, &bytes);
+    while (at + t->bytes <= bytes && memcmp(data + at, t->data, t->bytes) != 0)
+        at++;
+    ck_assert_msg(at + t->bytes <= bytes, "%s is not in %s", t->name, path);
+    free(data);
+    return (long)at;
 }
 
 static void no_file(const char *path)
@@ -137,9 +131,9 @@ START_TEST(file_is_complete)
     uint64_t n_linear = 0, weights = 0, padded = 0, tokens;
     int counts[2] = {0};
     q35_convert_result result = convert(runtime, out_path, &options);
-    must(q35_model_open(out_path, &file));
-    must(q35_model_read_config(source, &a));
-    must(q35_model_read_config(file, &b));
+    EXPECT_OK(q35_model_open(out_path, &file));
+    EXPECT_OK(q35_model_read_config(source, &a));
+    EXPECT_OK(q35_model_read_config(file, &b));
     ck_assert_mem_eq(&a, &b, sizeof a);
     ck_assert_uint_eq(q35_model_n_tensors(file), q35_model_n_tensors(source));
     for (uint64_t i = 0; i < q35_model_n_tensors(file); i++) {
@@ -171,8 +165,8 @@ START_TEST(file_is_complete)
     ck_assert_uint_eq(tokens % 512, 0);
     ck_assert_int_eq(tokens > 0, _i >> 1);
     ck_assert_ptr_null(q35_model_meta(file, "general.file_type"));
-    must(q35_verify(runtime, file, NULL, count_ok, counts));
-    must(q35_verify(runtime, file, source, count_ok, counts));
+    EXPECT_OK(q35_verify(runtime, file, NULL, count_ok, counts));
+    EXPECT_OK(q35_verify(runtime, file, source, count_ok, counts));
     ck_assert_int_eq(counts[0], (int)(2 * n_linear));
     q35_model_close(file);
 }
@@ -208,8 +202,8 @@ START_TEST(source_types)
     tiny.tied = 0;
     use_source(&tiny);
     convert(runtime, out_path, &options);
-    must(q35_model_open(out_path, &file));
-    must(q35_verify(runtime, file, source, count_ok, counts));
+    EXPECT_OK(q35_model_open(out_path, &file));
+    EXPECT_OK(q35_verify(runtime, file, source, count_ok, counts));
     ck_assert_int_eq(counts[0], 14);
     uint32_t want = _i < 3 ? (uint32_t)Q35_DT_Q8_0 : types[_i];
     const q35_tensor_info *head = q35_model_tensor(file, "output.weight");
@@ -227,24 +221,18 @@ START_TEST(flipped_byte_fails)
     q35_convert_options options = options_for(_i & 1 ? Q35_CODEC_SPLIT : Q35_CODEC_PAIR, 0);
     q35_model *file;
     convert(runtime, out_path, &options);
-    must(q35_model_open(out_path, &file));
+    EXPECT_OK(q35_model_open(out_path, &file));
     const q35_tensor_info *t = q35_model_tensor(file, "blk.1.ffn_up.weight");
-    long bytes, at;
-    char *data = read_file(out_path, &bytes);
-    for (at = 0; memcmp(data + at, t->data, t->bytes) != 0;)
-        at++;
-    at += (long)t->bytes * _i / 8;
+    long at = offset_in(out_path, t) + (long)t->bytes * _i / 8;
     q35_model_close(file);
-    free(data);
     int fd = open(out_path, O_RDWR), counts[2] = {0};
     uint8_t byte;
     ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
     byte ^= (uint8_t)(1 << _i);
     ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
     close(fd);
-    must(q35_model_open(out_path, &file));
-    ck_assert_int_eq(q35_verify(runtime, file, NULL, count_ok, counts), Q35_E_FORMAT);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "1 of 14"));
+    EXPECT_OK(q35_model_open(out_path, &file));
+    EXPECT_FAILURE(q35_verify(runtime, file, NULL, count_ok, counts), Q35_E_FORMAT, "1 of 14");
     ck_assert_int_eq(counts[1], 1);
     q35_model_close(file);
 }
@@ -258,7 +246,7 @@ START_TEST(other_source_fails)
     int counts[2] = {0};
     q35_model *file;
     convert(runtime, out_path, &options);
-    must(q35_model_open(out_path, &file));
+    EXPECT_OK(q35_model_open(out_path, &file));
     tiny.seed = 2;
     use_source(&tiny);
     ck_assert_int_eq(q35_verify(runtime, file, source, count_ok, counts), Q35_E_FORMAT);
@@ -272,8 +260,7 @@ END_TEST
 static void refuse(const q35_model *in, const q35_convert_options *options, q35_status want, const char *needle)
 {
     q35_convert_result result;
-    ck_assert_int_eq(q35_convert(runtime, in, out_path, options, &result), want);
-    ck_assert_msg(strstr(q35_error_message(), needle), "'%s' lacks '%s'", q35_error_message(), needle);
+    EXPECT_FAILURE(q35_convert(runtime, in, out_path, options, &result), want, needle);
     ck_assert_uint_eq(result.weights, 0);
     no_file(out_path);
 }
@@ -295,7 +282,7 @@ START_TEST(already_converted)
     q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
     q35_model *file;
     convert(runtime, other_path, &options);
-    must(q35_model_open(other_path, &file));
+    EXPECT_OK(q35_model_open(other_path, &file));
     refuse(file, &options, Q35_E_INVALID, "3.5-bit");
     q35_model_close(file);
 }
@@ -317,19 +304,15 @@ START_TEST(weights_that_are_not_finite)
 {
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     const q35_tensor_info *t = q35_model_tensor(source, _i < 3 ? "blk.1.attn_k.weight" : "token_embd.weight");
-    long bytes, at;
-    char *data = read_file(source_path, &bytes), name[32];
+    long at = offset_in(source_path, t) + 4 * (3 * (long)t->dim[0] + 5);
+    char name[32];
     snprintf(name, sizeof name, "%s", t->name);
-    for (at = 0; memcmp(data + at, t->data, t->bytes) != 0;)
-        at++;
-    at += 4 * (3 * (long)t->dim[0] + 5);
-    free(data);
     int fd = open(source_path, O_RDWR);
     ck_assert_int_eq(pwrite(fd, &bad[_i % 3], sizeof bad[0], at), sizeof bad[0]);
     close(fd);
     q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
     refuse(source, &options, Q35_E_FORMAT, name);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "row 3, column 5"));
+    EXPECT_ERROR("row 3, column 5");
     options = options_for(Q35_CODEC_PAIR, 1);
     refuse(source, &options, Q35_E_FORMAT, name);
 }
@@ -372,26 +355,21 @@ END_TEST
 START_TEST(out_of_memory)
 {
     q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
-    q35_status status = Q35_E_NOMEM;
-    uint64_t n = 1;
-    for (; status != Q35_OK; n++) {
-        q35i_alloc_fail_at(n);
-        status = q35_convert(runtime, source, out_path, &options, NULL);
-        q35i_alloc_fail_at(0);
-        if (status == Q35_OK)
-            break;
-        ck_assert_int_eq(status, Q35_E_NOMEM);
-        no_file(out_path);
+    q35t_alloc_sweep sweep = {.limit = 100000};
+    while (q35t_alloc_sweep_next(&sweep)) {
+        q35t_alloc_sweep_end(&sweep, q35_convert(runtime, source, out_path, &options, NULL));
+        if (sweep.status != Q35_OK)
+            no_file(out_path);
     }
-    ck_assert_uint_gt(n, 20);
+    ck_assert_uint_gt(sweep.n, 20);
 }
 END_TEST
 
 START_TEST(unwritable_output)
 {
     q35_convert_options options = options_for(Q35_CODEC_PAIR, 0);
-    ck_assert_int_eq(q35_convert(runtime, source, "/nonexistent/folder/x.gguf", &options, NULL), Q35_E_IO);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "/nonexistent/folder"));
+    EXPECT_FAILURE(q35_convert(runtime, source, "/nonexistent/folder/x.gguf", &options, NULL), Q35_E_IO,
+                   "/nonexistent/folder");
 }
 END_TEST
 
