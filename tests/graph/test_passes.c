@@ -3,6 +3,7 @@
  * Passes on small hand-made graphs with devices that only answer. */
 #include "fake_device.h"
 #include "graph/plan.h"
+#include "support/expect.h"
 #include "support/suite.h"
 
 #include <stdlib.h>
@@ -17,7 +18,7 @@ static uint32_t ids, table, weight, h;
 static uint32_t one(uint32_t op, const q35i_params *params, uint32_t n, const uint32_t *in, const char *name)
 {
     uint32_t node = q35i_graph_node(&graph, op, params, n, in, name);
-    ck_assert_msg(graph.status == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(graph.status);
     return graph.nodes[node].n_out ? graph.nodes[node].out[0] : Q35_NONE;
 }
 
@@ -52,7 +53,7 @@ static void setup(void)
     uint32_t r = two(Q35_OP_ADD, h, m, "residual");
     graph.logits = norm(r, "logits");
     graph.tensors[graph.logits].role = Q35_ROLE_OUTPUT;
-    ck_assert_msg(q35i_graph_verify(&graph) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(q35i_graph_verify(&graph));
 }
 
 static void teardown(void)

@@ -6,6 +6,8 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/session/rng.h"
+#include "support/alloc_sweep.h"
+#include "support/expect.h"
 #include "support/suite.h"
 
 #include <math.h>
@@ -16,7 +18,7 @@ enum { DRAWS = 20000 };
 static q35_sampler *make(q35_sampler_options options, uint32_t n_vocab)
 {
     q35_sampler *s;
-    ck_assert_msg(q35_sampler_create(&options, n_vocab, &s) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(q35_sampler_create(&options, n_vocab, &s));
     return s;
 }
 
@@ -288,9 +290,8 @@ START_TEST(bad_options)
                                  .min_p = cases[i].min_p,
                                  .repeat_penalty = cases[i].penalty,
                                  .repeat_last = cases[i].last};
-        ck_assert_uint_eq(q35_sampler_create(&o, 4, &s), Q35_E_INVALID);
+        EXPECT_FAILURE(q35_sampler_create(&o, 4, &s), Q35_E_INVALID, cases[i].message);
         ck_assert_ptr_null(s);
-        ck_assert_msg(strstr(q35_error_message(), cases[i].message) != NULL, "%s", q35_error_message());
     }
     q35_sampler *s;
     q35_sampler_options o = q35_sampler_options_default();
@@ -307,13 +308,10 @@ START_TEST(memory)
     o.repeat_penalty = 1.1f;
     o.top_k = 2;
     o.min_p = 0.01f;
-    q35_status status = Q35_E_NOMEM;
-    for (uint64_t fail_at = 1; status != Q35_OK; fail_at++) {
-        ck_assert_uint_lt(fail_at, 100);
-        q35i_alloc_fail_at(fail_at);
-        status = q35_sampler_create(&o, 4, &s);
-        q35i_alloc_fail_at(0);
-        ck_assert(status == Q35_OK || (status == Q35_E_NOMEM && s == NULL));
+    q35t_alloc_sweep sweep = {.limit = 100};
+    while (q35t_alloc_sweep_next(&sweep)) {
+        q35t_alloc_sweep_end(&sweep, q35_sampler_create(&o, 4, &s));
+        ck_assert(sweep.status == Q35_OK || s == NULL);
     }
     q35i_alloc_fail_at(1); /* sampling does not allocate: it could not report that it failed */
     for (int i = 0; i < 100; i++)
