@@ -3,10 +3,12 @@
  * Sessions on the tiny model: against an independent double forward pass, and the promises on bits, context and
  * state. */
 #include "reference.h"
-#include "runtime/base/alloc.h"
+#include "support/alloc_sweep.h"
+#include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
+#include "support/whole_file.h"
 
 #include <math.h>
 #include <q35rt/session.h>
@@ -26,9 +28,9 @@ static void open_model(const q35t_tiny_options *options)
 {
     q35_model_config config;
     q35t_temp_path(model_path, "model.gguf");
-    ck_assert_msg(q35t_tiny_model_write(model_path, options) == Q35_OK, "%s", q35_error_message());
-    ck_assert_msg(q35_model_open(model_path, &model) == Q35_OK, "%s", q35_error_message());
-    ck_assert_msg(q35_model_read_config(model, &config) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(q35t_tiny_model_write(model_path, options));
+    EXPECT_OK(q35_model_open(model_path, &model));
+    EXPECT_OK(q35_model_read_config(model, &config));
     n_vocab = config.vocab;
     for (uint32_t i = 0; i < N_IDS; i++)
         ids[i] = (int32_t)((i * 97u + 11u) % n_vocab);
@@ -52,14 +54,14 @@ static q35_runtime *runtime_with(uint32_t threads)
     const q35_runtime_options options = {
         .n_threads = threads, .plugin_paths = plugins, .n_plugin_paths = 3, .no_default_plugins = 1};
     q35_runtime *runtime;
-    ck_assert_msg(q35_runtime_create(&options, &runtime) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(q35_runtime_create(&options, &runtime));
     return runtime;
 }
 
 static q35_session *session_with(q35_runtime *runtime, const q35_session_options *options)
 {
     q35_session *session;
-    ck_assert_msg(q35_session_create(runtime, model, options, &session) == Q35_OK, "%s", q35_error_message());
+    EXPECT_OK(q35_session_create(runtime, model, options, &session));
     return session;
 }
 
@@ -83,7 +85,7 @@ static float *logits_of(uint32_t threads, q35_session_options o, uint32_t chunk)
     for (uint32_t i = 0; i < N_IDS; i += chunk) {
         const float *logits;
         uint32_t n = N_IDS - i < chunk ? N_IDS - i : chunk;
-        ck_assert_msg(q35_session_eval(session, ids + i, n, &logits) == Q35_OK, "%s", q35_error_message());
+        EXPECT_OK(q35_session_eval(session, ids + i, n, &logits));
         memcpy(all + (size_t)i * n_vocab, logits, (size_t)n * n_vocab * sizeof *all);
     }
     q35_session_destroy(session);
@@ -207,8 +209,7 @@ START_TEST(context_and_ids_are_bounded)
     ck_assert_ptr_null(session);
     o = exact_options();
     o.devices = "abacus";
-    ck_assert_uint_eq(q35_session_create(runtime, model, &o, &session), Q35_E_UNAVAILABLE);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "abacus"));
+    EXPECT_FAILURE(q35_session_create(runtime, model, &o, &session), Q35_E_UNAVAILABLE, "abacus");
     q35_runtime_destroy(runtime);
 }
 END_TEST
@@ -270,8 +271,7 @@ START_TEST(nan_weights_are_an_error)
     q35_session_options o = exact_options();
     q35_session *session = session_with(runtime, &o);
     const float *logits;
-    ck_assert_uint_eq(q35_session_eval(session, ids, 3, &logits), Q35_E_FORMAT);
-    ck_assert_ptr_nonnull(strstr(q35_error_message(), "not finite"));
+    EXPECT_FAILURE(q35_session_eval(session, ids, 3, &logits), Q35_E_FORMAT, "not finite");
     q35_session_destroy(session);
     q35_runtime_destroy(runtime);
 }
@@ -287,21 +287,16 @@ START_TEST(survives_failed_allocations)
     const float *logits;
     o.devices = lists[_i];
     o.max_chunk = 16;
-    q35_status status = Q35_E_NOMEM;
-    uint64_t n = 0;
-    while (status == Q35_E_NOMEM) {
+    q35t_alloc_sweep sweep = {.limit = 100000};
+    while (q35t_alloc_sweep_next(&sweep)) {
         q35_session *session = NULL;
-        ck_assert_uint_lt(++n, 100000);
-        q35i_alloc_fail_at(n);
-        status = q35_session_create(runtime, model, &o, &session);
+        q35_status status = q35_session_create(runtime, model, &o, &session);
         if (status == Q35_OK)
             status = q35_session_eval(session, ids, 5, &logits); /* builds another plan */
-        q35i_alloc_fail_at(0);
-        ck_assert_msg(status == Q35_OK || status == Q35_E_NOMEM, "allocation %llu: %s", (unsigned long long)n,
-                      q35_error_message());
+        q35t_alloc_sweep_end(&sweep, status);
         q35_session_destroy(session);
     }
-    ck_assert_uint_gt(n, 20);
+    ck_assert_uint_gt(sweep.n, 20);
     q35_runtime_destroy(runtime);
 }
 END_TEST
@@ -344,22 +339,16 @@ static void drop_times(char *text)
 /* Dumps of the tiny model against stored text; Q35T_UPDATE=1 in the environment rewrites them. */
 static void assert_dump(q35_session *session, uint32_t what, uint32_t n_tokens, const char *golden)
 {
-    char path[512], want[65536];
+    char path[512];
     text_buffer got = {0};
     ck_assert_uint_eq(q35_session_dump(session, what, n_tokens, append_stable, &got), Q35_OK);
     drop_times(got.data);
     snprintf(path, sizeof path, "%s/%s", Q35T_SOURCE_DIR, golden);
-    if (getenv("Q35T_UPDATE")) {
-        FILE *file = fopen(path, "wb");
-        ck_assert_ptr_nonnull(file);
-        fputs(got.data, file);
-        fclose(file);
-    }
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "no %s", path);
-    want[fread(want, 1, sizeof want - 1, file)] = '\0';
-    fclose(file);
+    if (getenv("Q35T_UPDATE"))
+        q35t_write_file(path, got.data, strlen(got.data));
+    char *want = q35t_read_file(path, NULL);
     ck_assert_str_eq(got.data, want);
+    free(want);
     free(got.data);
 }
 
