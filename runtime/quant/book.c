@@ -79,7 +79,8 @@ static void assign_part(void *arg, uint32_t worker, uint32_t n_workers, q35_team
     uint64_t begin, end;
     (void)team;
     q35i_split(t->n, 1, worker, n_workers, &begin, &end);
-    q35i_nearest(&t->points, t->x + 2 * begin, t->w + 2 * begin, end - begin, t->codes + begin);
+    if (begin < end) /* no pairs at all: x and w may be NULL */
+        q35i_nearest(&t->points, t->x + 2 * begin, t->w + 2 * begin, end - begin, t->codes + begin);
 }
 
 /* Moves each point to the weighted mean of the pairs nearest to it; a point without pairs stays. */
