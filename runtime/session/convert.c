@@ -104,17 +104,20 @@ static q35_status list_linears(conversion *c)
     return Q35_OK;
 }
 
-/* FORMAT names the first matrix with a weight that is NaN or infinite. */
-static q35_status check_weights(const conversion *c)
+/* FORMAT names the first weight of a matrix that is NaN or infinite. */
+static q35_status check_matrix(const conversion *c, const q35_tensor_info *info)
 {
     const q35i_encoding encoding = {.dtype = Q35_DT_Q8_0,
                                     .pool = c->pool}; /* nothing to measure but the weights */
-    for (uint64_t i = 0; i < q35_model_n_tensors(c->in); i++) {
-        const q35i_linear matrix = {.info = q35_model_tensor_at(c->in, i)};
-        q35i_row_error none;
-        if (matrix.info->rank == 2)
-            Q35_TRY(q35i_tensor_measure(&encoding, &matrix, NULL, &none));
-    }
+    const q35i_linear matrix = {.info = info};
+    q35i_row_error none;
+    return info->rank == 2 ? q35i_tensor_measure(&encoding, &matrix, NULL, &none) : Q35_OK;
+}
+
+static q35_status check_weights(const conversion *c)
+{
+    for (uint64_t i = 0; i < q35_model_n_tensors(c->in); i++)
+        Q35_TRY(check_matrix(c, q35_model_tensor_at(c->in, i)));
     return Q35_OK;
 }
 
@@ -297,10 +300,12 @@ static q35_status write_tensors(conversion *c)
 {
     for (uint64_t i = 0; i < q35_model_n_tensors(c->in); i++) {
         const q35_tensor_info *info = q35_model_tensor_at(c->in, i);
-        if (q35i_is_linear(info) || kept_type(info) != info->dtype)
+        if (q35i_is_linear(info) || kept_type(info) != info->dtype) {
             Q35_TRY(write_encoded(c, info));
-        else
+        } else {
+            Q35_TRY(check_matrix(c, info));
             Q35_TRY(q35i_gguf_writer_data(c->writer, info->data, info->bytes));
+        }
         q35i_model_drop_pages(c->in, info);
     }
     return Q35_OK;
