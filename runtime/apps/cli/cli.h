@@ -48,6 +48,8 @@ int cli_fail_status(q35_status status, cli_phase phase);
  * process; without, the caller's loop has to see the first. SIGPIPE and SIGXFSZ become write errors. */
 void cli_signals_init(int at_once);
 int cli_interrupted(void); /* signal number, 0: none */
+/* Signals end the process at once again: for commands that leave nothing behind. */
+void cli_signals_default(void);
 /* File to unlink when a second signal ends the process; NULL: none. Borrowed until replaced. */
 void cli_signals_temporary(const char *path);
 
@@ -56,9 +58,14 @@ void cli_signals_temporary(const char *path);
 /* Whole file ("-": standard input), NUL-terminated behind len bytes; free(). what: "prompt file". */
 int cli_read_file(const char *path, const char *what, char **out_text, uint64_t *out_len);
 
-/* Standard output: bytes, then flush. Non-zero when it cannot be written (message printed once). */
+/* Occupies closed standard streams, so that no file the program opens becomes one and takes its text. Using one is
+ * an error as before. */
+void cli_streams_init(void);
+
+/* Standard output: bytes, then flush. An exit code when it cannot be written: CLI_EXIT_FAILED (message printed
+ * once), or that of SIGPIPE, silently, when the reader went away. */
 int cli_write_out(const char *text, uint64_t len);
-/* Flushes and closes standard output; rc, or CLI_EXIT_FAILED when the output did not get out. */
+/* Flushes and closes standard output; rc, or the exit code as of cli_write_out when the output did not get out. */
 int cli_close_out(int rc);
 
 /* Path of an installed or build-tree data file, relative to the program: ../share/q35rt/name. free(). */

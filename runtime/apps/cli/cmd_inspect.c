@@ -224,6 +224,7 @@ static int print_json(const q35_model *model, const file_sizes *s)
 int cmd_inspect(const cli_options *options)
 {
     q35_model *model = NULL;
+    cli_signals_default();
     q35_status status = q35_model_open(options->args[0], &model);
     if (status != Q35_OK)
         return cli_fail_status(status, CLI_WHILE_OPENING_MODEL);

@@ -62,6 +62,7 @@ int cmd_verify(const cli_options *options)
     q35_model *file = NULL, *source = NULL;
     q35_runtime *runtime = NULL;
     int rc = 0;
+    cli_signals_default();
     q35_status status = q35_model_open(options->args[0], &file);
     if (status == Q35_OK && options->against)
         status = q35_model_open(options->against, &source);

@@ -5,7 +5,10 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,6 +45,8 @@ int cli_read_file(const char *path, const char *what, char **out_text, uint64_t 
     *out_len = 0;
     int use_stdin = strcmp(path, "-") == 0;
     FILE *f = use_stdin ? stdin : fopen(path, "rb");
+    if (!f && errno == EINTR && cli_interrupted())
+        return CLI_EXIT_SIGNAL + cli_interrupted();
     if (!f)
         return cli_fail(CLI_EXIT_USAGE, "%s %s: cannot open: %s", what, path, strerror(errno));
     char *text = NULL;
@@ -61,24 +66,38 @@ int cli_read_file(const char *path, const char *what, char **out_text, uint64_t 
     return 0;
 }
 
-static int out_failed;
+void cli_streams_init(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static int out_failed; /* exit code, 0: nothing went wrong */
+
+/* Standard output cannot be written. A reader that went away (head, a pager) has what it wanted: no message. */
+static int fail_out(int error)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (error == EPIPE || (poll(&out, 1, 0) == 1 && (out.revents & POLLERR)))
+        out_failed = CLI_EXIT_SIGNAL + SIGPIPE;
+    else
+        out_failed = cli_fail(CLI_EXIT_FAILED, "standard output: cannot write: %s", strerror(error));
+    return out_failed;
+}
 
 int cli_write_out(const char *text, uint64_t len)
 {
-    if (!out_failed && (fwrite(text, 1, (size_t)len, stdout) != len || fflush(stdout) != 0)) {
-        out_failed = 1;
-        cli_fail(CLI_EXIT_FAILED, "standard output: cannot write: %s", strerror(errno));
-    }
-    return out_failed ? CLI_EXIT_FAILED : 0;
+    if (!out_failed && (fwrite(text, 1, (size_t)len, stdout) != len || fflush(stdout) != 0))
+        fail_out(errno);
+    return out_failed;
 }
 
 int cli_close_out(int rc)
 {
-    if (!out_failed && (ferror(stdout) || fclose(stdout) != 0)) {
-        out_failed = 1;
-        cli_fail(CLI_EXIT_FAILED, "standard output: cannot write: %s", strerror(errno));
-    }
-    return rc ? rc : out_failed ? CLI_EXIT_FAILED : 0;
+    if (!out_failed && (ferror(stdout) || fclose(stdout) != 0))
+        fail_out(errno);
+    return rc ? rc : out_failed;
 }
 
 char *cli_share_path(const char *name)

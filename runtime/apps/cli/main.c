@@ -109,6 +109,7 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cli_streams_init();
     cli_signals_init(1);
     return cli_close_out(dispatch(argc, argv));
 }

@@ -56,7 +56,10 @@ int cli_exit_code(q35_status status, cli_phase phase)
             return CLI_EXIT_MODEL;
         return phase == CLI_WHILE_OPENING_DEVICES ? CLI_EXIT_DEVICE : CLI_EXIT_FAILED;
     case Q35_E_INVALID:
-    case Q35_E_RANGE: return phase == CLI_WHILE_OPENING_MODEL ? CLI_EXIT_MODEL : CLI_EXIT_USAGE;
+    case Q35_E_RANGE:
+        if (phase == CLI_WHILE_OPENING_MODEL)
+            return CLI_EXIT_MODEL;
+        return phase == CLI_WHILE_OPENING_DEVICES ? CLI_EXIT_DEVICE : CLI_EXIT_USAGE;
     case Q35_E_CANCELLED: return cli_interrupted() ? CLI_EXIT_SIGNAL + cli_interrupted() : CLI_EXIT_FAILED;
     default: return CLI_EXIT_FAILED;
     }
@@ -83,13 +86,14 @@ static void on_signal(int number)
     caught = number;
 }
 
+static const int remembered[] = {SIGINT, SIGTERM, SIGHUP};
+
 void cli_signals_init(int at_once)
 {
     end_at_once = at_once;
     struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&action.sa_mask);
     sigemptyset(&ignore.sa_mask);
-    static const int remembered[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof remembered / sizeof *remembered; i++) {
         struct sigaction old;
         if (sigaction(remembered[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
@@ -97,6 +101,17 @@ void cli_signals_init(int at_once)
     }
     sigaction(SIGPIPE, &ignore, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+void cli_signals_default(void)
+{
+    struct sigaction plain = {.sa_handler = SIG_DFL}, old;
+    sigemptyset(&plain.sa_mask);
+    for (size_t i = 0; i < sizeof remembered / sizeof *remembered; i++)
+        if (sigaction(remembered[i], NULL, &old) == 0 && old.sa_handler == on_signal)
+            sigaction(remembered[i], &plain, NULL);
+    if (caught)
+        raise(caught);
 }
 
 int cli_interrupted(void)
