@@ -16,10 +16,10 @@ typedef struct run_numbers {
     double load_s, prompt_per_s, decode_per_s, bytes, gbps, read_gbps;
 } run_numbers;
 
-static run_numbers count(const generation *g, uint64_t n_prompt, double load_s, q35_runtime *runtime)
+static run_numbers count(const generation *g, double load_s, q35_runtime *runtime)
 {
     run_numbers n = {.load_s = load_s};
-    n.prompt_per_s = g->prompt_s > 0 ? (double)n_prompt / g->prompt_s : 0;
+    n.prompt_per_s = g->prompt_s > 0 ? (double)g->n_prompt / g->prompt_s : 0;
     n.decode_per_s = g->steps && g->decode_s > 0 ? (double)g->steps / g->decode_s : 0;
     n.bytes = (double)(g->weight_bytes + g->kv_bytes);
     n.gbps = n.bytes * n.decode_per_s / 1e9;
@@ -27,10 +27,17 @@ static run_numbers count(const generation *g, uint64_t n_prompt, double load_s, 
     return n;
 }
 
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void print_stop(const generation *g)
 {
     switch (g->stop) {
-    case STOP_LENGTH: fprintf(stderr, "stopped: %" PRId32 " tokens generated (-n)\n", g->options->predict); break;
+    case STOP_LENGTH:
+        fprintf(stderr, "stopped: %" PRIu64 " token%s generated (-n)\n", g->n_ids, plural(g->n_ids));
+        break;
     case STOP_TOKEN: fprintf(stderr, "stopped: the model ended its answer\n"); break;
     case STOP_CONTEXT:
         fprintf(stderr, "stopped: context of %" PRIu32 " tokens full (-c)\n", q35_session_n_ctx(g->session));
@@ -39,11 +46,21 @@ static void print_stop(const generation *g)
     }
 }
 
+/* Without the numbers of what an interruption or -n kept from happening. */
 static void print_timings(const generation *g, uint64_t n_prompt, const run_numbers *n)
 {
-    fprintf(stderr, "load %.0f ms | prompt %" PRIu64 " tokens, %.1f tok/s | first token after %.0f ms | ",
-            1e3 * n->load_s, n_prompt, n->prompt_per_s, 1e3 * (n->load_s + g->first_token_s));
-    fprintf(stderr, "generated %" PRIu64 " tokens, %.1f tok/s\n", g->n_ids, n->decode_per_s);
+    fprintf(stderr, "load %.0f ms | prompt ", 1e3 * n->load_s);
+    if (g->n_prompt < n_prompt)
+        fprintf(stderr, "%" PRIu64 " of ", g->n_prompt);
+    fprintf(stderr, "%" PRIu64 " token%s", n_prompt, plural(n_prompt));
+    if (g->n_prompt)
+        fprintf(stderr, ", %.1f tok/s", n->prompt_per_s);
+    if (g->n_ids)
+        fprintf(stderr, " | first token after %.0f ms", 1e3 * (n->load_s + g->first_token_s));
+    fprintf(stderr, " | generated %" PRIu64 " token%s", g->n_ids, plural(g->n_ids));
+    if (g->steps)
+        fprintf(stderr, ", %.1f tok/s", n->decode_per_s);
+    fputc('\n', stderr);
     if (g->steps && n->read_gbps > 0)
         fprintf(stderr, "%.1f MB read per token, %.2f GB/s: %.0f %% of the %.1f GB/s memory delivers now\n",
                 n->bytes / 1e6, n->gbps, 100 * n->gbps / n->read_gbps, n->read_gbps);
@@ -55,10 +72,10 @@ static int print_json(const generation *g, const cli_engine *engine, uint64_t n_
     json_t *ids = json_array();
     for (uint64_t i = 0; i < g->n_ids; i++)
         json_array_append_new(ids, json_integer(g->ids[i]));
-    json_t *timings =
-        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "load_ms", 1e3 * n->load_s, "prompt_ms", 1e3 * g->prompt_s,
-                  "prompt_tokens_per_s", n->prompt_per_s, "first_token_ms", 1e3 * (n->load_s + g->first_token_s),
-                  "generation_ms", 1e3 * g->decode_s, "generation_tokens_per_s", n->decode_per_s);
+    json_t *timings = json_pack("{s:f, s:f, s:f, s:o, s:f, s:f}", "load_ms", 1e3 * n->load_s, "prompt_ms",
+                                1e3 * g->prompt_s, "prompt_tokens_per_s", n->prompt_per_s, "first_token_ms",
+                                g->n_ids ? json_number(1e3 * (n->load_s + g->first_token_s)) : json_null(),
+                                "generation_ms", 1e3 * g->decode_s, "generation_tokens_per_s", n->decode_per_s);
     json_t *memory = json_pack("{s:I, s:I, s:f, s:f}", "weight_bytes_per_token", (json_int_t)g->weight_bytes,
                                "kv_bytes_per_token", (json_int_t)g->kv_bytes, "gb_per_s", n->gbps, "read_gb_per_s",
                                n->read_gbps);
@@ -103,7 +120,7 @@ static int run_prompt(const cli_options *options, q35_runtime *runtime, const cl
     else
         logits_file_discard(dump);
     if (rc == 0) {
-        run_numbers n = options->quiet && !options->json ? (run_numbers){0} : count(&g, n_prompt, load_s, runtime);
+        run_numbers n = options->quiet && !options->json ? (run_numbers){0} : count(&g, load_s, runtime);
         if (options->json)
             rc = print_json(&g, engine, n_prompt, &n);
         else if (!options->quiet)

@@ -38,6 +38,7 @@ static int prefill(generation *g, const int32_t *ids, uint64_t n, logits_file *d
         }
         *out_logits = logits;
         done += step;
+        g->n_prompt = done;
         if (n > most)
             term_progress(g->options->quiet, "prompt", done, n);
     }

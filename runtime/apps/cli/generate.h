@@ -19,7 +19,8 @@ typedef struct generation {
     /* out */
     int32_t *ids; /* generated; owned, free() */
     uint64_t n_ids;
-    char *text; /* generated, n_text bytes; owned, free() */
+    uint64_t n_prompt; /* prompt tokens done; all, unless interrupted */
+    char *text;        /* generated, n_text bytes; owned, free() */
     uint64_t n_text;
     int line_open; /* 1: what was streamed does not end with a line end */
     stop_reason stop;
