@@ -4,6 +4,8 @@
 #include "commands.h"
 #include "engine.h"
 
+#include <inttypes.h>
+
 static void write_piece(void *user, const char *text, uint64_t len)
 {
     int *rc = user;
@@ -40,6 +42,10 @@ int cmd_plan(const cli_options *options)
         cli_session_request request = {options->act, options->kv, options->ctx, options->tokens, 0};
         rc = cli_open_session(runtime, options, &request, &engine);
     }
+    if (rc == 0 && options->tokens > q35_session_n_ctx(engine.session))
+        rc = cli_fail(CLI_EXIT_USAGE,
+                      "option --tokens: %" PRIu32 " found, at most the context of %" PRIu32 " (-c) needed",
+                      options->tokens, q35_session_n_ctx(engine.session));
     if (rc == 0)
         rc = options->json ? dump(engine.session, Q35_DUMP_PLAN_JSON, options->tokens)
                            : dump_text(engine.session, options->tokens);

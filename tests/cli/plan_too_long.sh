@@ -1,0 +1,1 @@
+"$Q35RT" plan -m "$TINY" --tokens 9 -c 8
