@@ -17,8 +17,11 @@ static void print_text(q35_runtime *runtime, int why)
     for (uint32_t i = 0; i < q35_runtime_n_devices(runtime); i++) {
         q35_device_report d;
         q35_runtime_device(runtime, i, &d);
-        printf("%-14s %s, %.1f GiB free of %.1f, level L%u\n", d.name, d.info.name,
-               (double)d.memory.available / 0x1p30, (double)d.memory.capacity / 0x1p30, d.level);
+        printf("%-14s %s, ", d.name, d.info.name);
+        if (d.memory.capacity) /* 0: the plugin does not say */
+            printf("%.1f GiB free of %.1f, ", (double)d.memory.available / 0x1p30,
+                   (double)d.memory.capacity / 0x1p30);
+        printf("level L%u\n", d.level);
     }
     if (!why)
         return;
