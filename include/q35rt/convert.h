@@ -57,7 +57,8 @@ typedef struct q35_verify_report {
 } q35_verify_report;
 
 /* Checks every 3.5-bit tensor: checksum, codes and scales valid; with source, recomputes the certificates. each is
- * called per tensor. FORMAT when any fails. */
+ * called per tensor. Then the checksum of the whole file, so that any changed byte is seen. FORMAT when any fails.
+ */
 Q35_API q35_status q35_verify(q35_runtime *runtime, const q35_model *file, const q35_model *source,
                               void (*each)(void *user, const q35_verify_report *report), void *user);
 

@@ -55,7 +55,8 @@ Q35_API q35_status q35_runtime_resolve(const q35_runtime *runtime, const char *l
 /* "2 cores, 1 NUMA node, L3 260 MiB" for people. */
 Q35_API const char *q35_runtime_machine(const q35_runtime *runtime, char *buf, uint32_t cap);
 
-/* Memory read bandwidth, GB/s (1e9 bytes), measured now with the runtime's threads for about ms milliseconds. */
+/* Memory read bandwidth, GB/s (1e9 bytes), measured now with the runtime's threads for about ms milliseconds; 0:
+ * unknown (more threads than cores). */
 Q35_API double q35_runtime_read_gbps(q35_runtime *runtime, uint32_t ms);
 
 #ifdef __cplusplus

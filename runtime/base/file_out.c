@@ -167,12 +167,38 @@ q35_status q35i_file_out_write(q35i_file_out *file, const void *data, uint64_t b
     return Q35_OK;
 }
 
-q35_status q35i_file_out_patch(q35i_file_out *file, uint64_t offset, const void *data, uint64_t bytes)
+/* [offset, offset + bytes) was written before. */
+static q35_status check_range(const q35i_file_out *file, const char *what, uint64_t offset, uint64_t bytes)
 {
     if (offset > file->offset || bytes > file->offset - offset)
-        return Q35_FAIL(Q35_E_RANGE, "%s: patch of %llu bytes at offset %llu, need to stay below offset %llu",
-                        q35i_path_tail(file->path), (unsigned long long)bytes, (unsigned long long)offset,
+        return Q35_FAIL(Q35_E_RANGE, "%s: %s of %llu bytes at offset %llu, need to stay below offset %llu",
+                        q35i_path_tail(file->path), what, (unsigned long long)bytes, (unsigned long long)offset,
                         (unsigned long long)file->offset);
+    return Q35_OK;
+}
+
+q35_status q35i_file_out_read(q35i_file_out *file, uint64_t offset, void *data, uint64_t bytes)
+{
+    uint8_t *to = data;
+    Q35_TRY(check_range(file, "read", offset, bytes));
+    while (bytes > 0) {
+        ssize_t n = pread(file->fd, to, (size_t)q35i_min(bytes, UINT64_C(1) << 30), (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return Q35_FAIL(Q35_E_IO, "%s: read of %llu bytes at offset %llu: %s", q35i_path_tail(file->path),
+                            (unsigned long long)bytes, (unsigned long long)offset,
+                            n < 0 ? strerror(errno) : "the file was cut meanwhile");
+        to += n;
+        offset += (uint64_t)n;
+        bytes -= (uint64_t)n;
+    }
+    return Q35_OK;
+}
+
+q35_status q35i_file_out_patch(q35i_file_out *file, uint64_t offset, const void *data, uint64_t bytes)
+{
+    Q35_TRY(check_range(file, "patch", offset, bytes));
     return write_at(file, offset, data, bytes);
 }
 

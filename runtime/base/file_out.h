@@ -20,6 +20,9 @@ q35_status q35i_file_out_write(q35i_file_out *file, const void *data, uint64_t b
 /* Overwrites bytes already written, at an absolute offset. */
 q35_status q35i_file_out_patch(q35i_file_out *file, uint64_t offset, const void *data, uint64_t bytes);
 
+/* Reads back bytes already written. */
+q35_status q35i_file_out_read(q35i_file_out *file, uint64_t offset, void *data, uint64_t bytes);
+
 uint64_t q35i_file_out_offset(const q35i_file_out *file);
 
 /* Renames into place and frees the object, also on failure (then no file remains). */

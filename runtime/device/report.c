@@ -56,6 +56,8 @@ const char *q35_runtime_machine(const q35_runtime *rt, char *buf, uint32_t cap)
 double q35_runtime_read_gbps(q35_runtime *rt, uint32_t ms)
 {
     q35_pool *pool;
+    if (!rt->cpus) /* more threads than cores: passes that start late would count as fast ones */
+        return 0.0;
     if (q35i_pool_create(rt->n_threads, rt->cpus, &pool) != Q35_OK)
         return 0.0;
     double gbps = q35i_place_read_gbps(pool, ms);

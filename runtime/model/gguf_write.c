@@ -4,7 +4,9 @@
  * data is streamed after it. */
 #include "gguf_write.h"
 
+#include "file_checksum.h"
 #include "gguf.h"
+#include "q35_keys.h"
 #include "quote.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -285,6 +287,17 @@ q35_status q35i_gguf_writer_patch_array(q35i_gguf_writer *w, const char *key, co
     if (e->value_bytes)
         memcpy(w->meta.data + e->value_offset, values, e->value_bytes);
     return Q35_OK;
+}
+
+q35_status q35i_gguf_writer_file_checksum(q35i_gguf_writer *w)
+{
+    uint64_t checksum;
+    meta_entry *e = find_entry(w, text_of(Q35I_KEY_FILE_CHECKSUM));
+    if (!e || !e->is_array || e->value_bytes != sizeof checksum || !w->begun)
+        return Q35_FAIL(Q35_E_INVALID, "metadata %s: %s, need an array of one u64 written before",
+                        Q35I_KEY_FILE_CHECKSUM, e ? "of another type or not written" : "absent");
+    Q35_TRY(q35i_file_checksum_written(w->file, Q35I_GGUF_HEADER + e->value_offset, &checksum));
+    return q35i_gguf_writer_patch_array(w, Q35I_KEY_FILE_CHECKSUM, &checksum);
 }
 
 /* ------------------------------------------------------------------ tensors */

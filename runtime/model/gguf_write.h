@@ -36,6 +36,10 @@ q35_status q35i_gguf_writer_data(q35i_gguf_writer *w, const void *data, uint64_t
 /* Replaces the values of an array written earlier (same size). */
 q35_status q35i_gguf_writer_patch_array(q35i_gguf_writer *w, const char *key, const void *values);
 
+/* Fills the array q35.file_checksum (u64 [1], zeros until now) with the checksum of the whole file
+ * (file_checksum.h). The last thing before commit. */
+q35_status q35i_gguf_writer_file_checksum(q35i_gguf_writer *w);
+
 /* File offset of the data section's next byte. */
 uint64_t q35i_gguf_writer_offset(const q35i_gguf_writer *w);
 

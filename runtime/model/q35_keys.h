@@ -14,6 +14,7 @@
 #define Q35I_KEY_MAX_ERROR          "q35.max_error"          /* f32 [n]: largest |w - w^| */
 #define Q35I_KEY_RELATIVE_ERROR     "q35.relative_error"     /* f32 [n]: sum (w - w^)^2 / sum w^2 */
 #define Q35I_KEY_CHECKSUM           "q35.checksum"           /* u64 [n]: XXH3-64 of the tensor's bytes */
+#define Q35I_KEY_FILE_CHECKSUM      "q35.file_checksum"      /* u64 [1]: XXH3-64 of the file, this as 0 */
 #define Q35I_KEY_CALIBRATION_TOKENS "q35.calibration_tokens" /* u32, 0: none; optional */
 #define Q35I_KEY_SOURCE             "q35.source"             /* string: what was converted; optional */
 

@@ -209,6 +209,7 @@ static q35_status add_keys(conversion *c)
     Q35_TRY(q35i_gguf_writer_u32(c->writer, Q35I_KEY_CALIBRATION_TOKENS,
                                  (uint32_t)q35i_min(c->result.calibration_tokens, UINT32_MAX)));
     Q35_TRY(q35i_gguf_writer_string(c->writer, Q35I_KEY_SOURCE, file_name(q35_model_path(c->in))));
+    Q35_TRY(q35i_gguf_writer_array(c->writer, Q35I_KEY_FILE_CHECKSUM, Q35_META_U64, NULL, 1));
     return add_tensor_keys(c);
 }
 
@@ -317,6 +318,7 @@ static q35_status finish(conversion *c)
     Q35_TRY(q35i_gguf_writer_patch_array(c->writer, Q35I_KEY_MAX_ERROR, c->max_error));
     Q35_TRY(q35i_gguf_writer_patch_array(c->writer, Q35I_KEY_RELATIVE_ERROR, c->relative_error));
     Q35_TRY(q35i_gguf_writer_patch_array(c->writer, Q35I_KEY_CHECKSUM, c->checksum));
+    Q35_TRY(q35i_gguf_writer_file_checksum(c->writer));
     c->result.tensors = c->n_linears;
     c->result.weights = c->n_weights;
     c->result.relative_error = q35i_row_error_relative(&c->error);

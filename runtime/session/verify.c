@@ -5,6 +5,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/device/device.h"
+#include "runtime/model/file_checksum.h"
 #include "runtime/model/model.h"
 #include "runtime/quant/format.h"
 #include "runtime/quant/tensor.h"
@@ -132,5 +133,5 @@ q35_status q35_verify(q35_runtime *runtime, const q35_model *file, const q35_mod
     if (failed)
         return Q35_FAIL(Q35_E_FORMAT, "%s: %llu of %llu 3.5-bit tensors fail, need all to pass",
                         q35_model_path(file), (unsigned long long)failed, (unsigned long long)n);
-    return Q35_OK;
+    return q35i_file_checksum_verify(file);
 }
