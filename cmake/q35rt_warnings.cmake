@@ -20,7 +20,7 @@ function(q35rt_target target)
   endif()
 endfunction()
 
-# q35rt_module(<name> <module>...): an object library of all .c files of this folder, and the modules it uses.
+# q35rt_module(<name> <module>...): a static library of all .c files of this folder, and the modules it uses.
 function(q35rt_module name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
   add_library(${name} STATIC ${sources})

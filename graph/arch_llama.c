@@ -6,7 +6,6 @@
  * then rms_norm and the head. Every number comes from the file. Rope angles: pos * base^(-2i/n_rot), divided by
  * the file's rope_freqs where there are any (Llama 3.1). */
 #include "graph/build.h"
-#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 
 #include <q35rt/blocks.h>
@@ -235,8 +234,8 @@ static void head(builder *b, uint32_t h, uint32_t embedding)
         b->graph->tensors[b->graph->logits].role = Q35_ROLE_OUTPUT;
 }
 
-static q35_status build_llama(const q35_model *model, const q35_model_config *config,
-                              const q35i_build_options *options, q35i_graph *out)
+q35_status q35i_build_llama(const q35_model *model, const q35_model_config *config,
+                            const q35i_build_options *options, q35i_graph *out)
 {
     char name[64];
     builder b = {.graph = out, .model = model, .config = config, .options = options};
@@ -253,19 +252,4 @@ static q35_status build_llama(const q35_model *model, const q35_model_config *co
     if (out->status == Q35_OK)
         head(&b, h, embedding);
     return q35i_graph_verify(out);
-}
-
-q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config,
-                            const q35i_build_options *options, q35i_graph *out)
-{
-    q35i_graph_init(out);
-    q35_status status = Q35_OK;
-    if (strcmp(config->architecture, "llama") == 0)
-        status = build_llama(model, config, options, out);
-    else
-        status =
-            Q35_FAIL(Q35_E_UNSUPPORTED, "architecture %s: no graph builder, known: llama", config->architecture);
-    if (status != Q35_OK)
-        q35i_graph_free(out);
-    return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a model file to the graph of one step. One builder per architecture family; q35i_build_graph picks it. */
+ * From a model file to the graph of one step. One builder per architecture family, in
+ * arch_<family>.c; build.c has a row for each. */
 #ifndef Q35I_BUILD_H
 #define Q35I_BUILD_H
 
@@ -16,6 +17,11 @@ typedef struct q35i_build_options {
     int all_logits;    /* 1: logits of every token, else of the last one (or none) */
     int observe;       /* 1: accumulate squares of every linear's input in states "observed.<weight>" */
 } q35i_build_options;
+
+/* A family's builder: fills an initialised graph; on failure the caller frees it. */
+typedef q35_status q35i_build_fn(const q35_model *model, const q35_model_config *config,
+                                 const q35i_build_options *options, q35i_graph *out);
+q35i_build_fn q35i_build_llama;
 
 /* out is initialised here; on failure it is freed. Tensor data is borrowed from the model. */
 q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config,

@@ -76,7 +76,7 @@ uint64_t q35i_plan_linear_bytes(const q35i_plan *plan);
 void q35i_plan_print(const q35i_plan *plan, q35i_write_fn *write, void *user);
 q35_status q35i_plan_print_json(const q35i_plan *plan, q35i_write_fn *write, void *user);
 
-/* What plan.c, exec.c and plan_print.c share. */
+/* What plan.c, exec.c and the printers share. */
 struct q35i_plan {
     q35i_residence *res;
     const q35i_devices *devices;

@@ -13,8 +13,8 @@ extern "C" {
 
 typedef struct q35_model q35_model;
 
-/* IO: cannot be read. FORMAT: not a valid file; the message names the object, the value found and the value
- * needed. */
+/* IO: cannot be read. FORMAT: not a valid file. VERSION, UNSUPPORTED: a version, a tensor type or a split file
+ * that is not read here. The message names the object, the value found and the value needed. */
 Q35_API q35_status q35_model_open(const char *path, q35_model **out);
 Q35_API void q35_model_close(q35_model *model); /* NULL ok */
 
