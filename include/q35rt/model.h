@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A model file (GGUF v3), mapped read-only. Immutable after opening, usable from any thread. All pointers handed
- * out are borrowed until q35_model_close. */
+ * A model, mapped read-only: a GGUF file (or the first of a split one), or a directory as models are released in:
+ * config.json with safetensors (Hugging Face), params.json with consolidated.safetensors (Mistral). Whatever the
+ * form, metadata is under GGUF keys and tensors are under GGUF names. Immutable after opening, usable from any
+ * thread. All pointers handed out are borrowed until q35_model_close. */
 #ifndef Q35RT_MODEL_H
 #define Q35RT_MODEL_H
 
@@ -13,13 +15,17 @@ extern "C" {
 
 typedef struct q35_model q35_model;
 
-/* IO: cannot be read. FORMAT: not a valid file. VERSION, UNSUPPORTED: a version, a tensor type or a split file
- * that is not read here. The message names the object, the value found and the value needed. */
+/* IO: cannot be read. FORMAT: not a valid file. VERSION, UNSUPPORTED: a version, a tensor type or a feature that
+ * is not read here. The message names the object, the value found and the value needed. */
 Q35_API q35_status q35_model_open(const char *path, q35_model **out);
 Q35_API void q35_model_close(q35_model *model); /* NULL ok */
 
 Q35_API const char *q35_model_path(const q35_model *model);
-Q35_API uint64_t q35_model_file_bytes(const q35_model *model);
+Q35_API uint64_t q35_model_file_bytes(const q35_model *model); /* of all its files */
+/* "GGUF", "GGUF in 3 files", "Hugging Face directory", "Mistral directory". */
+Q35_API const char *q35_model_format(const q35_model *model);
+/* Tensors of a vision tower, which are left alone, and their bytes. */
+Q35_API uint64_t q35_model_n_skipped(const q35_model *model, uint64_t *out_bytes);
 
 /* ---- metadata ---- */
 
@@ -76,7 +82,7 @@ typedef struct q35_tensor_info {
     const char *name;
     uint32_t dtype, rank;
     int64_t dim[4];
-    const void *data;
+    const void *data; /* NULL: the file holds it in another form (FP8, other row order), see q35_model_read_rows */
     uint64_t bytes;
     double max_error;      /* 3.5-bit: certificate, largest |w - w^|, else 0 */
     double relative_error; /* 3.5-bit: certificate, sum (w - w^)^2 / sum w^2, else 0 */
@@ -87,19 +93,33 @@ Q35_API uint64_t q35_model_n_tensors(const q35_model *model);
 Q35_API const q35_tensor_info *q35_model_tensor_at(const q35_model *model, uint64_t i);
 Q35_API const q35_tensor_info *q35_model_tensor(const q35_model *model, const char *name); /* NULL: absent */
 
+/* Copies rows [row, row + n) of a matrix, in the byte layout of its dtype. RANGE past the last. */
+Q35_API q35_status q35_model_read_rows(const q35_model *model, const q35_tensor_info *tensor, uint64_t row,
+                                       uint64_t n, void *out);
+
 /* Codebook of the file's 3.5-bit tensors, [128][2]; NULL when it has none. */
 Q35_API const int8_t (*q35_model_book(const q35_model *model))[2];
 
 /* ---- hyper-parameters ---- */
 
+/* Llama 3's scaling has no value here: it is in the tensor rope_freqs.weight, the divisors of the frequencies. */
+enum { Q35_ROPE_PLAIN = 0, Q35_ROPE_LINEAR = 1, Q35_ROPE_YARN = 2 };
+
 typedef struct q35_model_config {
-    char architecture[32]; /* "llama" */
+    char architecture[32]; /* "llama", "mistral3" */
     uint32_t n_layers, n_heads, n_kv_heads, head_dim;
     uint32_t hidden, ffn, vocab, context_length;
     uint32_t n_rot; /* rope dimensions per head */
     float norm_eps;
     float rope_base;
-    int tied_head; /* 1: output matrix is the embedding */
+    int tied_head;                        /* 1: output matrix is the embedding */
+    uint32_t rope_scaling;                /* Q35_ROPE_* */
+    float rope_factor;                    /* LINEAR, YARN: positions are stretched by it */
+    uint32_t rope_original_context;       /* YARN: positions the model was first trained on */
+    float rope_beta_fast, rope_beta_slow; /* YARN: turns over the original context between which it blends */
+    float rope_attention_factor;          /* YARN: multiplies sine and cosine; 1 for Ministral 3 */
+    float temperature_beta;      /* queries are scaled by 1 + beta ln(1 + floor(position / length)) after rope */
+    uint32_t temperature_length; /* 0: no such scaling */
 } q35_model_config;
 
 /* Reads and checks the hyper-parameters and that every tensor the architecture needs is there with the right

@@ -12,6 +12,8 @@
  *   - Growing structs start with q35_hdr. A reader tests that a field lies inside hdr.size (Q35_HAS_FIELD,
  *     Q35_HAS_SLOT) before it touches it. Fields are only ever appended; nothing is padded or reordered.
  *   - Structs marked "frozen" have no header and never change; only those may stand in arrays.
+ *   - A plugin that is given parameters of an op larger than it knows refuses the op in op_support unless the
+ * bytes past what it knows are all zero: they would change the result.
  *   - A slot that is NULL or lies outside the table is absent: the host then does what the slot's comment says.
  *     An optional slot never becomes required within a major version.
  *   - Everything fallible returns q35_status. To fail, return host->fail(code, "what, value found, value needed").
@@ -80,9 +82,13 @@ enum {
     Q35_DT_Q5_0 = 6,
     Q35_DT_Q5_1 = 7,
     Q35_DT_Q8_0 = 8,
+    Q35_DT_Q2_K = 10,
+    Q35_DT_Q3_K = 11,
     Q35_DT_Q4_K = 12,
     Q35_DT_Q5_K = 13,
     Q35_DT_Q6_K = 14,
+    Q35_DT_IQ4_NL = 20,
+    Q35_DT_IQ4_XS = 23,
     Q35_DT_I8 = 24,
     Q35_DT_I32 = 26,
     Q35_DT_BF16 = 30,
@@ -90,6 +96,9 @@ enum {
      * blocks. Their linear op has the codebook (I8 [128][2]) as a third input. */
     Q35_DT_Q35_PAIR = 0x1000,  /* f16 scale, 56 bytes of codes: 58 bytes per 128 */
     Q35_DT_Q35_SPLIT = 0x1001, /* f16 scale, f16 offset, 56 bytes of codes: 60 bytes per 128 */
+    /* weights of FP8 checkpoints: f32 scale, 32 x e4m3fn (bias 7, no infinities, 0x7f and 0xff NaN): 36 bytes per
+       32 */
+    Q35_DT_F8_32 = 0x1002,
     /* quantised activations: f32 scale, i32 sum of the codes, 32 x i8: 40 bytes per 32; rows padded with zeros */
     Q35_DT_A8_32 = 0x1010
 };
@@ -112,9 +121,11 @@ enum {
     /* in: x act [T][K], w weights [N][K], (3.5-bit types: book i8 [128][2]); out: f32 [T][N]; y = w . x */
     Q35_OP_LINEAR = 5,
     /* in: x f32 [T][H * head_dim], inv_freq f32 [n_rot / 2]; out: as x. Interleaved pairs (2i, 2i+1) of each head
-     * are rotated by (pos + t) * inv_freq[i]; components past n_rot are copied; q35_rope_params */
+     * are rotated by the f32 product (pos + t) * inv_freq[i]; components past n_rot are copied. Then all
+     * components are multiplied by 1 + temperature_beta * ln(1 + floor((pos + t) / temperature_length)), a factor
+     * rounded to f32, if temperature_length is not 0; q35_rope_params */
     Q35_OP_ROPE = 6,
-    /* in: k f32 [T][G * head_dim], v likewise, state K and state V [G][ctx][head_dim] (f16 or f32); no out.
+    /* in: k f32 [T][G * head_dim], v likewise, state K and state V [G][ctx][head_dim] (f16, f32 or Q8_0); no out.
      * Writes rows pos .. pos + T - 1 of both states. q35_kv_params */
     Q35_OP_KV_APPEND = 7,
     /* in: q f32 [T][H * head_dim], states K and V; out: f32 [T][H * head_dim]. Causal: token t sees positions
@@ -217,6 +228,8 @@ typedef struct q35_norm_params {
 typedef struct q35_rope_params {
     q35_hdr h;
     uint32_t head_dim, n_rot; /* n_rot even, <= head_dim */
+    float temperature_beta;
+    uint32_t temperature_length; /* positions per step of the factor, 0: no factor */
 } q35_rope_params;
 
 typedef struct q35_kv_params {

@@ -37,6 +37,15 @@ Q35_API int q35_tokenizer_is_control(const q35_tokenizer *tokenizer, int32_t id)
 Q35_API int q35_tokenizer_is_stop(const q35_tokenizer *tokenizer, int32_t id); /* end of sequence or of turn */
 Q35_API int32_t q35_tokenizer_bos(const q35_tokenizer *tokenizer);             /* -1: none */
 
+/* What a token means in a stream of generated tokens. */
+enum {
+    Q35_MARK_NONE = 0,
+    Q35_MARK_THINK = 1,     /* reasoning begins */
+    Q35_MARK_THINK_END = 2, /* reasoning ends */
+    Q35_MARK_TOOL_CALLS = 3 /* a tool call begins */
+};
+Q35_API uint32_t q35_tokenizer_mark(const q35_tokenizer *tokenizer, int32_t id);
+
 /* Streaming text: tokens in, whole UTF-8 characters out. One thread at a time. */
 typedef struct q35_detokenizer {
     const q35_tokenizer *tokenizer;
@@ -56,18 +65,46 @@ Q35_API q35_status q35_detokenizer_finish(q35_detokenizer *d, const char **out_t
 
 /* ---- chat ---- */
 
+/* A piece of a message. A THINK part is a model's reasoning; formats without such blocks refuse it. */
+enum { Q35_PART_TEXT = 0, Q35_PART_THINK = 1 };
+typedef struct q35_part {
+    uint32_t kind;    /* Q35_PART_* */
+    const char *text; /* plain text, NUL-terminated; control tokens in it stay plain text */
+} q35_part;
+
+/* A call of a tool, made by the assistant. */
+typedef struct q35_tool_call {
+    const char *id; /* NULL: none */
+    const char *name;
+    const char *arguments; /* JSON object; "" counts as {} */
+} q35_tool_call;
+
 typedef struct q35_message {
-    const char *role;    /* "system", "user", "assistant" */
-    const char *content; /* plain text, NUL-terminated; control tokens in it stay plain text */
+    const char *role; /* "system", "user", "assistant", "tool" */
+    const q35_part *parts;
+    uint32_t n_parts;           /* 0 only for an assistant with tool calls */
+    const q35_tool_call *calls; /* assistant */
+    uint32_t n_calls;
+    const char *call_id; /* tool: the id of the call it answers, NULL: none */
+    const char *name;    /* tool: its name, NULL: none */
 } q35_message;
 
-/* 1 when the file carries a chat template (an instruct model). */
-Q35_API int q35_tokenizer_has_chat(const q35_tokenizer *tokenizer);
+typedef struct q35_conversation {
+    const q35_message *messages;
+    uint32_t n_messages;
+    const char
+        *tools; /* JSON array of tools in OpenAI's form ({"type": "function", "function": ...}), NULL: none */
+} q35_conversation;
 
-/* Renders messages in the file's chat format, ending where the assistant's answer begins. Template text becomes
- * control tokens, message contents never do. UNSUPPORTED when the template is none of the known formats: names
- * them and --raw. */
-Q35_API q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_message *messages, uint32_t n,
+/* Name of the chat format, "" for a file without a template, "unknown" for a template that is none of the known:
+ * "chatml", "llama3", "mistral-v1" ... "mistral-v13". Static string. */
+Q35_API const char *q35_tokenizer_chat_format(const q35_tokenizer *tokenizer);
+
+/* Renders a conversation in the file's chat format, ending where the assistant's answer begins (no generation
+ * prompt when the last message is the assistant's). Text of the format becomes control tokens, contents never do.
+ * UNSUPPORTED when the template is none of the known formats (names them and --raw), or when the format has no
+ * way to say something (a tool in a format without tools); INVALID names the message that is out of order. */
+Q35_API q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_conversation *conversation,
                                       int32_t **out_ids, uint64_t *out_n);
 
 #ifdef __cplusplus

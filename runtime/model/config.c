@@ -4,12 +4,13 @@
  * model must not run differently from what its file says. Keys: the GGUF specification, llama family. */
 #include "config.h"
 
-#include "gguf.h"
+#include "model_file.h"
 #include "quote.h"
 #include "runtime/base/error.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ARCH      "llama"
 #define MAX_DIM   (1u << 24) /* widths, heads, vocabulary */

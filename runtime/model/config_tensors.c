@@ -4,13 +4,14 @@
  * ignored although it changes results. */
 #include "config.h"
 
-#include "gguf.h"
+#include "model_file.h"
 #include "runtime/base/error.h"
 
 #include <q35rt/blocks.h>
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { ROLE_NORM, ROLE_MATRIX };
 
@@ -87,7 +88,7 @@ static q35_status check_matrix(const q35_model *model, const char *name, int64_t
 
 static q35_status check_layer(const q35_model *model, const q35_model_config *c, uint32_t layer)
 {
-    char name[Q35I_GGUF_NAME_BYTES];
+    char name[Q35I_NAME_BYTES];
     for (size_t i = 0; i < N_LAYER_TENSORS; i++) {
         int64_t cols = width(c, layer_tensors[i].cols), rows = width(c, layer_tensors[i].rows);
         snprintf(name, sizeof name, "blk.%u.%s", layer, layer_tensors[i].name);
@@ -105,7 +106,7 @@ static bool starts_with(const char *text, const char *prefix)
 /* One of the tensors above, of a layer that exists. */
 static bool is_known(const char *name, const q35_model_config *c)
 {
-    char expected[Q35I_GGUF_NAME_BYTES];
+    char expected[Q35I_NAME_BYTES];
     unsigned layer = 0;
     const char *p = name + strlen("blk.");
     for (size_t i = 0; i < sizeof root_tensors / sizeof root_tensors[0]; i++)

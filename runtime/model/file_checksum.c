@@ -2,7 +2,7 @@
 #define XXH_STATIC_LINKING_ONLY /* for a hash state on the stack */
 #include "file_checksum.h"
 
-#include "gguf.h"
+#include "model_file.h"
 #include "q35_keys.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"

@@ -9,8 +9,6 @@
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
 
-#include <stdlib.h>
-
 #define MIN_META_BYTES   14u /* key length, one byte of key, type, one byte of value */
 #define MIN_TENSOR_BYTES 33u /* name length, one byte of name, rank, one dimension, type, offset */
 #define MAX_KEY_BYTES    65535u
@@ -46,7 +44,7 @@ static q35_status check_count(const char *object, uint64_t count, uint64_t most,
     return Q35_OK;
 }
 
-q35_status q35i_gguf_read_header(q35_model *model, q35i_cursor *c)
+q35_status q35i_gguf_read_header(q35i_gguf *gguf, q35i_cursor *c)
 {
     const uint8_t *magic;
     if (!q35i_cursor_take(c, 4, &magic))
@@ -55,13 +53,13 @@ q35_status q35i_gguf_read_header(q35_model *model, q35i_cursor *c)
     if (memcmp(magic, Q35I_GGUF_MAGIC, 4) != 0)
         return Q35_FAIL(Q35_E_FORMAT, "magic: bytes %02x %02x %02x %02x, need 47 47 55 46 (\"GGUF\")", magic[0],
                         magic[1], magic[2], magic[3]);
-    if (!q35i_cursor_u32(c, &model->version))
-        return cut_short(c, "header", sizeof model->version);
-    Q35_TRY(check_version(model->version));
-    if (!q35i_cursor_u64(c, &model->n_tensors) || !q35i_cursor_u64(c, &model->n_meta))
+    if (!q35i_cursor_u32(c, &gguf->version))
+        return cut_short(c, "header", sizeof gguf->version);
+    Q35_TRY(check_version(gguf->version));
+    if (!q35i_cursor_u64(c, &gguf->n_tensors) || !q35i_cursor_u64(c, &gguf->n_meta))
         return cut_short(c, "header", Q35I_GGUF_HEADER - c->pos);
-    Q35_TRY(check_count("metadata count", model->n_meta, Q35I_GGUF_MAX_META, MIN_META_BYTES, q35i_cursor_left(c)));
-    return check_count("tensor count", model->n_tensors, Q35I_GGUF_MAX_TENSOR, MIN_TENSOR_BYTES,
+    Q35_TRY(check_count("metadata count", gguf->n_meta, Q35I_GGUF_MAX_META, MIN_META_BYTES, q35i_cursor_left(c)));
+    return check_count("tensor count", gguf->n_tensors, Q35I_GGUF_MAX_TENSOR, MIN_TENSOR_BYTES,
                        q35i_cursor_left(c));
 }
 
@@ -150,55 +148,19 @@ static q35_status read_entry(q35i_cursor *c, uint64_t i, q35_meta *m)
     return status == Q35_OK ? Q35_OK : q35i_fail_context(status, "metadata %s", q35i_quote(m->key).text);
 }
 
-static int compare_strings(q35_string a, q35_string b)
+static const q35_meta *find_key(const q35i_gguf *gguf, const char *key)
 {
-    int order = memcmp(a.data, b.data, (size_t)q35i_min(a.len, b.len));
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const q35_meta *const *x = a, *const *y = b;
-    return compare_strings((*x)->key, (*y)->key);
-}
-
-/* Sorted index; equal neighbours are duplicates. */
-static q35_status index_meta(q35_model *model)
-{
-    model->meta_index = q35i_calloc(model->n_meta, sizeof *model->meta_index);
-    if (!model->meta_index)
-        return Q35_E_NOMEM;
-    for (uint64_t i = 0; i < model->n_meta; i++)
-        model->meta_index[i] = &model->meta[i];
-    qsort(model->meta_index, model->n_meta, sizeof *model->meta_index, by_key);
-    for (uint64_t i = 1; i < model->n_meta; i++)
-        if (compare_strings(model->meta_index[i - 1]->key, model->meta_index[i]->key) == 0)
-            return Q35_FAIL(Q35_E_FORMAT, "metadata %s: key occurs twice, need unique keys",
-                            q35i_quote(model->meta_index[i]->key).text);
-    return Q35_OK;
-}
-
-const q35_meta *q35i_model_meta(const q35_model *model, q35_string key)
-{
-    uint64_t low = 0, high = model->meta_index ? model->n_meta : 0;
-    while (low < high) {
-        uint64_t mid = low + (high - low) / 2;
-        int order = compare_strings(model->meta_index[mid]->key, key);
-        if (order == 0)
-            return model->meta_index[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
+    for (uint64_t i = 0; i < gguf->n_meta; i++)
+        if (gguf->meta[i].key.len == strlen(key) && memcmp(gguf->meta[i].key.data, key, strlen(key)) == 0)
+            return &gguf->meta[i];
     return NULL;
 }
 
-static q35_status read_alignment(q35_model *model)
+static q35_status read_alignment(q35i_gguf *gguf)
 {
-    const q35_meta *m = q35_model_meta(model, "general.alignment");
+    const q35_meta *m = find_key(gguf, "general.alignment");
     uint32_t value;
-    model->alignment = Q35I_GGUF_ALIGNMENT;
+    gguf->alignment = Q35I_GGUF_ALIGNMENT;
     if (!m)
         return Q35_OK;
     if (m->type != Q35_META_U32)
@@ -206,35 +168,16 @@ static q35_status read_alignment(q35_model *model)
     memcpy(&value, m->data, sizeof value);
     if (value < 8 || (value & (value - 1)) != 0)
         return Q35_FAIL(Q35_E_FORMAT, "general.alignment: %u, need a power of two of at least 8", value);
-    model->alignment = value;
+    gguf->alignment = value;
     return Q35_OK;
 }
 
-/* Parts of a split model lack tensors, so they are refused by name instead of as incomplete files. */
-static q35_status check_split(const q35_model *model)
+q35_status q35i_gguf_read_meta(q35i_gguf *gguf, q35i_cursor *c)
 {
-    const q35_meta *m = q35_model_meta(model, "split.count");
-    uint64_t count;
-    if (!m)
-        return Q35_OK;
-    if (!q35_meta_u64(m, &count))
-        return Q35_FAIL(Q35_E_FORMAT, "split.count: type %s, need an unsigned integer",
-                        q35i_meta_type_name(m->type));
-    if (count > 1)
-        return Q35_FAIL(Q35_E_UNSUPPORTED,
-                        "split.count: one part of a model in %llu files, need a model in one file",
-                        (unsigned long long)count);
-    return Q35_OK;
-}
-
-q35_status q35i_gguf_read_meta(q35_model *model, q35i_cursor *c)
-{
-    model->meta = q35i_calloc(model->n_meta, sizeof *model->meta);
-    if (!model->meta)
+    gguf->meta = q35i_calloc(gguf->n_meta, sizeof *gguf->meta);
+    if (!gguf->meta)
         return Q35_E_NOMEM;
-    for (uint64_t i = 0; i < model->n_meta; i++)
-        Q35_TRY(read_entry(c, i, &model->meta[i]));
-    Q35_TRY(index_meta(model));
-    Q35_TRY(read_alignment(model));
-    return check_split(model);
+    for (uint64_t i = 0; i < gguf->n_meta; i++)
+        Q35_TRY(read_entry(c, i, &gguf->meta[i]));
+    return read_alignment(gguf);
 }

@@ -5,13 +5,10 @@
 #include "gguf.h"
 
 #include "quote.h"
-#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
 
 #include <q35rt/blocks.h>
-
-#include <stdlib.h>
 
 #define MAX_RANK 4u
 
@@ -127,76 +124,30 @@ static q35_status read_info(q35i_cursor *c, uint64_t alignment, uint64_t i, q35i
     return status == Q35_OK ? Q35_OK : q35i_fail_context(status, "tensor %s", t->name);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    const q35i_tensor *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
-}
-
-static q35_status index_tensors(q35_model *model)
-{
-    model->tensor_index = q35i_calloc(model->n_tensors, sizeof *model->tensor_index);
-    if (!model->tensor_index)
-        return Q35_E_NOMEM;
-    for (uint64_t i = 0; i < model->n_tensors; i++)
-        model->tensor_index[i] = &model->tensors[i];
-    qsort(model->tensor_index, model->n_tensors, sizeof *model->tensor_index, by_name);
-    for (uint64_t i = 1; i < model->n_tensors; i++)
-        if (strcmp(model->tensor_index[i - 1]->name, model->tensor_index[i]->name) == 0)
-            return Q35_FAIL(Q35_E_FORMAT, "tensor %s: name occurs twice, need unique names",
-                            model->tensor_index[i]->name);
-    return Q35_OK;
-}
-
-q35i_tensor *q35i_model_tensor(const q35_model *model, q35_string name)
-{
-    uint64_t low = 0, high = model->tensor_index ? model->n_tensors : 0;
-    if (name.len >= Q35I_GGUF_NAME_BYTES)
-        return NULL;
-    while (low < high) {
-        uint64_t mid = low + (high - low) / 2;
-        q35i_tensor *t = model->tensor_index[mid];
-        int order = strncmp(t->name, name.data, name.len);
-        if (order == 0)
-            order = t->name[name.len] != '\0';
-        if (order == 0)
-            return t;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
 /* Turns offsets into file offsets and checks that the file holds every tensor. */
-static q35_status place_data(q35_model *model)
+static q35_status place_data(q35i_gguf *gguf)
 {
-    if (!q35i_align(model->infos_end, model->alignment, &model->data_offset))
+    if (!q35i_align(gguf->infos_end, gguf->alignment, &gguf->data_offset))
         return Q35_FAIL(Q35_E_FORMAT, "data section: starts past 2^64");
-    for (uint64_t i = 0; i < model->n_tensors; i++) {
-        q35i_tensor *t = &model->tensors[i];
+    for (uint64_t i = 0; i < gguf->n_tensors; i++) {
+        q35i_tensor *t = &gguf->tensors[i];
         uint64_t end;
-        if (!q35i_add(t->offset, model->data_offset, &t->offset) || !q35i_add(t->offset, t->info.bytes, &end) ||
-            end > model->bytes)
+        if (!q35i_add(t->offset, gguf->data_offset, &t->offset) || !q35i_add(t->offset, t->info.bytes, &end) ||
+            end > gguf->bytes)
             return Q35_FAIL(Q35_E_FORMAT,
                             "tensor %s: %llu bytes at offset %llu, need to end within the file's %llu bytes",
                             t->name, (unsigned long long)t->info.bytes, (unsigned long long)t->offset,
-                            (unsigned long long)model->bytes);
-        t->info.data = model->data + t->offset;
+                            (unsigned long long)gguf->bytes);
+        t->info.data = t->bytes = gguf->data + t->offset;
     }
     return Q35_OK;
 }
 
-q35_status q35i_gguf_read_tensors(q35_model *model, q35i_cursor *c)
+q35_status q35i_gguf_read_tensors(q35i_gguf *gguf, q35i_cursor *c)
 {
     uint64_t next = 0;
-    model->tensors = q35i_calloc(model->n_tensors, sizeof *model->tensors);
-    if (!model->tensors)
-        return Q35_E_NOMEM;
-    for (uint64_t i = 0; i < model->n_tensors; i++)
-        Q35_TRY(read_info(c, model->alignment, i, &model->tensors[i], &next));
-    model->infos_end = c->pos;
-    Q35_TRY(index_tensors(model));
-    return place_data(model);
+    for (uint64_t i = 0; i < gguf->n_tensors; i++)
+        Q35_TRY(read_info(c, gguf->alignment, i, &gguf->tensors[i], &next));
+    gguf->infos_end = c->pos;
+    return place_data(gguf);
 }

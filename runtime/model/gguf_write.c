@@ -29,7 +29,7 @@ typedef struct meta_entry {
 } meta_entry;
 
 typedef struct out_tensor {
-    char name[Q35I_GGUF_NAME_BYTES];
+    char name[Q35I_NAME_BYTES];
     uint32_t dtype, rank;
     uint64_t dim[4];
     uint64_t bytes;

@@ -2,7 +2,7 @@
  *
  * Typed access to metadata values. The value bytes lie unaligned in the file's image and were checked when it was
  * opened. */
-#include "gguf.h"
+#include "model_file.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The open model file: opening, closing, look-up. */
+ * The open model: opening, closing, and what can be asked of it. */
 #define _DEFAULT_SOURCE
-#include "model.h"
-
+#define XXH_STATIC_LINKING_ONLY /* for a hash state on the stack */
 #include "gguf.h"
+
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/path_tail.h"
 
-#include <stdio.h>
+#include <q35rt/blocks.h>
+
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -18,60 +21,81 @@ void q35_model_close(q35_model *model)
 {
     if (!model)
         return;
+    for (uint64_t i = 0; i < model->n_tensors; i++)
+        q35i_free(model->tensors[i].owned);
+    for (uint32_t i = 0; i < model->n_maps; i++)
+        q35i_file_map_close(&model->maps[i]);
+    if (model->made.n > 0)
+        q35i_meta_list_free(&model->made);
+    else
+        q35i_free(model->meta);
     q35i_free(model->tensor_index);
     q35i_free(model->tensors);
     q35i_free(model->meta_index);
-    q35i_free(model->meta);
+    q35i_free(model->maps);
     q35i_free(model->path);
-    q35i_file_map_close(&model->map);
+    pthread_mutex_destroy(&model->lock);
     q35i_free(model);
 }
 
-static q35_status read_all(q35_model *model)
+q35_status q35i_model_add_map(q35_model *model, const char *path, q35i_file_map **out)
 {
-    q35i_cursor c = {model->data, 0, model->bytes};
-    Q35_TRY(q35i_gguf_read_header(model, &c));
-    Q35_TRY(q35i_gguf_read_meta(model, &c));
-    Q35_TRY(q35i_gguf_read_tensors(model, &c));
-    return q35i_q35_read(model);
+    q35i_file_map *bigger = q35i_realloc(model->maps, model->n_maps + 1, sizeof *bigger);
+    if (!bigger)
+        return Q35_E_NOMEM;
+    model->maps = bigger;
+    *out = &bigger[model->n_maps];
+    Q35_TRY(q35i_file_map_open(path, *out));
+    model->n_maps++;
+    model->file_bytes += (*out)->bytes;
+    return Q35_OK;
 }
 
-/* path and either a map (taken, also on failure) or a borrowed image. */
-static q35_status open_bytes(const char *path, q35i_file_map *map, const void *data, uint64_t bytes,
-                             q35_model **out)
+static q35_status create(const char *path, q35_model **out)
 {
-    q35_status status;
     q35_model *model = q35i_calloc(1, sizeof *model);
-    if (!model) {
-        q35i_file_map_close(map);
+    if (!model)
+        return Q35_E_NOMEM;
+    (void)pthread_mutex_init(&model->lock, NULL); /* default attributes: cannot fail */
+    model->path = q35i_strndup(path, strlen(path));
+    if (!model->path) {
+        q35_model_close(model);
         return Q35_E_NOMEM;
     }
-    model->map = *map;
-    model->data = data;
-    model->bytes = bytes;
-    model->path = q35i_strndup(path, strlen(path));
-    Q35_CHECK_ALLOC_GOTO(model->path, fail);
-    Q35_TRY_GOTO(read_all(model), fail);
     *out = model;
     return Q35_OK;
-fail:
+}
+
+/* Hands the model out, or closes it and says where it failed. */
+static q35_status opened(q35_model *model, q35_status status, q35_model **out)
+{
+    if (status == Q35_OK) {
+        *out = model;
+        return Q35_OK;
+    }
+    (void)q35i_fail_context(status, "%s", q35i_path_tail(model->path));
     q35_model_close(model);
-    return q35i_fail_context(status, "%s", q35i_path_tail(path));
+    return status;
 }
 
 q35_status q35_model_open(const char *path, q35_model **out)
 {
-    q35i_file_map map;
+    struct stat st;
+    q35_model *model;
     *out = NULL;
-    Q35_TRY(q35i_file_map_open(path, &map));
-    return open_bytes(path, &map, map.data, map.bytes, out);
+    Q35_TRY(create(path, &model));
+    int folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return opened(model, folder ? q35i_hf_open(model, path) : q35i_gguf_open(model, path), out);
 }
 
 q35_status q35i_model_open_image(const char *name, const void *data, uint64_t bytes, q35_model **out)
 {
-    q35i_file_map none = {0};
+    q35_model *model;
     *out = NULL;
-    return open_bytes(name, &none, data, bytes, out);
+    Q35_TRY(create(name, &model));
+    q35_status status = q35i_gguf_open_image(model, data, bytes);
+    model->file_bytes = bytes;
+    return opened(model, status, out);
 }
 
 const char *q35_model_path(const q35_model *model)
@@ -81,7 +105,7 @@ const char *q35_model_path(const q35_model *model)
 
 uint64_t q35_model_file_bytes(const q35_model *model)
 {
-    return model->bytes;
+    return model->file_bytes;
 }
 
 uint64_t q35_model_n_meta(const q35_model *model)
@@ -120,25 +144,59 @@ const int8_t (*q35_model_book(const q35_model *model))[2]
     return model->book;
 }
 
+const char *q35_model_format(const q35_model *model)
+{
+    return model->format;
+}
+
+uint64_t q35_model_n_skipped(const q35_model *model, uint64_t *out_bytes)
+{
+    *out_bytes = model->skipped_bytes;
+    return model->n_skipped;
+}
+
 void q35i_model_fingerprint(const q35_model *model, uint8_t out[16])
 {
-    struct {
-        XXH128_canonical_t head;
-        uint64_t bytes;
-        int64_t mtime_ns;
-    } parts = {.bytes = model->bytes, .mtime_ns = model->map.mtime_ns};
-    XXH128_canonical_t whole;
-    XXH128_canonicalFromHash(&parts.head, XXH3_128bits(model->data, model->infos_end));
-    XXH128_canonicalFromHash(&whole, XXH3_128bits(&parts, sizeof parts));
-    memcpy(out, whole.digest, sizeof whole.digest);
+    XXH3_state_t state;
+    XXH128_canonical_t digest;
+    XXH3_128bits_reset(&state);
+    for (uint64_t i = 0; i < model->n_meta; i++) {
+        const q35_meta *m = &model->meta[i];
+        XXH3_128bits_update(&state, m->key.data, (size_t)m->key.len);
+        XXH3_128bits_update(&state, m->data, (size_t)q35i_meta_value_bytes(m));
+    }
+    for (uint64_t i = 0; i < model->n_tensors; i++) {
+        const q35i_tensor *t = &model->tensors[i];
+        const uint64_t about[8] = {t->info.dtype,
+                                   (uint64_t)t->info.dim[0],
+                                   (uint64_t)t->info.dim[1],
+                                   (uint64_t)t->info.dim[2],
+                                   (uint64_t)t->info.dim[3],
+                                   t->stored,
+                                   t->head_dim,
+                                   t->offset};
+        XXH3_128bits_update(&state, t->name, strlen(t->name));
+        XXH3_128bits_update(&state, about, sizeof about);
+        XXH3_128bits_update(&state, &t->scale, sizeof t->scale);
+    }
+    for (uint32_t i = 0; i < model->n_maps; i++) {
+        const int64_t about[2] = {(int64_t)model->maps[i].bytes, model->maps[i].mtime_ns};
+        XXH3_128bits_update(&state, about, sizeof about);
+    }
+    XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&state));
+    memcpy(out, digest.digest, sizeof digest.digest);
 }
 
 void q35i_model_drop_pages(const q35_model *model, const q35_tensor_info *tensor)
 {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = (uintptr_t)tensor->data, end = begin + tensor->bytes;
-    if (!model->map.data)
+    const q35i_tensor *t = (const q35i_tensor *)(const void *)tensor; /* info is its first member */
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), bytes = tensor->bytes;
+    uintptr_t begin = (uintptr_t)t->bytes, end;
+    if (model->n_maps == 0 || t->owned)
         return;
+    if (t->stored & Q35I_STORED_F8)
+        bytes = bytes / 36 * 32;
+    end = begin + bytes;
     begin = (begin + page - 1) & ~(page - 1); /* whole pages of this tensor alone */
     end &= ~(page - 1);
     if (begin < end)

@@ -7,13 +7,15 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
+#include "runtime/model/model.h"
 
 #include <q35rt/blocks.h>
 
 #include <math.h>
 
-#define LONGEST_BLOCK 256
-#define FARTHEST      4.0f /* root mean squares: a lone point farther out would coarsen the int8 grid of all others */
+#define LONGEST_BLOCK    256
+#define LARGEST_COMPOSED 36 /* bytes of an FP8 block */
+#define FARTHEST         4.0f /* root mean squares: a lone point farther out would coarsen the int8 grid of all others */
 
 typedef struct sampling {
     const q35i_linear *linears;
@@ -22,24 +24,34 @@ typedef struct sampling {
     float *pairs, *weights; /* [n][2] */
 } sampling;
 
+/* Weights [skip, skip + n) of a block. */
+static void decode_part(uint32_t dtype, const uint8_t *block, uint64_t skip, uint64_t n, float *out)
+{
+    float whole[LONGEST_BLOCK];
+    q35_block_decode(dtype, block, NULL, whole);
+    memcpy(out, whole + skip, n * sizeof *out);
+}
+
 void q35i_read_weights(const q35_tensor_info *info, uint64_t row, uint64_t column, uint64_t n, float *out)
 {
+    enum { RUN = 16 }; /* blocks at a time, for those that have to be composed */
+    uint8_t scratch[RUN * LARGEST_COMPOSED];
     q35_dtype_info type = q35_dtype_describe(info->dtype);
-    const uint8_t *data = (const uint8_t *)info->data + row * q35_row_bytes(info->dtype, (uint64_t)info->dim[0]);
-    uint64_t end = column + n;
-    for (uint64_t at = column; at < end;) {
-        uint64_t block = at / type.block_len, skip = at % type.block_len;
-        uint64_t take = q35i_min(type.block_len - skip, end - at);
-        const uint8_t *bytes = data + block * type.block_bytes;
-        if (take == type.block_len) {
-            q35_block_decode(info->dtype, bytes, NULL, out);
-        } else {
-            float whole[LONGEST_BLOCK];
-            q35_block_decode(info->dtype, bytes, NULL, whole);
-            memcpy(out, whole + skip, take * sizeof *out);
+    uint64_t end = column + n, at = column;
+    while (at < end) {
+        uint64_t block = at / type.block_len, blocks = q35i_div_up(end, type.block_len) - block;
+        if (!info->data)
+            blocks = q35i_min(blocks, RUN);
+        const uint8_t *bytes = q35i_model_blocks(info, row, block, blocks, scratch);
+        for (uint64_t b = 0; b < blocks; b++, bytes += type.block_bytes) {
+            uint64_t skip = at % type.block_len, take = q35i_min(type.block_len - skip, end - at);
+            if (take == type.block_len)
+                q35_block_decode(info->dtype, bytes, NULL, out);
+            else
+                decode_part(info->dtype, bytes, skip, take, out);
+            at += take;
+            out += take;
         }
-        at += take;
-        out += take;
     }
 }
 

@@ -6,7 +6,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
 #include "runtime/text/tokenizer.h"
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/model/quote.h"
-#include "runtime/text/alphabet.h"
+#include "runtime/model/alphabet.h"
 
 #include <inttypes.h>
 #include <string.h>

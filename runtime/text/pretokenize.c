@@ -12,7 +12,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/model/quote.h"
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <inttypes.h>

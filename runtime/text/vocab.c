@@ -11,7 +11,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/size.h"
 #include "runtime/model/quote.h"
-#include "runtime/text/alphabet.h"
+#include "runtime/model/alphabet.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Fuzz target: text through the tokenizer and back. Input: one byte of options, then the text. Every byte has a
  * token in this vocabulary, so the pieces of the ids joined are the text itself, with and without control tokens;
  * what the streaming detokenizer gives is whole characters. */
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 #include "text/vocab_file.h"
 
 #include <stdlib.h>

@@ -35,7 +35,7 @@ static image load(const char *path)
 {
     q35_model *model;
     expect_ok(q35_model_open(path, &model), path);
-    image i = {malloc(model->bytes), model->bytes, model->infos_end};
+    image i = {malloc(model->bytes), model->bytes, model->tensors[0].offset};
     ck_assert_ptr_nonnull(i.data);
     memcpy(i.data, model->data, model->bytes);
     q35t_walk_model(model);

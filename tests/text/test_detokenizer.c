@@ -2,7 +2,7 @@
  *
  * Streaming text: whole characters at every cut, U+FFFD where bytes are no text, nothing for control tokens. */
 #include "runtime/base/alloc.h"
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 #include "support/expect.h"
 #include "support/rng.h"
 #include "support/suite.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The byte alphabet. All its characters take one or two bytes of UTF-8, so longer forms end the decoding. */
-#include "runtime/text/alphabet.h"
+#include "runtime/model/alphabet.h"
 
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 
 static bool stands_for_itself(uint32_t byte)
 {
@@ -15,8 +15,23 @@ void q35i_alphabet_init(q35i_alphabet *alphabet)
     uint32_t next = 0x100;
     for (uint32_t c = 0; c < Q35I_ALPHABET_CHARS; c++)
         alphabet->byte_of[c] = -1;
-    for (uint32_t byte = 0; byte < 256; byte++)
-        alphabet->byte_of[stands_for_itself(byte) ? byte : next++] = (int16_t)byte;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t c = stands_for_itself(byte) ? byte : next++;
+        alphabet->byte_of[c] = (int16_t)byte;
+        alphabet->char_of[byte] = (uint16_t)c;
+    }
+}
+
+uint64_t q35i_alphabet_encode(const q35i_alphabet *alphabet, const uint8_t *bytes, uint64_t n, char *out)
+{
+    char *p = out;
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t c = alphabet->char_of[bytes[i]];
+        if (c >= 0x80)
+            *p++ = (char)(0xC0 | c >> 6);
+        *p++ = (char)(c >= 0x80 ? 0x80 | (c & 0x3F) : c);
+    }
+    return (uint64_t)(p - out);
 }
 
 bool q35i_alphabet_decode(const q35i_alphabet *alphabet, q35_string text, uint8_t *out, uint64_t cap,

@@ -2,7 +2,7 @@
  *
  * Well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. Those are ruled out by the range of
  * the second byte alone. */
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 
 int q35i_utf8_char(const uint8_t *bytes, uint64_t n)
 {
