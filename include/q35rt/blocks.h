@@ -187,6 +187,73 @@ static inline void q35_k_scale_min(const uint8_t b[12], int k, float *s, float *
     *m = (float)mv;
 }
 
+/* The 16 levels of IQ4_NL and IQ4_XS. */
+static inline const int8_t *q35_iq4_levels(void)
+{
+    static const int8_t levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+    return levels;
+}
+
+/* FP8 e4m3fn: sign, 4 bits of exponent with bias 7, 3 of fraction; no infinities, 0x7f and 0xff are NaN. Its bits
+ * are those of an f16 of 2^-8 times the value. */
+static inline float q35_f8_to_f32(uint8_t b)
+{
+    if ((b & 0x7f) == 0x7f)
+        return q35_f16_to_f32(0x7e00);
+    return 256 * q35_f16_to_f32((uint16_t)((b & 0x80u) << 8 | (b & 0x7fu) << 7));
+}
+
+/* 6-bit scale k (0..15) of a Q3_K block, less 32. */
+static inline int q35_q3_k_scale(const uint8_t b[12], int k)
+{
+    return ((b[k & 7] >> (k < 8 ? 0 : 4) & 15) | (b[8 + (k & 3)] >> (2 * (k >> 2)) & 3) << 4) - 32;
+}
+
+/* Q2_K and Q3_K: weight 128 h + 32 t + l has bits 2t, 2t + 1 of byte 32 h + l of qs;
+ * 16 weights share a scale. */
+static inline void q35_q2_k_decode(const uint8_t *b, float *out)
+{
+    float d = q35_f16_to_f32(q35_load_u16(b + 80)), dmin = q35_f16_to_f32(q35_load_u16(b + 82));
+    for (int e = 0; e < 256; e++) {
+        int s = b[e / 16] & 15, m = b[e / 16] >> 4, q = b[16 + 32 * (e >> 7) + (e & 31)] >> (2 * (e >> 5 & 3)) & 3;
+        out[e] = d * (float)s * (float)q - dmin * (float)m;
+    }
+}
+
+/* A third bit, which counts 4, is bit 4 h + t of hmask[l]; the weight is that less 4. */
+static inline void q35_q3_k_decode(const uint8_t *b, float *out)
+{
+    float d = q35_f16_to_f32(q35_load_u16(b + 108));
+    for (int e = 0; e < 256; e++) {
+        int low = b[32 + 32 * (e >> 7) + (e & 31)] >> (2 * (e >> 5 & 3)) & 3, high = b[e & 31] >> (e >> 5) & 1;
+        out[e] = d * (float)q35_q3_k_scale(b + 96, e / 16) * (float)(low + 4 * high - 4);
+    }
+}
+
+/* 32 weights in 16 bytes: low nibbles first. */
+static inline void q35_iq4_decode(float scale, const uint8_t *qs, float *out)
+{
+    const int8_t *levels = q35_iq4_levels();
+    for (int i = 0; i < 16; i++) {
+        out[i] = scale * (float)levels[qs[i] & 15];
+        out[i + 16] = scale * (float)levels[qs[i] >> 4];
+    }
+}
+
+/* 6-bit scale k (0..7) of an IQ4_XS block, less 32. */
+static inline int q35_iq4_xs_scale(const uint8_t *b, int k)
+{
+    return ((b[4 + k / 2] >> (k & 1 ? 4 : 0) & 15) | (q35_load_u16(b + 2) >> (2 * k) & 3) << 4) - 32;
+}
+
+static inline void q35_f8_32_decode(const uint8_t *b, float *out)
+{
+    float scale;
+    memcpy(&scale, b, 4);
+    for (int i = 0; i < 32; i++)
+        out[i] = scale * q35_f8_to_f32(b[4 + i]);
+}
+
 /* Decodes one block of any weight type to block_len floats. book: codebook of the 3.5-bit types, else unused.
  * Every product is exact or one float rounding per weight. */
 static inline void q35_block_decode(uint32_t dtype, const void *block, const int8_t (*book)[2], float *out)
@@ -260,6 +327,16 @@ static inline void q35_block_decode(uint32_t dtype, const void *block, const int
         }
         return;
     }
+    case Q35_DT_Q2_K: q35_q2_k_decode(b, out); return;
+    case Q35_DT_Q3_K: q35_q3_k_decode(b, out); return;
+    case Q35_DT_IQ4_NL: q35_iq4_decode(q35_f16_to_f32(q35_load_u16(b)), b + 2, out); return;
+    case Q35_DT_IQ4_XS: {
+        float d = q35_f16_to_f32(q35_load_u16(b));
+        for (int k = 0; k < 8; k++)
+            q35_iq4_decode(d * (float)q35_iq4_xs_scale(b, k), b + 8 + 16 * k, out + 32 * k);
+        return;
+    }
+    case Q35_DT_F8_32: q35_f8_32_decode(b, out); return;
     case Q35_DT_Q35_PAIR: {
         float s = q35_f16_to_f32(q35_load_u16(b));
         for (unsigned i = 0; i < Q35_GROUP_CODES; i++) {

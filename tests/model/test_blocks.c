@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reference decoders of <q35rt/blocks.h>: blocks whose weights were worked out by hand from the layouts, and all
- * halves. */
+ * Reference decoders of <q35rt/blocks.h>: blocks whose weights were worked out by hand from the layouts, blocks
+ * that another implementation decoded, and all halves. */
 #include "support/suite.h"
 
 #include <q35rt/blocks.h>
@@ -219,6 +219,127 @@ START_TEST(test_q6_k)
 }
 END_TEST
 
+/* Blocks of bytes from a linear congruential generator (Numerical Recipes), its upper 8 bits; scales made finite.
+ * Sums and samples: package gguf 0.19.0, gguf.quants.dequantize, added in double (exact). */
+START_TEST(test_against_gguf_package)
+{
+    static const struct {
+        uint32_t dtype, half[2]; /* offsets of scales */
+        double sum, ramp;        /* sum of w[i], of (i + 1) w[i] */
+        double first, last;
+    } cases[] = {
+        {Q35_DT_Q2_K, {80, 82}, 0x1.0e2020p+4, 0x1.227fc44p+10, -0x1.764p-4, -0x1.37ep-2},
+        {Q35_DT_Q3_K, {108, 108}, 0x1.596db0p+4, 0x1.b15b1p+6, -0x1.0bf8p-1, 0x1.91f4p-1},
+        {Q35_DT_IQ4_NL, {0, 0}, -0x1.f4ef8p+3, -0x1.02c218p+6, -0x1.030dp+1, 0x1.381cp-1},
+        {Q35_DT_IQ4_XS, {0, 0}, 0x1.5b982p+4, 0x1.123e36fp+15, 0x1.48c5p+2, 0x1.2b9acp+4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        q35_dtype_info info = q35_dtype_describe(cases[i].dtype);
+        uint32_t x = cases[i].dtype + 1;
+        uint8_t b[256];
+        float w[256];
+        double sum = 0, ramp = 0;
+        for (uint32_t j = 0; j < info.block_bytes; j++) {
+            x = x * 1664525u + 1013904223u;
+            b[j] = (uint8_t)(x >> 24);
+        }
+        for (int h = 0; h < 2; h++) {
+            uint8_t *high = b + cases[i].half[h] + 1;
+            *high = (uint8_t)((*high & 0x83) | 0x24);
+        }
+        q35_block_decode(cases[i].dtype, b, NULL, w);
+        for (uint32_t j = 0; j < info.block_len; j++) {
+            sum += (double)w[j];
+            ramp += (double)w[j] * (j + 1);
+        }
+        ck_assert_msg(sum == cases[i].sum && ramp == cases[i].ramp, "%s: sums %a and %a, need %a and %a",
+                      info.name, sum, ramp, cases[i].sum, cases[i].ramp);
+        expect_weight(w, 0, cases[i].first);
+        expect_weight(w, (int)info.block_len - 1, cases[i].last);
+    }
+}
+END_TEST
+
+START_TEST(test_q2_k)
+{
+    uint8_t b[84] = {0};
+    float w[256];
+    put_u16(b + 80, TWO);
+    put_u16(b + 82, HALF);
+    b[0] = 0x43;            /* sub-block 0: scale 3, minimum 4 */
+    b[15] = 0x0f;           /* sub-block 15: scale 15 */
+    b[16 + 5] = 0x02;       /* element 5: 2 */
+    b[16 + 32 + 31] = 0xc0; /* half 1, pass 3, element 31: 3 */
+    q35_block_decode(Q35_DT_Q2_K, b, NULL, w);
+    expect_weight(w, 5, 2 * 3 * 2 - 0.5 * 4);
+    expect_weight(w, 6, -0.5 * 4);
+    expect_weight(w, 16, 0);
+    expect_weight(w, 255, 2 * 15 * 3);
+}
+END_TEST
+
+START_TEST(test_q3_k)
+{
+    uint8_t b[110] = {0};
+    float w[256];
+    put_u16(b + 108, HALF);
+    b[96 + 0] = 0x1f;      /* scales 0 and 8: low bits 15 and 1 */
+    b[96 + 8] = 0x23;      /* scale 0: high bits 3; scale 8: 2 */
+    b[0] = 0x01;           /* element 0: not less 4 */
+    b[32 + 0] = 0x03;      /* element 0: 3 */
+    b[32 + 32 + 7] = 0x01; /* element 128 + 7: 1, less 4 */
+    q35_block_decode(Q35_DT_Q3_K, b, NULL, w);
+    expect_weight(w, 0, 0.5 * (63 - 32) * 3);
+    expect_weight(w, 1, 0.5 * (63 - 32) * -4);
+    expect_weight(w, 16, 0.5 * -32 * -4);
+    expect_weight(w, 128 + 7, 0.5 * (33 - 32) * (1 - 4));
+}
+END_TEST
+
+START_TEST(test_iq4)
+{
+    uint8_t b[136] = {0};
+    float w[256];
+    put_u16(b, TWO);
+    b[2 + 3] = 0xf8; /* elements 3 and 19: levels 8 and 15 */
+    q35_block_decode(Q35_DT_IQ4_NL, b, NULL, w);
+    expect_weight(w, 0, 2 * -127);
+    expect_weight(w, 3, 2 * 1);
+    expect_weight(w, 19, 2 * 113);
+    memset(b, 0, sizeof b);
+    put_u16(b, TWO);
+    put_u16(b + 2, 3 << 6 | 2 << 14); /* high bits of scales 3 and 7 */
+    b[4 + 1] = 0x50;                  /* scale 3: 48 + 5 */
+    b[4 + 3] = 0x10;                  /* scale 7: 32 + 1 */
+    b[8 + 48 + 2] = 0x09;             /* sub-block 3, element 2: level 9 */
+    b[8 + 112 + 15] = 0xe0;           /* sub-block 7, element 31: level 14 */
+    q35_block_decode(Q35_DT_IQ4_XS, b, NULL, w);
+    expect_weight(w, 0, 2 * -32 * -127);
+    expect_weight(w, 96 + 2, 2 * (53 - 32) * 13);
+    expect_weight(w, 224 + 31, 2 * (33 - 32) * 89);
+}
+END_TEST
+
+/* All 256 codes, by the definition of e4m3fn (Micikevicius et al., "FP8 formats for deep learning", 2022). */
+START_TEST(test_f8)
+{
+    for (int code = 0; code < 256; code++) {
+        uint8_t b[36] = {0};
+        float w[32], scale = 0.375f;
+        memcpy(b, &scale, sizeof scale);
+        b[4 + code % 32] = (uint8_t)code;
+        q35_block_decode(Q35_DT_F8_32, b, NULL, w);
+        int e = code >> 3 & 15, m = code & 7;
+        double value = (code & 128 ? -1 : 1) * (e ? ldexp(8 + m, e - 10) : ldexp(m, -9));
+        if ((code & 127) == 127)
+            ck_assert(isnan(w[code % 32]));
+        else
+            expect_weight(w, code % 32, 0.375 * value);
+        ck_assert_msg((double)w[(code + 1) % 32] == 0, "code %d spills", code);
+    }
+}
+END_TEST
+
 START_TEST(test_codes)
 {
     uint8_t bytes[Q35_CODE_BYTES] = {0};
@@ -265,7 +386,8 @@ START_TEST(test_row_bytes)
     ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q6_K, 512), 420);
     ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q35_PAIR, 576), 5 * 58); /* 4.5 groups */
     ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q35_SPLIT, 128), 60);
-    ck_assert_uint_eq(q35_row_bytes(10, 256), 0);
+    ck_assert_uint_eq(q35_row_bytes(Q35_DT_F8_32, 64), 72);
+    ck_assert_uint_eq(q35_row_bytes(9, 256), 0);
 }
 END_TEST
 
@@ -283,6 +405,11 @@ int main(void)
     tcase_add_test(tc, test_q4_k);
     tcase_add_test(tc, test_q5_k);
     tcase_add_test(tc, test_q6_k);
+    tcase_add_test(tc, test_against_gguf_package);
+    tcase_add_test(tc, test_q2_k);
+    tcase_add_test(tc, test_q3_k);
+    tcase_add_test(tc, test_iq4);
+    tcase_add_test(tc, test_f8);
     tcase_add_test(tc, test_codes);
     tcase_add_test(tc, test_pair_and_split);
     tcase_add_test(tc, test_row_bytes);
