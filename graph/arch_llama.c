@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Graph of the llama family (Llama, Mistral, SmolLM2): per layer
- *   h += W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = rms_norm(h)
- *   h += W_down (silu(W_gate m) * W_up m),                m = rms_norm(h)
- * then rms_norm and the head. Every number comes from the file. Rope angles: pos * base^(-2i/n_rot), divided by
- * the file's rope_freqs where there are any (Llama 3.1). */
+ * Graph of the llama family (Llama, Mistral, Ministral 3, SmolLM2): per layer
+ *   h += W_o attention(s rope(W_q n), rope(W_k n), W_v n),  n = rms_norm(h)
+ *   h += W_down (silu(W_gate m) * W_up m),                  m = rms_norm(h)
+ * then rms_norm and the head. Every number comes from the file. s is the temperature of queries by position, where
+ * the file has one (Ministral 3). */
 #include "graph/build.h"
+#include "graph/rope.h"
 #include "runtime/base/error.h"
+#include "runtime/model/model.h"
 
 #include <q35rt/blocks.h>
 #include <q35rt/session.h>
@@ -39,11 +41,14 @@ static uint32_t weight(builder *b, const char *name)
             b->graph->status = Q35_FAIL(Q35_E_FORMAT, "tensor %s: not in the file", name);
         return Q35_NONE;
     }
-    for (uint32_t t = 0; t < b->graph->n_tensors; t++)
-        if (b->graph->tensors[t].role == Q35_ROLE_WEIGHT && b->graph->tensors[t].data == info->data)
+    const void *data = NULL;
+    if (b->graph->status == Q35_OK)
+        b->graph->status = q35i_model_bytes(b->model, info, &data);
+    for (uint32_t t = 0; t < b->graph->n_tensors && data; t++)
+        if (b->graph->tensors[t].role == Q35_ROLE_WEIGHT && b->graph->tensors[t].data == data)
             return t;
-    return q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(info->dtype, info->rank, info->dim, 0),
-                             info->data, name);
+    return q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(info->dtype, info->rank, info->dim, 0), data,
+                             name);
 }
 
 static const char *layer_name(builder *b, char *buf, size_t cap, const char *part)
@@ -128,11 +133,16 @@ static uint32_t binary(builder *b, uint32_t op, uint32_t x, uint32_t y, const ch
     return node1(b, op, NULL, 2, in, name);
 }
 
-static uint32_t rope(builder *b, uint32_t x, const char *name)
+/* tempered: 1 for queries */
+static uint32_t rope(builder *b, uint32_t x, int tempered, const char *name)
 {
-    const q35i_params p = {.rope = {.h = {sizeof(q35_rope_params), Q35_STRUCT_ROPE_PARAMS, NULL},
-                                    .head_dim = b->config->head_dim,
-                                    .n_rot = b->config->n_rot}};
+    q35i_params p = {.rope = {.h = {sizeof(q35_rope_params), Q35_STRUCT_ROPE_PARAMS, NULL},
+                              .head_dim = b->config->head_dim,
+                              .n_rot = b->config->n_rot}};
+    if (tempered) {
+        p.rope.temperature_beta = b->config->temperature_beta;
+        p.rope.temperature_length = b->config->temperature_length;
+    }
     const uint32_t in[2] = {x, b->inv_freq};
     return node1(b, Q35_OP_ROPE, &p, 2, in, name);
 }
@@ -154,8 +164,8 @@ static uint32_t attention(builder *b, uint32_t h)
     uint32_t q = linear(b, &x, layer_weight(b, "attn_q"), layer_name(b, name, sizeof name, "attn_q"));
     uint32_t k = linear(b, &x, layer_weight(b, "attn_k"), layer_name(b, name, sizeof name, "attn_k"));
     uint32_t v = linear(b, &x, layer_weight(b, "attn_v"), layer_name(b, name, sizeof name, "attn_v"));
-    q = rope(b, q, layer_name(b, name, sizeof name, "rope_q"));
-    k = rope(b, k, layer_name(b, name, sizeof name, "rope_k"));
+    q = rope(b, q, 1, layer_name(b, name, sizeof name, "rope_q"));
+    k = rope(b, k, 0, layer_name(b, name, sizeof name, "rope_k"));
 
     uint32_t k_state = kv_state(b, "k"), v_state = kv_state(b, "v");
     const q35i_params kv = {.kv = {.h = {sizeof(q35_kv_params), Q35_STRUCT_KV_PARAMS, NULL},
@@ -164,11 +174,13 @@ static uint32_t attention(builder *b, uint32_t h)
     const uint32_t append_in[4] = {k, v, k_state, v_state};
     (void)node1(b, Q35_OP_KV_APPEND, &kv, 4, append_in, layer_name(b, name, sizeof name, "kv_append"));
 
+    /* rope's attention factor is on queries and on keys */
+    double factor = (double)c->rope_attention_factor * (double)c->rope_attention_factor;
     const q35i_params att = {.attention = {.h = {sizeof(q35_attention_params), Q35_STRUCT_ATTENTION_PARAMS, NULL},
                                            .n_heads = c->n_heads,
                                            .n_kv_heads = c->n_kv_heads,
                                            .head_dim = c->head_dim,
-                                           .scale = (float)(1.0 / sqrt((double)c->head_dim))}};
+                                           .scale = (float)(factor / sqrt((double)c->head_dim))}};
     const uint32_t att_in[3] = {q, k_state, v_state};
     uint32_t a = node1(b, Q35_OP_ATTENTION, &att, 3, att_in, layer_name(b, name, sizeof name, "attention"));
     linear_input y = input_of(a);
@@ -187,23 +199,16 @@ static uint32_t feed_forward(builder *b, uint32_t h)
     return linear(b, &y, layer_weight(b, "ffn_down"), layer_name(b, name, sizeof name, "ffn_down"));
 }
 
-/* inv_freq[i] = base^(-2i/n_rot) / rope_freqs[i] */
 static void rope_frequencies(builder *b)
 {
-    uint32_t n = b->config->n_rot / 2;
-    const int64_t dim = n;
+    const int64_t n = b->config->n_rot / 2;
     const q35_tensor_info *divisors = q35_model_tensor(b->model, "rope_freqs.weight");
     float *inv = q35i_graph_constant(b->graph, (uint64_t)n * sizeof *inv);
     if (!inv)
         return;
-    for (uint32_t i = 0; i < n; i++) {
-        float divisor = 1;
-        if (divisors)
-            memcpy(&divisor, (const char *)divisors->data + (size_t)i * sizeof divisor, sizeof divisor);
-        inv[i] = (float)(pow((double)b->config->rope_base, -2.0 * i / b->config->n_rot) / (double)divisor);
-    }
+    q35i_rope_frequencies(b->config, divisors ? divisors->data : NULL, inv);
     b->inv_freq =
-        q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &dim, 0), inv, "rope.inv_freq");
+        q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_F32, 1, &n, 0), inv, "rope.inv_freq");
 }
 
 static void inputs(builder *b)

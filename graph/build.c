@@ -11,7 +11,7 @@
 static const struct {
     const char *architecture;
     q35i_build_fn *build;
-} families[] = {{"llama", q35i_build_llama}};
+} families[] = {{"llama", q35i_build_llama}, {"mistral3", q35i_build_llama}};
 
 q35_status q35i_build_graph(const q35_model *model, const q35_model_config *config,
                             const q35i_build_options *options, q35i_graph *out)

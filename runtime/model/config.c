@@ -12,36 +12,88 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ARCH      "llama"
 #define MAX_DIM   (1u << 24) /* widths, heads, vocabulary */
 #define MAX_LAYER 1024u
 #define MAX_CTX   (1u << 30)
+
+/* The families' keys begin with one of these. */
+static const char *const architectures[] = {"llama", "mistral3"};
+#define ARCHITECTURES_TEXT "llama, mistral3"
+
+/* Keys of an architecture that change nothing here, or that are read somewhere in this file or config_rope.c. A
+ * trailing '.' stands for all that begin so. Others are refused: they may change results. */
+static const char *const understood[] = {
+    "block_count",
+    "context_length",
+    "embedding_length",
+    "feed_forward_length",
+    "vocab_size",
+    "tensor_data_layout",
+    "use_parallel_residual",
+    "vision.",
+    "mm.",
+    "spatial_merge_size",
+    "image_token_index",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.layer_norm_rms_epsilon",
+    "attention.causal",
+    "attention.sliding_window",
+    "attention.scale",
+    "attention.temperature_scale",
+    "attention.temperature_length",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "rope.scale_linear",
+    "rope.scaling_beta",
+    "rope.scaling.type",
+    "rope.scaling.factor",
+    "rope.scaling.original_context_length",
+    "rope.scaling.finetuned",
+    "rope.scaling.attn_factor",
+    "rope.scaling.yarn_ext_factor",
+    "rope.scaling.yarn_attn_factor",
+    "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow",
+    "rope.scaling.yarn_log_multiplier",
+    "rope.scaling.beta_fast",
+    "rope.scaling.beta_slow",
+    "rope.scaling.mscale",
+    "rope.scaling.mscale_all_dim",
+};
 
 /* Keys that must be absent, 0 or neutral. */
 static const struct {
     const char *key;
     double neutral;
-} unhandled[] = {
-    {ARCH ".expert_count", 0},
-    {ARCH ".expert_used_count", 0},
-    {ARCH ".expert_shared_count", 0},
-    {ARCH ".logit_scale", 1},
-    {ARCH ".embedding_scale", 1},
-    {ARCH ".residual_scale", 1},
-    {ARCH ".attn_logit_softcapping", 0},
-    {ARCH ".final_logit_softcapping", 0},
-    {ARCH ".attention.clamp_kqv", 0},
-    {ARCH ".attention.max_alibi_bias", 0},
-    {ARCH ".attention.temperature_scale", 0},
-    {ARCH ".rope.scale_linear", 1},
-    {ARCH ".rope.scaling.attn_factor", 1},
-    {ARCH ".rope.scaling.yarn_log_multiplier", 0},
+} neutral_only[] = {
+    {"expert_count", 0},
+    {"expert_used_count", 0},
+    {"expert_shared_count", 0},
+    {"expert_group_count", 0},
+    {"expert_group_used_count", 0},
+    {"logit_scale", 1},
+    {"embedding_scale", 1},
+    {"residual_scale", 1},
+    {"attn_logit_softcapping", 0},
+    {"final_logit_softcapping", 0},
+    {"attention.clamp_kqv", 0},
+    {"attention.max_alibi_bias", 0},
 };
 
-/* Reads an integer in low..high; absent: fallback, or an error when that is 0. */
-static q35_status read_u32(const q35_model *model, const char *key, uint32_t fallback, uint32_t low, uint32_t high,
-                           uint32_t *out)
+const char *q35i_config_key(const q35_model_config *c, const char *name, q35i_key *buf)
 {
+    snprintf(buf->text, sizeof buf->text, "%s.%s", c->architecture, name);
+    return buf->text;
+}
+
+q35_status q35i_config_u32(const q35_model *model, const q35_model_config *c, const char *name, uint32_t fallback,
+                           uint32_t low, uint32_t high, uint32_t *out)
+{
+    q35i_key buf;
+    const char *key = q35i_config_key(c, name, &buf);
     const q35_meta *m = q35_model_meta(model, key);
     uint64_t value;
     *out = fallback;
@@ -62,9 +114,11 @@ static q35_status read_u32(const q35_model *model, const char *key, uint32_t fal
     return Q35_OK;
 }
 
-/* Reads a finite number above 0 and at most high; absent: fallback, or an error when that is 0. */
-static q35_status read_f32(const q35_model *model, const char *key, double fallback, double high, float *out)
+q35_status q35i_config_f32(const q35_model *model, const q35_model_config *c, const char *name, double fallback,
+                           double high, float *out)
 {
+    q35i_key buf;
+    const char *key = q35i_config_key(c, name, &buf);
     const q35_meta *m = q35_model_meta(model, key);
     double value = fallback;
     if (!m && !(fallback > 0))
@@ -77,6 +131,12 @@ static q35_status read_f32(const q35_model *model, const char *key, double fallb
     return Q35_OK;
 }
 
+const q35_meta *q35i_config_meta(const q35_model *model, const q35_model_config *c, const char *name)
+{
+    q35i_key buf;
+    return q35_model_meta(model, q35i_config_key(c, name, &buf));
+}
+
 static q35_status read_architecture(const q35_model *model, q35_model_config *out)
 {
     const q35_meta *m = q35_model_meta(model, "general.architecture");
@@ -84,32 +144,36 @@ static q35_status read_architecture(const q35_model *model, q35_model_config *ou
     if (!m || !q35_meta_string(m, &name))
         return Q35_FAIL(Q35_E_FORMAT, "metadata general.architecture: %s, need a string",
                         m ? q35i_meta_type_name(m->type) : "absent");
-    if (name.len != strlen(ARCH) || memcmp(name.data, ARCH, name.len) != 0)
-        return Q35_FAIL(Q35_E_UNSUPPORTED, "architecture: '%s', need a known one: " ARCH, q35i_quote(name).text);
-    memcpy(out->architecture, ARCH, sizeof ARCH);
-    return Q35_OK;
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
+        size_t len = strlen(architectures[i]);
+        if (name.len == len && memcmp(name.data, architectures[i], len) == 0) {
+            memcpy(out->architecture, architectures[i], len + 1);
+            return Q35_OK;
+        }
+    }
+    return Q35_FAIL(Q35_E_UNSUPPORTED, "architecture: '%s', need a known one: " ARCHITECTURES_TEXT,
+                    q35i_quote(name).text);
 }
 
 /* Head width: keys and values must agree; each defaults to hidden / heads. */
 static q35_status read_heads(const q35_model *model, q35_model_config *c)
 {
     uint32_t value_length, derived;
-    Q35_TRY(read_u32(model, ARCH ".attention.head_count", 0, 1, MAX_DIM, &c->n_heads));
-    Q35_TRY(read_u32(model, ARCH ".attention.head_count_kv", c->n_heads, 1, MAX_DIM, &c->n_kv_heads));
+    Q35_TRY(q35i_config_u32(model, c, "attention.head_count", 0, 1, MAX_DIM, &c->n_heads));
+    Q35_TRY(q35i_config_u32(model, c, "attention.head_count_kv", c->n_heads, 1, MAX_DIM, &c->n_kv_heads));
     if (c->n_heads % c->n_kv_heads != 0)
-        return Q35_FAIL(Q35_E_FORMAT,
-                        "metadata " ARCH ".attention.head_count_kv: %u, need a divisor of head_count %u",
-                        c->n_kv_heads, c->n_heads);
-    bool both = q35_model_meta(model, ARCH ".attention.key_length") &&
-                q35_model_meta(model, ARCH ".attention.value_length");
+        return Q35_FAIL(Q35_E_FORMAT, "metadata %s.attention.head_count_kv: %u, need a divisor of head_count %u",
+                        c->architecture, c->n_kv_heads, c->n_heads);
+    bool both =
+        q35i_config_meta(model, c, "attention.key_length") && q35i_config_meta(model, c, "attention.value_length");
     if (!both && c->hidden % c->n_heads != 0)
         return Q35_FAIL(Q35_E_FORMAT,
-                        "metadata " ARCH ".embedding_length: %u, need a multiple of head_count %u without "
+                        "metadata %s.embedding_length: %u, need a multiple of head_count %u without "
                         "attention.key_length and attention.value_length",
-                        c->hidden, c->n_heads);
+                        c->architecture, c->hidden, c->n_heads);
     derived = c->hidden / c->n_heads;
-    Q35_TRY(read_u32(model, ARCH ".attention.key_length", derived, 1, MAX_DIM, &c->head_dim));
-    Q35_TRY(read_u32(model, ARCH ".attention.value_length", derived, 1, MAX_DIM, &value_length));
+    Q35_TRY(q35i_config_u32(model, c, "attention.key_length", derived, 1, MAX_DIM, &c->head_dim));
+    Q35_TRY(q35i_config_u32(model, c, "attention.value_length", derived, 1, MAX_DIM, &value_length));
     if (value_length != c->head_dim)
         return Q35_FAIL(Q35_E_UNSUPPORTED, "head width: keys %u and values %u, need equal ones", c->head_dim,
                         value_length);
@@ -119,34 +183,10 @@ static q35_status read_heads(const q35_model *model, q35_model_config *c)
     return Q35_OK;
 }
 
-static q35_status read_rope(const q35_model *model, q35_model_config *c)
+q35_status q35i_config_neutral(const q35_model *model, const q35_model_config *c, const char *name, double neutral)
 {
-    const q35_meta *type = q35_model_meta(model, ARCH ".rope.scaling.type");
-    const q35_meta *factor = q35_model_meta(model, ARCH ".rope.scaling.factor");
-    q35_string name = {"linear", 6};
-    double f = 1;
-    Q35_TRY(read_u32(model, ARCH ".rope.dimension_count", c->head_dim, 2, c->head_dim, &c->n_rot));
-    if (c->n_rot % 2 != 0)
-        return Q35_FAIL(Q35_E_FORMAT, "metadata " ARCH ".rope.dimension_count: %u, need an even number", c->n_rot);
-    Q35_TRY(read_f32(model, ARCH ".rope.freq_base", 10000, 1e12, &c->rope_base));
-    if (type && !q35_meta_string(type, &name))
-        return Q35_FAIL(Q35_E_FORMAT, "metadata " ARCH ".rope.scaling.type: type %s, need a string",
-                        q35i_meta_type_name(type->type));
-    if (factor && !q35_meta_f64(factor, &f))
-        return Q35_FAIL(Q35_E_FORMAT, "metadata " ARCH ".rope.scaling.factor: type %s, need f32",
-                        q35i_meta_type_name(factor->type));
-    if (name.len == 4 && memcmp(name.data, "none", 4) == 0)
-        return Q35_OK;
-    bool linear = name.len == 6 && memcmp(name.data, "linear", 6) == 0;
-    if (linear && (f == 0 || f == 1))
-        return Q35_OK;
-    return Q35_FAIL(Q35_E_UNSUPPORTED, "rope scaling: '%s' with factor %g, need none (or linear with factor 1)",
-                    q35i_quote(name).text, f);
-}
-
-/* Absent, 0 or neutral (within rounding to float). */
-static q35_status need_neutral(const q35_model *model, const char *key, double neutral)
-{
+    q35i_key buf;
+    const char *key = q35i_config_key(c, name, &buf);
     const q35_meta *m = q35_model_meta(model, key);
     double value = (double)NAN;
     if (!m || (q35_meta_f64(m, &value) && (value == 0 || fabs(value - neutral) <= 1e-6 * neutral)))
@@ -155,19 +195,51 @@ static q35_status need_neutral(const q35_model *model, const char *key, double n
                     q35i_meta_type_name(m->type), neutral);
 }
 
-static q35_status check_unhandled(const q35_model *model, const q35_model_config *c)
+static q35_status check_window(const q35_model *model, const q35_model_config *c)
 {
-    const q35_meta *window = q35_model_meta(model, ARCH ".attention.sliding_window");
+    const q35_meta *window = q35i_config_meta(model, c, "attention.sliding_window");
     uint64_t tokens = 1;
-    for (size_t i = 0; i < sizeof unhandled / sizeof unhandled[0]; i++)
-        Q35_TRY(need_neutral(model, unhandled[i].key, unhandled[i].neutral));
-    Q35_TRY(need_neutral(model, ARCH ".attention.scale", 1 / sqrt((double)c->head_dim)));
     if (window && (!q35_meta_u64(window, &tokens) || (tokens != 0 && tokens < c->context_length)))
         return Q35_FAIL(Q35_E_UNSUPPORTED,
-                        "metadata " ARCH
-                        ".attention.sliding_window: %llu (%s), need 0, no such key or at least the "
+                        "metadata %s.attention.sliding_window: %llu (%s), need 0, no such key or at least the "
                         "context length %u",
-                        (unsigned long long)tokens, q35i_meta_type_name(window->type), c->context_length);
+                        c->architecture, (unsigned long long)tokens, q35i_meta_type_name(window->type),
+                        c->context_length);
+    return Q35_OK;
+}
+
+/* name: a key without its architecture. */
+static bool is_understood(q35_string name)
+{
+    for (size_t i = 0; i < sizeof understood / sizeof *understood; i++) {
+        size_t len = strlen(understood[i]);
+        bool family = understood[i][len - 1] == '.';
+        if ((family ? name.len > len : name.len == len) && memcmp(name.data, understood[i], len) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < sizeof neutral_only / sizeof *neutral_only; i++)
+        if (name.len == strlen(neutral_only[i].key) && memcmp(name.data, neutral_only[i].key, name.len) == 0)
+            return true;
+    return false;
+}
+
+static q35_status check_unhandled(const q35_model *model, const q35_model_config *c)
+{
+    size_t prefix = strlen(c->architecture);
+    for (size_t i = 0; i < sizeof neutral_only / sizeof neutral_only[0]; i++)
+        Q35_TRY(q35i_config_neutral(model, c, neutral_only[i].key, neutral_only[i].neutral));
+    Q35_TRY(q35i_config_neutral(model, c, "attention.scale", 1 / sqrt((double)c->head_dim)));
+    Q35_TRY(check_window(model, c));
+    for (uint64_t i = 0; i < q35_model_n_meta(model); i++) {
+        q35_string key = q35_model_meta_at(model, i)->key;
+        if (key.len <= prefix + 1 || memcmp(key.data, c->architecture, prefix) != 0 || key.data[prefix] != '.')
+            continue;
+        q35_string name = {key.data + prefix + 1, key.len - prefix - 1};
+        if (!is_understood(name))
+            return Q35_FAIL(Q35_E_UNSUPPORTED,
+                            "metadata %s: not known here and may change results, need no such key",
+                            q35i_quote(key).text);
+    }
     return Q35_OK;
 }
 
@@ -183,23 +255,23 @@ static q35_status read_vocab(const q35_model *model, q35_model_config *c)
                         "tensor token_embd.weight: [%lld, %lld] of rank %u, need [%u, vocabulary <= %u]",
                         (long long)t->dim[0], (long long)t->dim[1], t->rank, c->hidden, MAX_DIM);
     c->vocab = (uint32_t)t->dim[1];
-    Q35_TRY(read_u32(model, ARCH ".vocab_size", c->vocab, 1, MAX_DIM, &stated));
+    Q35_TRY(q35i_config_u32(model, c, "vocab_size", c->vocab, 1, MAX_DIM, &stated));
     if (stated != c->vocab)
-        return Q35_FAIL(Q35_E_FORMAT, "metadata " ARCH ".vocab_size: %u, need %u, the rows of token_embd.weight",
-                        stated, c->vocab);
+        return Q35_FAIL(Q35_E_FORMAT, "metadata %s.vocab_size: %u, need %u, the rows of token_embd.weight",
+                        c->architecture, stated, c->vocab);
     return Q35_OK;
 }
 
 q35_status q35i_config_read(const q35_model *model, q35_model_config *out)
 {
     Q35_TRY(read_architecture(model, out));
-    Q35_TRY(read_u32(model, ARCH ".block_count", 0, 1, MAX_LAYER, &out->n_layers));
-    Q35_TRY(read_u32(model, ARCH ".context_length", 0, 1, MAX_CTX, &out->context_length));
-    Q35_TRY(read_u32(model, ARCH ".embedding_length", 0, 1, MAX_DIM, &out->hidden));
-    Q35_TRY(read_u32(model, ARCH ".feed_forward_length", 0, 1, MAX_DIM, &out->ffn));
+    Q35_TRY(q35i_config_u32(model, out, "block_count", 0, 1, MAX_LAYER, &out->n_layers));
+    Q35_TRY(q35i_config_u32(model, out, "context_length", 0, 1, MAX_CTX, &out->context_length));
+    Q35_TRY(q35i_config_u32(model, out, "embedding_length", 0, 1, MAX_DIM, &out->hidden));
+    Q35_TRY(q35i_config_u32(model, out, "feed_forward_length", 0, 1, MAX_DIM, &out->ffn));
     Q35_TRY(read_heads(model, out));
-    Q35_TRY(read_rope(model, out));
-    Q35_TRY(read_f32(model, ARCH ".attention.layer_norm_rms_epsilon", 0, 1, &out->norm_eps));
+    Q35_TRY(q35i_config_read_rope(model, out));
+    Q35_TRY(q35i_config_f32(model, out, "attention.layer_norm_rms_epsilon", 0, 1, &out->norm_eps));
     Q35_TRY(check_unhandled(model, out));
     Q35_TRY(read_vocab(model, out));
     out->tied_head = q35_model_tensor(model, "output.weight") == NULL;

@@ -46,7 +46,8 @@ typedef struct config_case {
 
 static const config_case cases[] = {
     /* architecture */
-    {Q35_E_UNSUPPORTED, "architecture: 'mamba', need a known one: llama", TEXT("general.architecture", "mamba")},
+    {Q35_E_UNSUPPORTED, "architecture: 'mamba', need a known one: llama, mistral3",
+     TEXT("general.architecture", "mamba")},
     {Q35_E_FORMAT, "general.architecture: absent", DROP("general.architecture")},
     {Q35_E_FORMAT, "general.architecture: u32, need a string", NUM("general.architecture", U32, 1)},
     /* numbers */
@@ -89,9 +90,14 @@ static const config_case cases[] = {
     {Q35_E_FORMAT, "rope.dimension_count: 18, need 2 to 16", NUM(ROPE "dimension_count", U32, 18)},
     {Q35_E_FORMAT, "rope.freq_base: -1, need", NUM(ROPE "freq_base", F32, -1)},
     {Q35_E_FORMAT, "rope.freq_base: inf, need", NUM(ROPE "freq_base", F32, (double)INFINITY)},
-    {Q35_E_UNSUPPORTED, "rope scaling: 'yarn' with factor 1", TEXT(ROPE "scaling.type", "yarn")},
-    {Q35_E_UNSUPPORTED, "rope scaling: 'linear' with factor 4", NUM(ROPE "scaling.factor", F32, 4)},
-    {Q35_E_UNSUPPORTED, "rope.scale_linear: 2", NUM(ROPE "scale_linear", F32, 2)},
+    {Q35_E_FORMAT, "rope.scaling.factor: absent, need", TEXT(ROPE "scaling.type", "yarn")},
+    {Q35_E_UNSUPPORTED, "rope scaling: 'longrope', need none, linear or yarn",
+     TEXT(ROPE "scaling.type", "longrope")},
+    {Q35_OK, "", NUM(ROPE "scaling.factor", F32, 4)},
+    {Q35_E_FORMAT, "rope.scaling.factor: -4 (f32), need", NUM(ROPE "scaling.factor", F32, -4)},
+    {Q35_OK, "", NUM(ROPE "scale_linear", F32, 2)},
+    {Q35_E_UNSUPPORTED, "rope.scaling.attn_factor: 2", NUM(ROPE "scaling.attn_factor", F32, 2)},
+    {Q35_E_FORMAT, "attention.temperature_length: absent, need", NUM(ATTN "temperature_scale", F32, 0.1)},
     {Q35_E_FORMAT, "scaling.type: type u32, need a string", NUM(ROPE "scaling.type", U32, 1)},
     {Q35_OK, "", TEXT(ROPE "scaling.type", "none")},
     {Q35_OK, "", NUM(ROPE "scaling.factor", F32, 1)},
@@ -106,7 +112,8 @@ static const config_case cases[] = {
     {Q35_E_UNSUPPORTED, "attention.scale: 0.5 (f32), need 0.25", NUM(ATTN "scale", F32, 0.5)},
     {Q35_OK, "", NUM(ATTN "scale", F32, 0.25)},
     {Q35_E_UNSUPPORTED, "attention.clamp_kqv: 8 (f32)", NUM(ATTN "clamp_kqv", F32, 8)},
-    {Q35_OK, "", NUM("llama.some_other_key", U32, 8)},
+    {Q35_E_UNSUPPORTED, "llama.some_other_key: not known here", NUM("llama.some_other_key", U32, 8)},
+    {Q35_OK, "", NUM("other.some_other_key", U32, 8)},
     /* tensors */
     {Q35_E_FORMAT, "tensor token_embd.weight: absent", NO_TENSOR("token_embd.weight")},
     {Q35_E_FORMAT, "tensor output_norm.weight: absent", NO_TENSOR("output_norm.weight")},
