@@ -13,7 +13,7 @@ typedef struct q35i_build_options {
     uint32_t n_tokens; /* capacity: most tokens of a step */
     uint32_t n_ctx;    /* positions of the KV cache */
     uint32_t act;      /* Q35_ACT_* */
-    uint32_t kv_dtype; /* Q35_DT_F16 or Q35_DT_F32 */
+    uint32_t kv_dtype; /* Q35_DT_F16, F32 or Q8_0 */
     int all_logits;    /* 1: logits of every token, else of the last one (or none) */
     int observe;       /* 1: accumulate squares of every linear's input in states "observed.<weight>" */
 } q35i_build_options;

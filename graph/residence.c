@@ -285,27 +285,48 @@ static q35_status settle_state(q35i_residence *res, entry *e)
     return status;
 }
 
-/* What the new entries of a device will take must be there. */
-static q35_status check_fit(const q35i_residence *res, uint32_t d, uint64_t from)
+/* What new entries of a device take of its memory. Weights on host memory lie in mapped files. */
+typedef struct demand {
+    uint64_t context, other; /* bytes of KV states, and of everything else */
+    uint64_t n_ctx;          /* positions of the KV states, 0: there are none */
+} demand;
+
+static demand demand_of(const q35i_residence *res, const q35i_device *device, uint64_t from)
 {
-    const q35i_device *device = res->device[d];
-    uint64_t states = 0, weights = 0;
+    demand d = {0};
     for (uint64_t i = from; i < res->n_entries; i++) {
         const entry *e = &res->entries[i];
         if (e->device != device)
             continue;
-        if (!e->data)
-            states += e->bytes;
-        else if (!device->host_memory)
-            weights += e->bytes;
+        if (!e->data && e->desc.rank == 3) {
+            d.context += e->bytes;
+            d.n_ctx = (uint64_t)e->desc.dim[1];
+        } else if (!e->data || !device->host_memory) {
+            d.other += e->bytes;
+        }
     }
-    uint64_t need = states + weights, there = device->memory.available;
-    if (there != 0 && need > there)
-        return Q35_FAIL(Q35_E_NOFIT,
-                        "device %s: need %llu MiB (%llu MiB of it for the context), %llu MiB are available",
-                        device->name, (unsigned long long)(need >> 20), (unsigned long long)(states >> 20),
-                        (unsigned long long)(there >> 20));
-    return Q35_OK;
+    return d;
+}
+
+/* What the new entries of a device will take must be there. */
+static q35_status check_fit(const q35i_residence *res, uint32_t d, uint64_t from)
+{
+    const q35i_device *device = res->device[d];
+    const demand need = demand_of(res, device, from);
+    uint64_t there = device->memory.available;
+    if (there == 0 || need.context + need.other <= there)
+        return Q35_OK;
+    if (need.n_ctx == 0 || need.other >= there)
+        return Q35_FAIL(Q35_E_NOFIT, "device %s: need %llu MiB for the model, %llu MiB are available",
+                        device->name, (unsigned long long)(need.other >> 20), (unsigned long long)(there >> 20));
+    uint64_t fits = (there - need.other) / (need.context / need.n_ctx);
+    return Q35_FAIL(
+        Q35_E_NOFIT,
+        "device %s: need %llu MiB, %llu MiB of it for a context of %llu tokens, %llu MiB are available; "
+        "at most %llu tokens fit",
+        device->name, (unsigned long long)((need.context + need.other) >> 20),
+        (unsigned long long)(need.context >> 20), (unsigned long long)need.n_ctx,
+        (unsigned long long)(there >> 20), (unsigned long long)fits);
 }
 
 q35_status q35i_residence_add(q35i_residence *res, const q35i_graph *graph, const q35i_placement *placement)

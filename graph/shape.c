@@ -129,7 +129,7 @@ static q35_status infer_rope(const rule_context *c, q35_tensor_desc *out)
 static q35_status want_states(const rule_context *c, uint32_t i, uint32_t n_kv_heads, uint32_t head_dim)
 {
     for (uint32_t s = i; s < i + 2; s++) {
-        if (c->in[s]->dtype != Q35_DT_F16)
+        if (c->in[s]->dtype != Q35_DT_F16 && c->in[s]->dtype != Q35_DT_Q8_0)
             Q35_TRY(want(c, "state type", c->in[s]->dtype, Q35_DT_F32));
         Q35_TRY(want(c, "state heads", c->in[s]->dim[2], n_kv_heads));
         Q35_TRY(want(c, "state head length", c->in[s]->dim[0], head_dim));

@@ -20,15 +20,18 @@ typedef struct q35_session_options {
     uint32_t n_ctx;      /* tokens the KV cache holds; 0: min(model's context, 4096) */
     uint32_t max_chunk;  /* most tokens per step, 0: 512 */
     uint32_t act;        /* Q35_ACT_*: activations that enter linear ops */
-    uint32_t kv_dtype;   /* Q35_DT_F16 or Q35_DT_F32 */
+    uint32_t kv_dtype;   /* Q35_DT_F16, Q35_DT_F32, or Q35_DT_Q8_0 for heads of a multiple of 32 */
     int all_logits;      /* 1: logits of every token of a step, else of the last one */
     int observe;         /* 1: accumulate the mean square of every linear's input channels */
 } q35_session_options;
 
 Q35_API q35_session_options q35_session_options_default(void);
 
+/* Bytes of KV cache that one token of context takes: 2 layers * KV heads * head width, in kv_dtype. */
+Q35_API uint64_t q35_session_kv_bytes(const q35_model_config *config, uint32_t kv_dtype);
+
 /* Builds, places and compiles; packs weights or maps them from the pack cache. Borrows runtime and model until
- * destroy. NOFIT names the memory needed and there; UNAVAILABLE an unusable device; UNSUPPORTED an op no device
+ * destroy. NOFIT names the memory needed and there, and the largest context that fits; UNAVAILABLE an unusable device; UNSUPPORTED an op no device
  * can do. */
 Q35_API q35_status q35_session_create(q35_runtime *runtime, const q35_model *model,
                                       const q35_session_options *options, q35_session **out);

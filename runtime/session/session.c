@@ -32,8 +32,11 @@ static q35_status check_options(q35_session *s)
     o->max_chunk = (uint32_t)q35i_min(o->max_chunk, o->n_ctx);
     if (o->act != Q35_ACT_INT8 && o->act != Q35_ACT_F32)
         return Q35_FAIL(Q35_E_INVALID, "activations: type %u, need int8 or f32", o->act);
-    if (o->kv_dtype != Q35_DT_F16 && o->kv_dtype != Q35_DT_F32)
-        return Q35_FAIL(Q35_E_INVALID, "KV cache: type %u, need f16 or f32", o->kv_dtype);
+    if (o->kv_dtype != Q35_DT_F16 && o->kv_dtype != Q35_DT_F32 && o->kv_dtype != Q35_DT_Q8_0)
+        return Q35_FAIL(Q35_E_INVALID, "KV cache: type %u, need f16, f32 or q8", o->kv_dtype);
+    if (o->kv_dtype == Q35_DT_Q8_0 && s->config.head_dim % 32 != 0)
+        return Q35_FAIL(Q35_E_UNSUPPORTED, "KV cache: type q8 with heads of %u, need a multiple of 32",
+                        s->config.head_dim);
     return Q35_OK;
 }
 

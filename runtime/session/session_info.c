@@ -9,13 +9,17 @@
 #include <q35rt/blocks.h>
 #include <string.h>
 
+uint64_t q35_session_kv_bytes(const q35_model_config *c, uint32_t kv_dtype)
+{
+    return 2 * (uint64_t)c->n_layers * c->n_kv_heads * q35_row_bytes(kv_dtype, c->head_dim);
+}
+
 void q35_session_bytes_per_token(const q35_session *s, uint64_t *out_weights, uint64_t *out_kv)
 {
     const q35_model_config *c = &s->config;
     const q35_tensor_info *embedding = q35_model_tensor(s->model, "token_embd.weight");
-    uint64_t row = (uint64_t)c->n_kv_heads * c->head_dim * q35_dtype_describe(s->options.kv_dtype).block_bytes;
     *out_weights = q35i_plan_linear_bytes(s->plans[0]) + q35_row_bytes(embedding->dtype, c->hidden);
-    *out_kv = 2 * row * c->n_layers * s->pos;
+    *out_kv = q35_session_kv_bytes(c, s->options.kv_dtype) * s->pos;
 }
 
 int q35_session_pack_cache_hit(const q35_session *s)
