@@ -50,9 +50,13 @@ static q35i_codec codec_of(const q35k_weights *w)
     case Q35_DT_Q5_0: return (q35i_codec){Q35I_FORM_SIGNED, q35i_decode_q5_0__avx2, NULL};
     case Q35_DT_Q4_1: return (q35i_codec){Q35I_FORM_MIN, q35i_decode_q4_1__avx2, NULL};
     case Q35_DT_Q5_1: return (q35i_codec){Q35I_FORM_MIN, q35i_decode_q5_1__avx2, NULL};
+    case Q35_DT_Q2_K: return (q35i_codec){Q35I_FORM_MIN16, q35i_decode_q2_k__avx2, NULL};
+    case Q35_DT_Q3_K: return (q35i_codec){Q35I_FORM_SUB16, q35i_decode_q3_k__avx2, NULL};
     case Q35_DT_Q4_K: return (q35i_codec){Q35I_FORM_MIN, q35i_decode_q4_k__avx2, NULL};
     case Q35_DT_Q5_K: return (q35i_codec){Q35I_FORM_MIN, q35i_decode_q5_k__avx2, NULL};
     case Q35_DT_Q6_K: return (q35i_codec){Q35I_FORM_SUB16, q35i_decode_q6_k__avx2, NULL};
+    case Q35_DT_IQ4_NL: return (q35i_codec){Q35I_FORM_SIGNED, q35i_decode_iq4_nl__avx2, NULL};
+    case Q35_DT_IQ4_XS: return (q35i_codec){Q35I_FORM_SIGNED, q35i_decode_iq4_xs__avx2, NULL};
     case Q35_DT_Q35_PAIR:
         return (q35i_codec){Q35I_FORM_SIGNED, tile ? q35i_decode_pair_tile__avx2 : q35i_decode_pair_rows__avx2,
                             NULL};
@@ -60,6 +64,7 @@ static q35i_codec codec_of(const q35k_weights *w)
         return (q35i_codec){Q35I_FORM_MIN, tile ? q35i_decode_split_tile__avx2 : q35i_decode_split_rows__avx2,
                             NULL};
     case Q35_DT_F16: return (q35i_codec){Q35I_FORM_FLOAT, NULL, q35i_decode_f16__avx2};
+    case Q35_DT_F8_32: return (q35i_codec){Q35I_FORM_FLOAT, NULL, q35i_decode_f8_32__avx2};
     case Q35_DT_BF16: return (q35i_codec){Q35I_FORM_FLOAT, NULL, q35i_decode_bf16__avx2};
     default: return (q35i_codec){Q35I_FORM_FLOAT, NULL, q35i_decode_f32__avx2};
     }

@@ -31,6 +31,7 @@ typedef enum q35i_form {
     Q35I_FORM_SIGNED, /* w int8, one scale per 32 */
     Q35I_FORM_SUB16,  /* w int8, one scale per 16 */
     Q35I_FORM_MIN,    /* w uint8 <= 105, one scale and one minimum per 32 */
+    Q35I_FORM_MIN16,  /* the same per 16 */
     Q35I_FORM_FLOAT   /* no integers: the decoder gives floats */
 } q35i_form;
 
@@ -38,8 +39,8 @@ typedef enum q35i_form {
  */
 typedef struct q35i_chunk {
     __m256i w[Q35I_CHUNK / 4];
-    __m256 scale[16]; /* per 32 (8 used), FORM_SUB16: per 16 */
-    __m256 min[Q35I_CHUNK_BLOCKS];
+    __m256 scale[16]; /* per 32 (8 used), FORM_SUB16 and FORM_MIN16: per 16 */
+    __m256 min[16];   /* likewise */
 } q35i_chunk;
 
 /* The codebook as byte lookups (decode_q35.c), alike in both 128-bit lanes. */
@@ -62,10 +63,11 @@ typedef struct q35i_codec {
 } q35i_codec;
 
 q35i_decode_fn q35i_decode_q8_0__avx2, q35i_decode_q4_0__avx2, q35i_decode_q4_1__avx2, q35i_decode_q5_0__avx2,
-    q35i_decode_q5_1__avx2, q35i_decode_q4_k__avx2, q35i_decode_q5_k__avx2, q35i_decode_q6_k__avx2,
+    q35i_decode_q5_1__avx2, q35i_decode_q2_k__avx2, q35i_decode_q3_k__avx2, q35i_decode_iq4_nl__avx2,
+    q35i_decode_iq4_xs__avx2, q35i_decode_q4_k__avx2, q35i_decode_q5_k__avx2, q35i_decode_q6_k__avx2,
     q35i_decode_pair_rows__avx2, q35i_decode_split_rows__avx2, q35i_decode_pair_tile__avx2,
     q35i_decode_split_tile__avx2;
-q35i_decode_float_fn q35i_decode_f32__avx2, q35i_decode_f16__avx2, q35i_decode_bf16__avx2;
+q35i_decode_float_fn q35i_decode_f32__avx2, q35i_decode_f16__avx2, q35i_decode_bf16__avx2, q35i_decode_f8_32__avx2;
 
 void q35i_load_book__avx2(const int8_t (*points)[2], q35i_book *book);
 

@@ -41,9 +41,13 @@ static q35i_codec codec_of(const q35k_weights *w)
     case Q35_DT_Q5_0: return (q35i_codec){Q35I_FORM_BIAS, 16, q35i_decode_q5_0__avx512, NULL};
     case Q35_DT_Q4_1: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q4_1__avx512, NULL};
     case Q35_DT_Q5_1: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q5_1__avx512, NULL};
+    case Q35_DT_Q2_K: return (q35i_codec){Q35I_FORM_MIN16, 0, q35i_decode_q2_k__avx512, NULL};
+    case Q35_DT_Q3_K: return (q35i_codec){Q35I_FORM_SUB16, 0, q35i_decode_q3_k__avx512, NULL};
     case Q35_DT_Q4_K: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q4_k__avx512, NULL};
     case Q35_DT_Q5_K: return (q35i_codec){Q35I_FORM_MIN, 0, q35i_decode_q5_k__avx512, NULL};
     case Q35_DT_Q6_K: return (q35i_codec){Q35I_FORM_SUB16, 0, q35i_decode_q6_k__avx512, NULL};
+    case Q35_DT_IQ4_NL: return (q35i_codec){Q35I_FORM_BIAS, 128, q35i_decode_iq4_nl__avx512, NULL};
+    case Q35_DT_IQ4_XS: return (q35i_codec){Q35I_FORM_BIAS, 128, q35i_decode_iq4_xs__avx512, NULL};
     case Q35_DT_Q35_PAIR:
         return (q35i_codec){Q35I_FORM_BIAS, 128,
                             tile ? q35i_decode_pair_tile__avx512 : q35i_decode_pair_rows__avx512, NULL};
@@ -51,6 +55,7 @@ static q35i_codec codec_of(const q35k_weights *w)
         return (q35i_codec){Q35I_FORM_MIN, 0,
                             tile ? q35i_decode_split_tile__avx512 : q35i_decode_split_rows__avx512, NULL};
     case Q35_DT_F16: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_f16__avx512};
+    case Q35_DT_F8_32: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_f8_32__avx512};
     case Q35_DT_BF16: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_bf16__avx512};
     default: return (q35i_codec){Q35I_FORM_FLOAT, 0, NULL, q35i_decode_f32__avx512};
     }

@@ -33,6 +33,7 @@ typedef enum q35i_form {
     Q35I_FORM_BIAS,  /* w - bias, one scale per 32 */
     Q35I_FORM_MIN,   /* w, one scale and one minimum per 32 */
     Q35I_FORM_SUB16, /* w - 32, one scale per 16 */
+    Q35I_FORM_MIN16, /* w, one scale and one minimum per 16 */
     Q35I_FORM_FLOAT  /* no integers: the decoder gives floats */
 } q35i_form;
 
@@ -40,8 +41,8 @@ typedef enum q35i_form {
  */
 typedef struct q35i_chunk {
     __m512i w[Q35I_CHUNK / 4];
-    __m512 scale[16]; /* per 32 (8 used), FORM_SUB16: per 16 */
-    __m512 min[Q35I_CHUNK_BLOCKS];
+    __m512 scale[16]; /* per 32 (8 used), FORM_SUB16 and FORM_MIN16: per 16 */
+    __m512 min[16];   /* likewise */
 } q35i_chunk;
 
 /* The codebook as four lookup registers, each component plus 128. */
@@ -68,10 +69,12 @@ typedef struct q35i_codec {
 
 q35i_decode_fn q35i_decode_q8_0__avx512, q35i_decode_q4_0__avx512, q35i_decode_q4_1__avx512,
     q35i_decode_q5_0__avx512, q35i_decode_q5_1__avx512;
-q35i_decode_fn q35i_decode_q4_k__avx512, q35i_decode_q5_k__avx512, q35i_decode_q6_k__avx512;
+q35i_decode_fn q35i_decode_q2_k__avx512, q35i_decode_q3_k__avx512, q35i_decode_q4_k__avx512,
+    q35i_decode_q5_k__avx512, q35i_decode_q6_k__avx512, q35i_decode_iq4_nl__avx512, q35i_decode_iq4_xs__avx512;
 q35i_decode_fn q35i_decode_pair_rows__avx512, q35i_decode_split_rows__avx512, q35i_decode_pair_tile__avx512,
     q35i_decode_split_tile__avx512;
-q35i_decode_float_fn q35i_decode_f32__avx512, q35i_decode_f16__avx512, q35i_decode_bf16__avx512;
+q35i_decode_float_fn q35i_decode_f32__avx512, q35i_decode_f16__avx512, q35i_decode_bf16__avx512,
+    q35i_decode_f8_32__avx512;
 
 /* Sums of n_tokens tokens over one chunk are added to acc [n_tokens][16]. x: the tokens' first block of the chunk.
  */

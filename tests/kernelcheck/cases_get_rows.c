@@ -73,4 +73,4 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
     c->bytes = 16 * 4096 * 4;
 }
 
-const kc_op kc_op_get_rows = {"get_rows", 520, build, 2, build_bench};
+const kc_op kc_op_get_rows = {"get_rows", 720, build, 2, build_bench};

@@ -32,8 +32,8 @@ typedef struct plan {
 
 enum { VARIANTS = 91 };
 
-/* Combinations of type, layout and activations: 13 types x 2, and tiles of the two 3.5-bit types x 2. */
-enum { COMBINATIONS = 30 };
+/* Combinations of type, layout and activations: 18 types x 2, and tiles of the two 3.5-bit types x 2. */
+enum { COMBINATIONS = 40 };
 
 static void choose_combination(int64_t i, plan *p)
 {
@@ -281,7 +281,9 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
         uint32_t dtype;
         bool tiled;
     } kinds[] = {{Q35_DT_Q35_PAIR, true}, {Q35_DT_Q35_SPLIT, true}, {Q35_DT_Q35_PAIR, false}, {Q35_DT_Q8_0, false},
-                 {Q35_DT_Q4_1, false},    {Q35_DT_Q4_K, false},     {Q35_DT_Q6_K, false},     {Q35_DT_F16, false}};
+                 {Q35_DT_Q4_1, false},    {Q35_DT_Q4_K, false},     {Q35_DT_Q6_K, false},     {Q35_DT_F16, false},
+                 {Q35_DT_F8_32, false},   {Q35_DT_IQ4_NL, false},   {Q35_DT_IQ4_XS, false},   {Q35_DT_Q2_K, false},
+                 {Q35_DT_Q3_K, false}};
     plan p = {.dtype = kinds[index / 2].dtype,
               .act_type = Q35_DT_A8_32,
               .tiled = kinds[index / 2].tiled,
@@ -297,4 +299,4 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
     c->macs = (double)p.k * (double)p.n * (double)p.n_tokens;
 }
 
-const kc_op kc_op_linear = {"linear", (int64_t)COMBINATIONS *VARIANTS, build, 16, build_bench};
+const kc_op kc_op_linear = {"linear", (int64_t)COMBINATIONS *VARIANTS, build, 26, build_bench};

@@ -12,9 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-const uint32_t kc_weight_types[] = {Q35_DT_F32,  Q35_DT_F16,      Q35_DT_BF16,     Q35_DT_Q8_0, Q35_DT_Q4_0,
-                                    Q35_DT_Q4_1, Q35_DT_Q5_0,     Q35_DT_Q5_1,     Q35_DT_Q4_K, Q35_DT_Q5_K,
-                                    Q35_DT_Q6_K, Q35_DT_Q35_PAIR, Q35_DT_Q35_SPLIT};
+const uint32_t kc_weight_types[] = {Q35_DT_F32,    Q35_DT_F16,      Q35_DT_BF16,     Q35_DT_F8_32, Q35_DT_Q8_0,
+                                    Q35_DT_Q4_0,   Q35_DT_Q4_1,     Q35_DT_Q5_0,     Q35_DT_Q5_1,  Q35_DT_IQ4_NL,
+                                    Q35_DT_Q2_K,   Q35_DT_Q3_K,     Q35_DT_Q4_K,     Q35_DT_Q5_K,  Q35_DT_Q6_K,
+                                    Q35_DT_IQ4_XS, Q35_DT_Q35_PAIR, Q35_DT_Q35_SPLIT};
 const int kc_n_weight_types = sizeof kc_weight_types / sizeof kc_weight_types[0];
 
 const char *kc_scales_name(kc_scales scales)
@@ -26,7 +27,13 @@ const char *kc_scales_name(kc_scales scales)
 
 bool kc_is_float_type(uint32_t dtype)
 {
-    return dtype == Q35_DT_F32 || dtype == Q35_DT_F16 || dtype == Q35_DT_BF16;
+    return dtype == Q35_DT_F32 || dtype == Q35_DT_F16 || dtype == Q35_DT_BF16 || dtype == Q35_DT_F8_32;
+}
+
+/* Sub-blocks with a minimum of their own, in units of the block's. */
+static bool has_minima(uint32_t dtype)
+{
+    return dtype == Q35_DT_Q2_K || dtype == Q35_DT_Q4_K || dtype == Q35_DT_Q5_K;
 }
 
 static bool is_q35(uint32_t dtype)
@@ -72,6 +79,10 @@ static fields block_fields(uint32_t dtype)
     case Q35_DT_Q4_1: return (fields){0, 2, -8, 15};
     case Q35_DT_Q5_0: return (fields){0, -1, 0, 16};
     case Q35_DT_Q5_1: return (fields){0, 2, -16, 31};
+    case Q35_DT_IQ4_NL: return (fields){0, -1, 0, 127};
+    case Q35_DT_IQ4_XS: return (fields){0, -1, 0, 32 * 127};
+    case Q35_DT_Q2_K: return (fields){80, 82, 2, 45};
+    case Q35_DT_Q3_K: return (fields){108, -1, 0, 128};
     case Q35_DT_Q4_K: return (fields){0, 2, 8, 945};
     case Q35_DT_Q5_K: return (fields){0, 2, 16, 1953};
     case Q35_DT_Q6_K: return (fields){208, -1, 0, 4096};
@@ -84,7 +95,7 @@ static fields block_fields(uint32_t dtype)
 double kc_largest_code(uint32_t dtype)
 {
     fields f = block_fields(dtype);
-    return dtype == Q35_DT_Q4_K || dtype == Q35_DT_Q5_K ? f.spread + 63 : f.spread + fabs(f.centre);
+    return has_minima(dtype) ? f.spread + 63 : f.spread + fabs(f.centre);
 }
 
 static uint16_t finite_f16(kc_context *x)
@@ -94,13 +105,14 @@ static uint16_t finite_f16(kc_context *x)
 }
 
 /* Scale and offset of one block. */
-static void choose_scale(kc_context *x, const fields *f, kc_scales scales, uint16_t *scale, uint16_t *offset)
+static void choose_scale(kc_context *x, const fields *f, bool minima, kc_scales scales, uint16_t *scale,
+                         uint16_t *offset)
 {
     double s = 0.05 * (1 + 0.5 * kc_uniform(x)) / f->spread * 2, o = s * f->centre * (1 + 0.1 * kc_uniform(x));
     switch (scales) {
     case KC_SCALES_UNIT:
         s = KC_UNIT_SCALE;
-        o = KC_UNIT_SCALE * (f->spread > 900 ? 1 : nearbyint(f->centre * (0.5 + 0.5 * kc_uniform(x))));
+        o = KC_UNIT_SCALE * (minima ? 1 : nearbyint(f->centre * (0.5 + 0.5 * kc_uniform(x))));
         break;
     case KC_SCALES_ZERO:
         s = 0;
@@ -135,7 +147,7 @@ static void fill_block(kc_context *x, uint8_t *block, uint32_t dtype, kc_scales 
     if (scales == KC_SCALES_ALL_MAX)
         memset(block, dtype == Q35_DT_Q8_0 ? 0x7f : 0xff, n);
     uint16_t scale, offset;
-    choose_scale(x, &f, scales, &scale, &offset);
+    choose_scale(x, &f, has_minima(dtype), scales, &scale, &offset);
     memcpy(block + f.scale, &scale, sizeof scale);
     if (f.offset >= 0)
         memcpy(block + f.offset, &offset, sizeof offset);
@@ -162,6 +174,35 @@ static void fill_float(kc_context *x, uint8_t *out, uint32_t dtype, int64_t k, k
     }
 }
 
+/* A block of FP8: small integers in units of KC_UNIT_SCALE, any finite codes, or any codes. */
+static void fill_f8(kc_context *x, uint8_t *block, kc_scales scales, kc_dist dist)
+{
+    float scale = (float)KC_UNIT_SCALE;
+    if (dist != KC_DIST_INTEGER)
+        scale = (float)(1e-3 * (1 + 0.5 * kc_uniform(x)));
+    if (scales == KC_SCALES_ZERO)
+        scale = 0;
+    if (scales == KC_SCALES_NEGATIVE)
+        scale = -scale;
+    if (scales == KC_SCALES_SUBNORMAL)
+        scale = 0x1p-149f * (float)kc_below(x, 1 << 22);
+    if (scales == KC_SCALES_ANY)
+        scale = (float)ldexp(kc_uniform(x), (int)kc_below(x, 60) - 30);
+    memcpy(block, &scale, sizeof scale);
+    for (int i = 0; i < 32; i++) {
+        uint8_t code = (uint8_t)(kc_random(x) >> 20);
+        if (dist == KC_DIST_INTEGER) /* 2, 3, 4, 6, 8, 12, or 0 */
+            code = (uint8_t)((code & 0x80) | (kc_below(x, 8) ? 0x40 + 4 * kc_below(x, 6) : 0));
+        else if ((code & 0x7f) == 0x7f && dist != KC_DIST_NONFINITE)
+            code ^= 0x02;
+        if (scales == KC_SCALES_ALL_MIN)
+            code = 0xfe;
+        if (scales == KC_SCALES_ALL_MAX)
+            code = 0x7e;
+        block[4 + i] = code;
+    }
+}
+
 void kc_fill_weights(kc_context *x, uint8_t *rows, uint32_t dtype, int64_t n, int64_t k, size_t rs,
                      kc_scales scales, kc_dist dist)
 {
@@ -170,10 +211,15 @@ void kc_fill_weights(kc_context *x, uint8_t *rows, uint32_t dtype, int64_t n, in
     for (int64_t r = 0; r < n; r++) {
         uint8_t *row = rows + (size_t)r * rs;
         int64_t n_blocks = (k + d.block_len - 1) / d.block_len;
-        if (kc_is_float_type(dtype))
+        bool blocks = d.block_len > 1;
+        if (!blocks)
             fill_float(x, row, dtype, k, dist == KC_DIST_CANCEL ? KC_DIST_NORMAL : dist);
-        for (int64_t b = 0; b < n_blocks && !kc_is_float_type(dtype); b++)
-            fill_block(x, row + b * d.block_bytes, dtype, scales);
+        for (int64_t b = 0; b < n_blocks && blocks; b++) {
+            if (dtype == Q35_DT_F8_32)
+                fill_f8(x, row + b * d.block_bytes, scales, dist);
+            else
+                fill_block(x, row + b * d.block_bytes, dtype, scales);
+        }
         /* Second half equal to the first: with the activations of KC_DIST_CANCEL the sum almost vanishes. */
         if (dist == KC_DIST_CANCEL)
             memcpy(row + n_blocks / 2 * d.block_bytes, row, (size_t)(n_blocks / 2 * d.block_bytes));
@@ -187,8 +233,10 @@ static double offset_part(uint32_t dtype, const uint8_t *block, int i)
     if (f.offset < 0)
         return 0;
     double offset = fabs((double)q35_f16_to_f32(q35_load_u16(block + f.offset)));
-    if (dtype != Q35_DT_Q4_K && dtype != Q35_DT_Q5_K)
+    if (!has_minima(dtype))
         return offset;
+    if (dtype == Q35_DT_Q2_K)
+        return offset * (block[i / 16] >> 4);
     float scale, min;
     q35_k_scale_min(block + 4, i / 32, &scale, &min);
     return offset * (double)min;
@@ -200,9 +248,8 @@ static double scale_part(uint32_t dtype, const uint8_t *block, double w, double 
     fields f = block_fields(dtype);
     if (f.offset < 0)
         return fabs(w);
-    bool negated = dtype == Q35_DT_Q4_K || dtype == Q35_DT_Q5_K;
     bool negative = (q35_load_u16(block + f.offset) & 0x8000u) != 0;
-    return fabs(w - (negative != negated ? -offset : offset));
+    return fabs(w - (negative != has_minima(dtype) ? -offset : offset));
 }
 
 void kc_decode_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w, double *mag)

@@ -265,9 +265,9 @@ static void type_internal(q35t_image *i)
 {
     shaped(i, 128, 1, 0x1000);
 }
-static void type_q2_k(q35t_image *i)
+static void type_iq3_s(q35t_image *i)
 {
-    shaped(i, 256, 1, 10);
+    shaped(i, 256, 1, 21);
 }
 static void offset_odd(q35t_image *i)
 {
@@ -349,7 +349,7 @@ static const refusal refusals[] = {
     {"removed type", type_removed, Q35_E_FORMAT, "tensor w: type: 31 (Q4_0_4_4), removed from the format"},
     {"unknown type", type_unknown, Q35_E_FORMAT, "tensor w: type: 99, not a known one"},
     {"internal type", type_internal, Q35_E_FORMAT, "tensor w: type: 4096, not a known one"},
-    {"Q2_K", type_q2_k, Q35_E_UNSUPPORTED, "tensor w: type: Q2_K, cannot be decoded here, need F32, F16"},
+    {"IQ3_S", type_iq3_s, Q35_E_UNSUPPORTED, "tensor w: type: IQ3_S, cannot be decoded here, need F32, F16"},
     {"misaligned", offset_odd, Q35_E_FORMAT, "tensor w: offset: 4, need a multiple of 32"},
     {"overlap", overlap, Q35_E_FORMAT, "tensor v: offset: 96, overlaps the tensor before it, need 128"},
     {"hole", hole, Q35_E_FORMAT, "tensor v: offset: 160, leaves a hole behind"},
