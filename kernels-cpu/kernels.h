@@ -15,6 +15,8 @@
 
 #include <q35rt/blocks.h>
 
+#include <math.h>
+
 /* A matrix of weights as a kernel sees it. */
 typedef struct q35k_weights {
     const void *data;
@@ -65,11 +67,29 @@ typedef void q35k_quantize_act_fn(const float *x, int64_t rs_x, int64_t k, q35_a
 typedef void q35k_norm_fn(const float *a, const float *b, const float *w, float eps, float *sum, float *y,
                           int64_t rs, int64_t k, int64_t begin, int64_t end);
 
+/* How a row of heads is rotated. */
+typedef struct q35k_rope {
+    int64_t n_heads, head_dim, n_rot;
+    const float *inv_freq; /* [n_rot / 2] */
+    float temperature_beta;
+    int64_t temperature_length; /* 0: no factor */
+} q35k_rope;
+
+/* The factor of a position: 1 + beta ln(1 + floor(position / length)), in double, one rounding. */
+static inline float q35k_rope_temperature(const q35k_rope *rope, int64_t position)
+{
+    if (rope->temperature_length <= 0)
+        return 1;
+    int64_t steps = position / rope->temperature_length;
+    return (float)(1 + (double)rope->temperature_beta * log((double)(1 + steps)));
+}
+
 /* ROPE, token rows [begin, end) of x f32 [T][n_heads * head_dim], y likewise (may equal x).
- * Angle of token t, pair i: (pos + t) * inv_freq[i]: the product in double, cos and sin of it in double, rounded
- * to f32. y[2i] = x[2i] c - x[2i+1] s; y[2i+1] = x[2i] s + x[2i+1] c. */
-typedef void q35k_rope_fn(const float *x, float *y, int64_t rs, int64_t n_heads, int64_t head_dim, int64_t n_rot,
-                          const float *inv_freq, int64_t pos, int64_t begin, int64_t end);
+ * Angle of token t, pair i: (float)(pos + t) * inv_freq[i], the product rounded to f32 as in the models' own code
+ * (at position 262143 it is 0.008 off the exact one); cos and sin of it in double, rounded to f32.
+ * y[2i] = (x[2i] c - x[2i+1] s) f; y[2i+1] = (x[2i] s + x[2i+1] c) f; past n_rot y = x f; f: the temperature. */
+typedef void q35k_rope_fn(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+                          int64_t end);
 
 /* A KV cache of one layer: [n_kv_heads][ctx][head_dim] of f16 or f32. */
 typedef struct q35k_kv {

@@ -61,34 +61,34 @@ static inline __m256 twice(__m256d v)
     return _mm256_set_m128(_mm_unpackhi_ps(f, f), _mm_unpacklo_ps(f, f));
 }
 
-static void rope_row(const float *x, float *y, int64_t n_heads, int64_t head_dim, int64_t n_rot,
-                     const float *inv_freq, int64_t position)
+static void rope_row(const float *x, float *y, const q35k_rope *rope, int64_t position)
 {
-    for (int64_t i = 0; i < n_rot / 2; i += 4) {
-        int left = n_rot / 2 - i < 4 ? (int)(n_rot / 2 - i) : 4;
+    const int64_t n_pairs = rope->n_rot / 2, head_dim = rope->head_dim;
+    const float factor = q35k_rope_temperature(rope, position);
+    for (int64_t i = 0; i < n_pairs; i += 4) {
+        int left = n_pairs - i < 4 ? (int)(n_pairs - i) : 4;
         __m128i pairs = _mm_cmpgt_epi32(_mm_set1_epi32(left), _mm_setr_epi32(0, 1, 2, 3));
         __m256i elements =
             _mm256_cmpgt_epi32(_mm256_set1_epi32(2 * left), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-        __m256d angle =
-            _mm256_mul_pd(_mm256_set1_pd((double)position), _mm256_cvtps_pd(_mm_maskload_ps(inv_freq + i, pairs)));
-        sincos sc = sincos4(angle);
+        __m128 angle = _mm_mul_ps(_mm_set1_ps((float)position), _mm_maskload_ps(rope->inv_freq + i, pairs));
+        sincos sc = sincos4(_mm256_cvtps_pd(angle));
         __m256 c = twice(sc.cos), s = twice(sc.sin);
-        for (int64_t h = 0; h < n_heads; h++) {
+        for (int64_t h = 0; h < rope->n_heads; h++) {
             __m256 v = _mm256_maskload_ps(x + h * head_dim + 2 * i, elements);
             __m256 swapped = _mm256_permute_ps(v, 0xb1);
-            _mm256_maskstore_ps(y + h * head_dim + 2 * i, elements,
-                                _mm256_fmaddsub_ps(v, c, _mm256_mul_ps(swapped, s)));
+            v = _mm256_fmaddsub_ps(v, c, _mm256_mul_ps(swapped, s));
+            _mm256_maskstore_ps(y + h * head_dim + 2 * i, elements, _mm256_mul_ps(v, _mm256_set1_ps(factor)));
         }
     }
-    for (int64_t h = 0; h < n_heads; h++)
-        for (int64_t d = n_rot; d < head_dim; d++)
-            y[h * head_dim + d] = x[h * head_dim + d];
+    for (int64_t h = 0; h < rope->n_heads; h++)
+        for (int64_t d = rope->n_rot; d < head_dim; d++)
+            y[h * head_dim + d] = x[h * head_dim + d] * factor;
 }
 
-void q35k_rope__avx2(const float *x, float *y, int64_t rs, int64_t n_heads, int64_t head_dim, int64_t n_rot,
-                     const float *inv_freq, int64_t pos, int64_t begin, int64_t end)
+void q35k_rope__avx2(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+                     int64_t end)
 {
     int64_t step = rs / (int64_t)sizeof(float);
     for (int64_t t = begin; t < end; t++)
-        rope_row(x + t * step, y + t * step, n_heads, head_dim, n_rot, inv_freq, pos + t);
+        rope_row(x + t * step, y + t * step, rope, pos + t);
 }

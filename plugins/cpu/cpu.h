@@ -106,7 +106,8 @@ typedef struct q35i_cpu_step {
     int64_t row_capacity; /* rows at most; exactly, when the kind is fixed */
     bool barrier;         /* set by bind: all workers finish the steps before this one first */
     float eps, scale;     /* parameters of the op; unused ones 0 */
-    int64_t n_heads, head_dim, n_rot;
+    float temperature_beta;
+    int64_t n_heads, head_dim, n_rot, temperature_length;
     q35k_weights weights; /* LINEAR, GET_ROWS: set by bind */
     q35k_kv kv;           /* KV_APPEND, ATTENTION: set by bind */
 } q35i_cpu_step;

@@ -20,10 +20,16 @@ static void copy_params(q35i_cpu_step *step, const q35_node *node)
     switch (node->op) {
     case Q35_OP_RMS_NORM:
     case Q35_OP_ADD_RMS_NORM: step->eps = Q35I_CPU_PARAMS(node, q35_norm_params)->eps; break;
-    case Q35_OP_ROPE:
-        step->head_dim = Q35I_CPU_PARAMS(node, q35_rope_params)->head_dim;
-        step->n_rot = Q35I_CPU_PARAMS(node, q35_rope_params)->n_rot;
+    case Q35_OP_ROPE: {
+        const q35_rope_params *p = Q35I_CPU_PARAMS(node, q35_rope_params);
+        step->head_dim = p->head_dim;
+        step->n_rot = p->n_rot;
+        if (Q35_HAS_FIELD(p, q35_rope_params, temperature_length)) {
+            step->temperature_beta = p->temperature_beta;
+            step->temperature_length = p->temperature_length;
+        }
         break;
+    }
     case Q35_OP_ATTENTION:
         step->n_heads = Q35I_CPU_PARAMS(node, q35_attention_params)->n_heads;
         step->head_dim = Q35I_CPU_PARAMS(node, q35_attention_params)->head_dim;

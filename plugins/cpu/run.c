@@ -87,11 +87,16 @@ static void run_linear(const share *s)
 /* One row stride for input and output in the kernel: a row at a time, as for norms. */
 static void run_rope(const share *s)
 {
-    int64_t begin, end, head_dim = s->step->head_dim, n_heads = input(s, 0)->desc.dim[0] / head_dim;
+    int64_t begin, end;
+    const q35k_rope rope = {.n_heads = input(s, 0)->desc.dim[0] / s->step->head_dim,
+                            .head_dim = s->step->head_dim,
+                            .n_rot = s->step->n_rot,
+                            .inv_freq = row(input(s, 1), 0),
+                            .temperature_beta = s->step->temperature_beta,
+                            .temperature_length = s->step->temperature_length};
     split(s, s->rows, 1, &begin, &end);
     for (int64_t t = begin; t < end; t++)
-        s->kernels->rope(row(input(s, 0), t), row(output(s, 0), t), 0, n_heads, head_dim, s->step->n_rot,
-                         row(input(s, 1), 0), s->plan->now.pos + t, 0, 1);
+        s->kernels->rope(row(input(s, 0), t), row(output(s, 0), t), 0, &rope, s->plan->now.pos + t, 0, 1);
 }
 
 static void run_kv_append(const share *s)

@@ -4,6 +4,7 @@
  * without a further look at shapes: run.c relies on everything checked here. */
 #include "plugins/cpu/cpu.h"
 
+#include <math.h>
 #include <stdio.h>
 
 typedef bool check_fn(const q35i_cpu_check *check);
@@ -36,12 +37,18 @@ static bool want_f32_out(const q35i_cpu_check *c, uint32_t i, int64_t cols)
            q35i_cpu_want_rows_like(c, c->node->out[i], "output", in(c, 0));
 }
 
-static bool want_params(const q35i_cpu_check *c, uint32_t type, uint32_t size)
+/* size: of the struct's first version; known: of the one this plugin reads. What a newer host adds must be zero.
+ */
+static bool want_params(const q35i_cpu_check *c, uint32_t type, uint32_t size, uint32_t known)
 {
     const q35_hdr *p = c->node->params;
     if (!p || p->type != type || p->size < size)
         return q35i_cpu_refuse(c, "parameters have type %u and %u bytes, need type %u and %u bytes",
                                p ? p->type : 0, p ? p->size : 0, type, size);
+    for (uint32_t i = known; i < p->size; i++)
+        if (((const unsigned char *)p)[i] != 0)
+            return q35i_cpu_refuse(c, "parameters have %u at byte %u, need 0 past the %u bytes known here",
+                                   ((const unsigned char *)p)[i], i, known);
     return true;
 }
 
@@ -106,7 +113,7 @@ static bool check_get_rows(const q35i_cpu_check *c)
 
 static bool want_norm_params(const q35i_cpu_check *c)
 {
-    if (!want_params(c, Q35_STRUCT_NORM_PARAMS, sizeof(q35_norm_params)))
+    if (!want_params(c, Q35_STRUCT_NORM_PARAMS, sizeof(q35_norm_params), sizeof(q35_norm_params)))
         return false;
     float eps = Q35I_CPU_PARAMS(c->node, q35_norm_params)->eps;
     if (!(eps >= 0))
@@ -150,7 +157,8 @@ static bool check_linear(const q35i_cpu_check *c)
 
 static bool check_rope(const q35i_cpu_check *c)
 {
-    if (!want_params(c, Q35_STRUCT_ROPE_PARAMS, sizeof(q35_rope_params)) || !want_step(c))
+    const uint32_t first = offsetof(q35_rope_params, temperature_beta);
+    if (!want_params(c, Q35_STRUCT_ROPE_PARAMS, first, sizeof(q35_rope_params)) || !want_step(c))
         return false;
     const q35_rope_params *p = Q35I_CPU_PARAMS(c->node, q35_rope_params);
     int64_t k = desc(c, in(c, 0))->dim[0];
@@ -159,6 +167,8 @@ static bool check_rope(const q35i_cpu_check *c)
                                (long long)k);
     if (p->n_rot == 0 || p->n_rot % 2 != 0 || p->n_rot > p->head_dim)
         return q35i_cpu_refuse(c, "n_rot is %u, need an even number up to head_dim %u", p->n_rot, p->head_dim);
+    if (Q35_HAS_FIELD(p, q35_rope_params, temperature_length) && !isfinite(p->temperature_beta))
+        return q35i_cpu_refuse(c, "temperature_beta is %g, need a finite number", (double)p->temperature_beta);
     return want_f32_matrix(c, in(c, 0), "input", k) && want_sequence_rows(c, in(c, 0), "input") &&
            want_f32_vector(c, in(c, 1), "inv_freq", p->n_rot / 2) && want_f32_out(c, 0, k);
 }
@@ -190,7 +200,7 @@ static bool want_kv(const q35i_cpu_check *c, uint32_t i, uint32_t n_kv_heads, ui
 
 static bool check_kv_append(const q35i_cpu_check *c)
 {
-    if (!want_params(c, Q35_STRUCT_KV_PARAMS, sizeof(q35_kv_params)) || !want_step(c))
+    if (!want_params(c, Q35_STRUCT_KV_PARAMS, sizeof(q35_kv_params), sizeof(q35_kv_params)) || !want_step(c))
         return false;
     const q35_kv_params *p = Q35I_CPU_PARAMS(c->node, q35_kv_params);
     int64_t cols = (int64_t)p->n_kv_heads * p->head_dim;
@@ -201,7 +211,8 @@ static bool check_kv_append(const q35i_cpu_check *c)
 
 static bool check_attention(const q35i_cpu_check *c)
 {
-    if (!want_params(c, Q35_STRUCT_ATTENTION_PARAMS, sizeof(q35_attention_params)) || !want_step(c))
+    if (!want_params(c, Q35_STRUCT_ATTENTION_PARAMS, sizeof(q35_attention_params), sizeof(q35_attention_params)) ||
+        !want_step(c))
         return false;
     const q35_attention_params *p = Q35I_CPU_PARAMS(c->node, q35_attention_params);
     int64_t cols = (int64_t)p->n_heads * p->head_dim;

@@ -103,6 +103,15 @@ static int same_shape(const q35_tensor_desc *a, const q35_tensor_desc *b)
     return a->dim[0] == b->dim[0] && a->dim[1] == b->dim[1] && a->flags == b->flags;
 }
 
+/* What a newer host added to parameters would change the result, unless it is all zero. */
+static int zero_past(const q35_hdr *params, uint32_t known)
+{
+    for (uint32_t i = known; i < params->size; i++)
+        if (((const unsigned char *)params)[i] != 0)
+            return 0;
+    return 1;
+}
+
 static int node_supported(const q35_region *region, const q35_node *node, q35_support *out)
 {
     int rms_norm = node->op == Q35_OP_RMS_NORM;
@@ -116,8 +125,11 @@ static int node_supported(const q35_region *region, const q35_node *node, q35_su
         return no(out, "need f32 rows in the canonical layout", node->op);
     if (!same_shape(a, y) || (rms_norm ? b->dim[0] != a->dim[0] || b->dim[1] != 1 : !same_shape(a, b)))
         return no(out, "need matching shapes", node->op);
-    if (rms_norm && !node->params)
+    const q35_norm_params *norm = (const void *)node->params;
+    if (rms_norm && (!norm || !Q35_HAS_FIELD(norm, q35_norm_params, eps)))
         return no(out, "need the norm parameters", node->op);
+    if (rms_norm && !zero_past(&norm->h, sizeof *norm))
+        return no(out, "need norm parameters without newer, non-zero fields", node->op);
     return 1;
 }
 

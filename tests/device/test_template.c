@@ -162,6 +162,19 @@ START_TEST(says_why_not)
     n.nodes[0].params = NULL;
     expect_no(&n, "op 2: need the norm parameters");
     make_net(&n);
+    n.norm.h.size = sizeof(q35_hdr);
+    expect_no(&n, "op 2: need the norm parameters");
+    make_net(&n);
+    struct {
+        q35_norm_params norm;
+        uint32_t newer[2];
+    } later = {.norm = n.norm, .newer = {0, 5}};
+    later.norm.h.size = sizeof later;
+    n.nodes[0].params = &later.norm.h;
+    expect_no(&n, "op 2: need norm parameters without newer, non-zero fields");
+    later.newer[1] = 0;
+    ck_assert_uint_eq(ask(&n).ok, 1);
+    make_net(&n);
     n.nodes[2].n_in = 1;
     expect_no(&n, "op 10: need 2 inputs and 1 output");
 }

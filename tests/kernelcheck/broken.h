@@ -20,6 +20,6 @@ q35k_kv_append_fn next_position, truncates_f16;
 q35k_get_rows_fn next_row;
 q35k_quantize_act_fn rounds_half_up;
 q35k_attention_fn good_attention, sees_future;
-q35k_rope_fn pair_of_halves;
+q35k_rope_fn good_rope, pair_of_halves, exact_angle, no_temperature, temperature_of_first;
 
 #endif

@@ -7,6 +7,7 @@
 #include <kernels-cpu/tile16.h>
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { MAX_K = 11008, MAX_ROW_BYTES = 4 * MAX_K };
@@ -213,21 +214,67 @@ void sees_future(const float *q, int64_t rs_q, int64_t n_heads, float scale, con
     attention(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, 1);
 }
 
-/* Rotates (i, i + n_rot / 2), the other convention. */
-void pair_of_halves(const float *x, float *y, int64_t rs, int64_t n_heads, int64_t head_dim, int64_t n_rot,
-                    const float *inv_freq, int64_t pos, int64_t begin, int64_t end)
+/* One head, with its pairs `apart` elements apart. exact: the angle is not rounded. */
+static void rotate(const float *in, float *out, const q35k_rope *rope, int64_t position, int64_t apart, bool exact)
 {
-    for (int64_t t = begin; t < end; t++) {
-        for (int64_t h = 0; h < n_heads; h++) {
-            const float *in = x + t * rs / 4 + h * head_dim;
-            float *out = y + t * rs / 4 + h * head_dim;
-            for (int64_t i = 0; i < n_rot / 2; i++) {
-                double angle = (double)(pos + t) * (double)inv_freq[i];
-                float c = (float)cos(angle), s = (float)sin(angle), a = in[i], b = in[i + n_rot / 2];
-                out[i] = a * c - b * s;
-                out[i + n_rot / 2] = a * s + b * c;
-            }
-            memmove(out + n_rot, in + n_rot, (size_t)(head_dim - n_rot) * 4);
-        }
+    float factor = q35k_rope_temperature(rope, position);
+    for (int64_t i = 0; i < rope->n_rot / 2; i++) {
+        volatile float rounded = (float)position * rope->inv_freq[i];
+        double angle = exact ? (double)position * (double)rope->inv_freq[i] : (double)rounded;
+        int64_t e = apart == 1 ? 2 * i : i;
+        float c = (float)cos(angle), s = (float)sin(angle), a = in[e], b = in[e + apart];
+        out[e] = (a * c - b * s) * factor;
+        out[e + apart] = (a * s + b * c) * factor;
     }
+    for (int64_t d = rope->n_rot; d < rope->head_dim; d++)
+        out[d] = in[d] * factor;
+}
+
+static void rotate_rows(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+                        int64_t end, int64_t apart, bool exact)
+{
+    for (int64_t t = begin; t < end; t++)
+        for (int64_t h = 0; h < rope->n_heads; h++)
+            rotate(x + t * rs / 4 + h * rope->head_dim, y + t * rs / 4 + h * rope->head_dim, rope, pos + t, apart,
+                   exact);
+}
+
+void good_rope(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+               int64_t end)
+{
+    rotate_rows(x, y, rs, rope, pos, begin, end, 1, false);
+}
+
+/* Rotates (i, i + n_rot / 2), the other convention. */
+void pair_of_halves(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+                    int64_t end)
+{
+    rotate_rows(x, y, rs, rope, pos, begin, end, rope->n_rot / 2, false);
+}
+
+void exact_angle(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+                 int64_t end)
+{
+    rotate_rows(x, y, rs, rope, pos, begin, end, 1, true);
+}
+
+void no_temperature(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+                    int64_t end)
+{
+    q35k_rope cold = *rope;
+    cold.temperature_length = 0;
+    rotate_rows(x, y, rs, &cold, pos, begin, end, 1, false);
+}
+
+/* The factor of the first row for all. */
+void temperature_of_first(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
+                          int64_t end)
+{
+    q35k_rope cold = *rope;
+    cold.temperature_length = 0;
+    float factor = q35k_rope_temperature(rope, pos + begin);
+    rotate_rows(x, y, rs, &cold, pos, begin, end, 1, false);
+    for (int64_t t = begin; t < end; t++)
+        for (int64_t i = 0; i < rope->n_heads * rope->head_dim; i++)
+            y[t * rs / 4 + i] *= factor;
 }

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 typedef struct params {
-    int64_t rs, n_heads, head_dim, n_rot, pos;
+    q35k_rope rope; /* without inv_freq */
+    int64_t rs, pos;
     int x, y, inv_freq;
 } params;
 
@@ -17,9 +18,10 @@ static void call_from(const kc_case *c, kc_fn *fn, int64_t token, int64_t begin,
 {
     const params *p = c->params;
     const kc_operand *o = c->operands;
+    q35k_rope rope = p->rope;
+    rope.inv_freq = (const float *)(const void *)o[p->inv_freq].p;
     ((q35k_rope_fn *)fn)((const float *)(const void *)(o[p->x].p + token * p->rs),
-                         (float *)(void *)(o[p->y].p + token * p->rs), p->rs, p->n_heads, p->head_dim, p->n_rot,
-                         (const float *)(const void *)o[p->inv_freq].p, p->pos + token, begin, end);
+                         (float *)(void *)(o[p->y].p + token * p->rs), p->rs, &rope, p->pos + token, begin, end);
 }
 
 static void call(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
@@ -39,16 +41,25 @@ static double to_f32(double v)
     return (double)rounded;
 }
 
-static void judge_pair(const float *in, double c, double s, double *oracle, double *bound, double *ref_bound)
+static void judge_pair(const float *in, double c, double s, double factor, double *oracle, double *bound,
+                       double *ref_bound)
 {
-    double a = (double)in[0], b = (double)in[1];
-    oracle[0] = a * c - b * s;
-    oracle[1] = a * s + b * c;
-    double size[2] = {fabs(a * c) + fabs(b * s), fabs(a * s) + fabs(b * c)};
+    double a = (double)in[0], b = (double)in[1], rounds = factor == 1 ? 5 : 6;
+    oracle[0] = (a * c - b * s) * factor;
+    oracle[1] = (a * s + b * c) * factor;
+    double size[2] = {(fabs(a * c) + fabs(b * s)) * factor, (fabs(a * s) + fabs(b * c)) * factor};
     for (int i = 0; i < 2; i++) {
-        bound[i] = 5 * KC_U * size[i] + 4 * KC_ETA;
-        ref_bound[i] = KC_U * fabs(oracle[i]) + 4 * KC_U64 * size[i] + KC_ETA;
+        bound[i] = rounds * (1 + 8 * KC_U) * KC_U * size[i] + 4 * (1 + factor) * KC_ETA;
+        ref_bound[i] = KC_U * fabs(oracle[i]) + 8 * KC_U64 * size[i] + KC_ETA;
     }
+}
+
+static double temperature(const q35k_rope *rope, int64_t position)
+{
+    if (rope->temperature_length == 0)
+        return 1;
+    double steps = floor((double)position / (double)rope->temperature_length);
+    return to_f32(1 + (double)rope->temperature_beta * log(1 + steps));
 }
 
 static void judge(kc_context *x, kc_case *c, int64_t n, const float *in, const float *inv_freq)
@@ -58,15 +69,17 @@ static void judge(kc_context *x, kc_case *c, int64_t n, const float *in, const f
     double *oracle = kc_alloc(x, 2 * y->bytes), *bound = kc_alloc(x, 2 * y->bytes),
            *ref_bound = kc_alloc(x, 2 * y->bytes);
     for (int64_t t = 0; t < n; t++) {
-        for (int64_t h = 0; h < p->n_heads; h++) {
-            int64_t at = t * p->rs / 4 + h * p->head_dim;
-            for (int64_t i = 0; i < p->n_rot / 2; i++) {
-                double angle = (double)(p->pos + t) * (double)inv_freq[i];
-                judge_pair(in + at + 2 * i, to_f32(cos(angle)), to_f32(sin(angle)), oracle + at + 2 * i,
+        double factor = temperature(&p->rope, p->pos + t);
+        for (int64_t h = 0; h < p->rope.n_heads; h++) {
+            int64_t at = t * p->rs / 4 + h * p->rope.head_dim;
+            for (int64_t i = 0; i < p->rope.n_rot / 2; i++) {
+                /* Both factors have 24 bits, so the product in double is exact. */
+                double angle = to_f32((double)(p->pos + t) * (double)inv_freq[i]);
+                judge_pair(in + at + 2 * i, to_f32(cos(angle)), to_f32(sin(angle)), factor, oracle + at + 2 * i,
                            bound + at + 2 * i, ref_bound + at + 2 * i);
             }
-            for (int64_t i = p->n_rot; i < p->head_dim; i++)
-                oracle[at + i] = (double)in[at + i];
+            for (int64_t i = p->rope.n_rot; i < p->rope.head_dim; i++)
+                oracle[at + i] = to_f32((double)in[at + i] * factor);
         }
     }
     y->oracle = oracle;
@@ -78,20 +91,30 @@ static void build(kc_context *x, int64_t index, kc_case *c)
 {
     static const int64_t heads[][3] = {{1, 2, 2},   {3, 16, 16},   {9, 64, 64}, {4, 80, 80},
                                        {2, 96, 32}, {2, 128, 128}, {5, 34, 18}, {1, 7, 0}};
-    static const int64_t tokens[] = {1, 2, 7, 0, 33}, starts[] = {0, 1, 1000, 131071};
+    static const int64_t tokens[] = {1, 2, 7, 0, 33}, starts[] = {0, 1, 1000, 16383, 16384, 40000, 131071, 262143};
+    static const struct {
+        float beta;
+        int64_t length;
+    } temperatures[] = {{0, 0}, {0.1f, 16384}, {0.5f, 0}, {0.3f, 3}, {0.1f, 8192}};
     params *p = kc_alloc(x, sizeof *p);
     const int64_t *shape = heads[index % 8];
     int64_t n = tokens[index / 8 % 5], width = shape[0] * shape[1];
-    *p = (params){.n_heads = shape[0], .head_dim = shape[1], .n_rot = shape[2], .pos = starts[index / 3 % 4]};
+    int64_t heat = index / 7 % 5, n_rot = shape[2];
+    *p = (params){.rope = {.n_heads = shape[0],
+                           .head_dim = shape[1],
+                           .n_rot = n_rot,
+                           .temperature_beta = temperatures[heat].beta,
+                           .temperature_length = temperatures[heat].length},
+                  .pos = starts[index / 3 % 8]};
     p->rs = 4 * (width + kc_below(x, 4));
     c->params = p;
     kc_dist dist = (kc_dist)(index / 8 % KC_DIST_COUNT);
-    float *in = kc_f32_rows(x, n, width, (size_t)p->rs, dist, 1e30), *inv_freq = kc_alloc(x, (size_t)p->n_rot * 2);
-    for (int64_t i = 0; i < p->n_rot / 2; i++)
-        inv_freq[i] = (float)pow(1e4, -2 * (double)i / (double)p->n_rot);
+    float *in = kc_f32_rows(x, n, width, (size_t)p->rs, dist, 1e30), *inv_freq = kc_alloc(x, (size_t)n_rot * 2);
+    for (int64_t i = 0; i < n_rot / 2; i++)
+        inv_freq[i] = (float)pow(index & 2 ? 1e6 : 1e4, -2 * (double)i / (double)n_rot);
     kc_map map = kc_rows_map(4 * (size_t)width, (size_t)p->rs);
     p->x = kc_input(c, "x", in, (size_t)(n * p->rs), 4);
-    p->inv_freq = kc_input(c, "inv_freq", inv_freq, (size_t)p->n_rot * 2, 4);
+    p->inv_freq = kc_input(c, "inv_freq", inv_freq, (size_t)n_rot * 2, 4);
     if (index & 1) {
         p->y = p->x;
         c->operands[p->x].role = KC_INOUT;
@@ -105,9 +128,11 @@ static void build(kc_context *x, int64_t index, kc_case *c)
     c->call_alone = call_alone;
     c->n_alone = n;
     c->alone_items = 1;
-    snprintf(c->text, sizeof c->text, "heads=%lld head_dim=%lld n_rot=%lld T=%lld pos=%lld in-place=%d dist=%s",
-             (long long)p->n_heads, (long long)p->head_dim, (long long)p->n_rot, (long long)n, (long long)p->pos,
-             (int)(index & 1), kc_dist_name(dist));
+    snprintf(c->text, sizeof c->text,
+             "heads=%lld head_dim=%lld n_rot=%lld T=%lld pos=%lld beta=%g length=%lld in-place=%d dist=%s",
+             (long long)shape[0], (long long)shape[1], (long long)n_rot, (long long)n, (long long)p->pos,
+             (double)temperatures[heat].beta, (long long)temperatures[heat].length, (int)(index & 1),
+             kc_dist_name(dist));
     judge(x, c, n, in, inv_freq);
 }
 
@@ -117,4 +142,4 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
     c->bytes = 8.0 * 9 * 64 * 33;
 }
 
-const kc_op kc_op_rope = {"rope", 480, build, 1, build_bench};
+const kc_op kc_op_rope = {"rope", 840, build, 1, build_bench};

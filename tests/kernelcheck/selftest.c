@@ -49,7 +49,11 @@ static const trial trials[] = {
     TRIAL("get_rows", next_row, "must be the same bits"),
     TRIAL("quantize_act", rounds_half_up, "must be the same bits"),
     TRIAL("attention", sees_future, "nan"),
+    TRIAL("rope", good_rope, NULL),
     TRIAL("rope", pair_of_halves, "error"),
+    TRIAL("rope", exact_angle, "error"),
+    TRIAL("rope", no_temperature, "error"),
+    TRIAL("rope", temperature_of_first, "error"),
 };
 
 static bool run_trial(const trial *t, uint64_t seed, kc_progress *progress)

@@ -159,6 +159,14 @@ static void break_params_size(fixture *f, const base_region *r)
     f->params[4].h.size = sizeof(q35_hdr);
 }
 
+/* A newer host's parameters; nodes copy their addresses, so the field goes behind the known ones in place. */
+static void break_params_newer(fixture *f, const base_region *r)
+{
+    (void)r;
+    f->params[1].h.size = sizeof(q35_norm_params) + 8;
+    ((unsigned char *)&f->params[1])[sizeof(q35_norm_params) + 3] = 7;
+}
+
 static void break_eps(fixture *f, const base_region *r)
 {
     (void)r;
@@ -231,6 +239,7 @@ static const struct {
     {break_output_role, "output has role 4"},
     {break_params, "type 0 and 0 bytes"},
     {break_params_size, "parameters have type 19"},
+    {break_params_newer, "parameters have 7 at byte 27, need 0 past the 24 bytes"},
     {break_eps, "eps is -1"},
     {break_length, "need 1 to 1099511627776"},
     {break_heads, "need a multiple of n_kv_heads 0"},
@@ -256,6 +265,18 @@ START_TEST(broken_regions_are_refused)
     ck_assert_ptr_null(plan);
     ck_assert_msg(strstr(fixture_error(), breaks[_i].reason), "'%s'", fixture_error());
     ck_assert_uint_eq(f.api->op_cost(f.dev, &f.region, &cost), Q35_E_UNSUPPORTED);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(newer_parameters_of_zeros_are_taken)
+{
+    fixture f;
+    build(&f, NULL);
+    f.params[1].h.size = sizeof(fixture_params);
+    q35_support support = {.h = {sizeof support, Q35_STRUCT_SUPPORT, NULL}};
+    ck_assert_uint_eq(f.api->op_support(f.dev, &f.region, &support), Q35_OK);
+    ck_assert_msg(support.ok == 1, "%s", support.reason);
     fixture_close(&f);
 }
 END_TEST
@@ -476,6 +497,7 @@ int main(void)
 {
     Suite *suite = suite_create("plugin_cpu_refusals");
     TCase *tcase = tcase_create("refusals");
+    tcase_add_test(tcase, newer_parameters_of_zeros_are_taken);
     tcase_add_loop_test(tcase, broken_regions_are_refused, 0, sizeof breaks / sizeof breaks[0]);
     tcase_add_test(tcase, bad_bindings_are_refused);
     tcase_add_test(tcase, bad_step_values_are_refused);
