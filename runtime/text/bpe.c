@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Merging with a heap of candidate pairs. A candidate is not removed when one of its symbols is merged away: it is
- * checked when it comes up, by comparing the rule's two tokens with those that now stand at its place. Each merge
+ * checked when it comes up, by comparing its rank with that of the pair that now stands at its place. Each merge
  * takes one candidate out and puts at most two in, and there are at most n - 1 merges, so 2 n places are enough.
  */
 #include "runtime/text/bpe.h"
@@ -9,6 +9,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
+#include "runtime/base/utf8.h"
 
 #define END UINT32_MAX
 
@@ -38,22 +39,52 @@ static uint64_t heap_pop(q35i_bpe *work)
     return top;
 }
 
-static void push_pair(q35i_bpe *work, const q35i_merges *merges, uint32_t left)
+/* Token of symbol `left` and the next one together, by their bytes. */
+static uint32_t joined_token(const q35i_bpe *work, const q35i_vocab *vocab, const uint8_t *piece, uint32_t n,
+                             uint32_t left)
 {
-    if (left == END || work->symbols[left].next == END)
-        return;
-    const q35i_bpe_symbol *s = &work->symbols[left];
-    uint32_t rank = q35i_merges_rank(merges, s->id, work->symbols[s->next].id);
-    if (rank != Q35I_NO_RANK)
-        heap_push(work, (uint64_t)rank << 32 | left);
+    uint32_t right = work->symbols[left].next, end = work->symbols[right].next;
+    return q35i_vocab_find(vocab, piece + left, (end == END ? n : end) - left);
 }
 
-static q35_status reserve(q35i_bpe *work, uint32_t n)
+/* Works out how symbol `left` joins the next one. */
+static void push_pair(q35i_bpe *work, const q35i_bpe_rules *rules, const uint8_t *piece, uint32_t n, uint32_t left)
 {
+    if (left == END)
+        return;
+    q35i_bpe_symbol *s = &work->symbols[left];
+    s->rank = Q35I_NO_RANK;
+    if (s->next == END)
+        return;
+    if (rules->merges) {
+        s->rank = q35i_merges_rank(rules->merges, s->id, work->symbols[s->next].id);
+        if (s->rank != Q35I_NO_RANK)
+            s->joined = rules->merges->list[s->rank].result;
+    } else {
+        s->joined = joined_token(work, rules->vocab, piece, n, left);
+        if (s->joined != Q35I_NO_TOKEN) {
+            s->rank = rules->order ? rules->order[s->joined] : s->joined;
+            if (work->split && q35i_vocab_kind(rules->vocab, s->joined) == Q35I_TOKEN_UNUSED)
+                work->split[s->joined] = s->next - left;
+        }
+    }
+    if (s->rank != Q35I_NO_RANK)
+        heap_push(work, (uint64_t)s->rank << 32 | left);
+}
+
+static q35_status reserve(q35i_bpe *work, const q35i_vocab *vocab, uint32_t n)
+{
+    if (vocab->n_unused > 0 && !work->split) {
+        work->split = q35i_calloc(vocab->n, sizeof *work->split);
+        if (!work->split)
+            return Q35_E_NOMEM;
+    }
     if (n <= work->cap)
         return Q35_OK;
-    uint32_t cap = (uint32_t)q35i_max(n, 64);
-    q35i_bpe_free(work);
+    uint32_t cap = (uint32_t)q35i_max(n, q35i_min(q35i_max(64, (uint64_t)work->cap * 2), Q35I_PIECE_BYTES));
+    q35i_free(work->symbols);
+    q35i_free(work->heap);
+    work->cap = 0;
     work->symbols = q35i_calloc(cap, sizeof *work->symbols);
     work->heap = q35i_calloc((uint64_t)cap * 2, sizeof *work->heap);
     if (!work->symbols || !work->heap)
@@ -62,30 +93,65 @@ static q35_status reserve(q35i_bpe *work, uint32_t n)
     return Q35_OK;
 }
 
-q35_status q35i_bpe_merge(q35i_bpe *work, const q35i_vocab *vocab, const q35i_merges *merges, const uint8_t *piece,
-                          uint32_t n)
+/* The smallest symbols of the piece. */
+static void cut(q35i_bpe *work, const q35i_vocab *vocab, const uint8_t *piece, uint32_t n)
 {
-    Q35_TRY(reserve(work, n));
+    uint32_t prev = END;
+    for (uint32_t i = 0, length; i < n; prev = i, i += length) {
+        int bytes = vocab->pieces ? q35i_utf8_char(piece + i, n - i) : 1;
+        length = bytes > 0 ? (uint32_t)bytes : 1;
+        work->symbols[i] = (q35i_bpe_symbol){.id = vocab->pieces ? q35i_vocab_find(vocab, piece + i, length)
+                                                                 : vocab->byte_id[piece[i]],
+                                             .prev = prev,
+                                             .next = i + length < n ? i + length : END,
+                                             .rank = Q35I_NO_RANK};
+    }
+}
+
+/* Takes unused tokens apart into the two they were made of, and so on down. */
+static void split_unused(q35i_bpe *work, const q35i_vocab *vocab, const uint8_t *piece, uint32_t n)
+{
     q35i_bpe_symbol *symbols = work->symbols;
-    for (uint32_t i = 0; i < n; i++)
-        symbols[i] = (q35i_bpe_symbol){vocab->byte_id[piece[i]], i > 0 ? i - 1 : END, i + 1 < n ? i + 1 : END};
+    for (uint32_t i = 0; i != END;) {
+        q35i_bpe_symbol *s = &symbols[i];
+        uint32_t left = 0, end = s->next == END ? n : s->next;
+        if (s->id != Q35I_NO_TOKEN && q35i_vocab_kind(vocab, s->id) == Q35I_TOKEN_UNUSED)
+            left = work->split[s->id];
+        if (left == 0 || left >= end - i) {
+            i = s->next;
+            continue;
+        }
+        symbols[i + left] = (q35i_bpe_symbol){
+            .id = q35i_vocab_find(vocab, piece + i + left, end - i - left), .prev = i, .next = s->next};
+        s->id = q35i_vocab_find(vocab, piece + i, left);
+        s->next = i + left;
+    }
+}
+
+q35_status q35i_bpe_merge(q35i_bpe *work, const q35i_bpe_rules *rules, const uint8_t *piece, uint32_t n)
+{
+    Q35_TRY(reserve(work, rules->vocab, n));
+    q35i_bpe_symbol *symbols = work->symbols;
+    cut(work, rules->vocab, piece, n);
     work->n_heap = 0;
-    for (uint32_t i = 0; i + 1 < n; i++)
-        push_pair(work, merges, i);
+    for (uint32_t i = 0; i != END; i = symbols[i].next)
+        push_pair(work, rules, piece, n, i);
     while (work->n_heap > 0) {
         uint64_t key = heap_pop(work);
-        uint32_t left = (uint32_t)key, right = symbols[left].next;
-        const q35i_merge *rule = &merges->list[key >> 32];
-        if (right == END || symbols[left].id != rule->left || symbols[right].id != rule->right)
+        uint32_t left = (uint32_t)key, right;
+        if (symbols[left].rank != key >> 32)
             continue;
-        symbols[left].id = rule->result;
+        right = symbols[left].next;
+        symbols[left].id = symbols[left].joined;
         symbols[left].next = symbols[right].next;
+        symbols[right].rank = Q35I_NO_RANK;
         if (symbols[left].next != END)
             symbols[symbols[left].next].prev = left;
-        symbols[right] = (q35i_bpe_symbol){Q35I_NO_TOKEN, END, END};
-        push_pair(work, merges, symbols[left].prev);
-        push_pair(work, merges, left);
+        push_pair(work, rules, piece, n, symbols[left].prev);
+        push_pair(work, rules, piece, n, left);
     }
+    if (work->split)
+        split_unused(work, rules->vocab, piece, n);
     return Q35_OK;
 }
 
@@ -93,5 +159,6 @@ void q35i_bpe_free(q35i_bpe *work)
 {
     q35i_free(work->symbols);
     q35i_free(work->heap);
+    q35i_free(work->split);
     *work = (q35i_bpe){0};
 }

@@ -13,12 +13,13 @@
 q35_status q35i_encoder_init(q35i_encoder *encoder, const q35_tokenizer *tokenizer)
 {
     *encoder = (q35i_encoder){.tokenizer = tokenizer};
-    return q35i_split_work_create(tokenizer->splitter, &encoder->split);
+    return tokenizer->splitter ? q35i_split_work_create(tokenizer->splitter, &encoder->split) : Q35_OK;
 }
 
 void q35i_encoder_free(q35i_encoder *encoder)
 {
     q35i_split_work_destroy(encoder->split);
+    q35i_pieces_free(&encoder->pieces);
     q35i_bpe_free(&encoder->bpe);
     q35i_free(encoder->ids);
     *encoder = (q35i_encoder){0};
@@ -45,16 +46,9 @@ static q35_status add_replacement(q35i_encoder *encoder)
     return Q35_OK;
 }
 
-static q35_status add_piece(void *user, const uint8_t *piece, uint64_t n)
+static q35_status add_merged(q35i_encoder *encoder, const uint8_t *piece, uint32_t n)
 {
-    q35i_encoder *encoder = user;
-    const q35_tokenizer *t = encoder->tokenizer;
-    if (q35i_splitter_whole_pieces(t->splitter)) {
-        uint32_t whole = q35i_vocab_find(&t->vocab, piece, n);
-        if (whole != Q35I_NO_TOKEN)
-            return q35i_encoder_id(encoder, whole);
-    }
-    Q35_TRY(q35i_bpe_merge(&encoder->bpe, &t->vocab, &t->merges, piece, (uint32_t)n));
+    Q35_TRY(q35i_bpe_merge(&encoder->bpe, &encoder->tokenizer->rules, piece, n));
     for (uint32_t i = 0; i != UINT32_MAX; i = encoder->bpe.symbols[i].next) {
         uint32_t id = encoder->bpe.symbols[i].id;
         Q35_TRY(id == Q35I_NO_TOKEN ? add_replacement(encoder) : q35i_encoder_id(encoder, id));
@@ -62,27 +56,99 @@ static q35_status add_piece(void *user, const uint8_t *piece, uint64_t n)
     return Q35_OK;
 }
 
+/* A piece for byte-level vocabularies: well-formed UTF-8 or a single byte. */
+static q35_status add_piece(void *user, const uint8_t *piece, uint64_t n)
+{
+    q35i_encoder *encoder = user;
+    const q35_tokenizer *t = encoder->tokenizer;
+    if (t->whole_pieces) {
+        uint32_t whole = q35i_vocab_find(&t->vocab, piece, n);
+        if (whole != Q35I_NO_TOKEN)
+            return q35i_encoder_id(encoder, whole);
+    }
+    while (n > Q35I_PIECE_BYTES) {
+        uint32_t part = Q35I_PIECE_BYTES;
+        while ((piece[part] & 0xC0) == 0x80)
+            part--;
+        Q35_TRY(add_merged(encoder, piece, part));
+        piece += part;
+        n -= part;
+    }
+    return add_merged(encoder, piece, (uint32_t)n);
+}
+
+/* A character without a token: as bytes, else as the unknown token, one for several in a row. */
+static q35_status add_unknown(q35i_encoder *encoder, const uint8_t *c, uint64_t n)
+{
+    const q35_tokenizer *t = encoder->tokenizer;
+    uint32_t unknown = t->unknown;
+    bool spelled = true;
+    for (uint64_t i = 0; i < n; i++)
+        spelled = spelled && t->vocab.byte_id[c[i]] != Q35I_NO_TOKEN;
+    for (uint64_t i = 0; spelled && i < n; i++)
+        Q35_TRY(q35i_encoder_id(encoder, t->vocab.byte_id[c[i]]));
+    if (spelled || unknown == Q35I_NO_TOKEN ||
+        (encoder->n > 0 && encoder->ids[encoder->n - 1] == (int32_t)unknown))
+        return Q35_OK;
+    return q35i_encoder_id(encoder, unknown);
+}
+
+/* A piece for SentencePiece vocabularies. */
+static q35_status add_characters(void *user, const uint8_t *piece, uint64_t n)
+{
+    q35i_encoder *encoder = user;
+    Q35_TRY(q35i_bpe_merge(&encoder->bpe, &encoder->tokenizer->rules, piece, (uint32_t)n));
+    for (uint64_t i = 0, end; i < n; i = end) {
+        const q35i_bpe_symbol *s = &encoder->bpe.symbols[i];
+        end = s->next == UINT32_MAX ? n : s->next;
+        Q35_TRY(s->id == Q35I_NO_TOKEN ? add_unknown(encoder, piece + i, end - i)
+                                       : q35i_encoder_id(encoder, s->id));
+    }
+    return Q35_OK;
+}
+
+static q35_status add_plain(q35i_encoder *encoder, const uint8_t *text, uint64_t n)
+{
+    const q35_tokenizer *t = encoder->tokenizer;
+    return t->splitter ? q35i_split(encoder->split, text, n, add_piece, encoder)
+                       : q35i_pieces_part(&encoder->pieces, &t->pieces, text, n, add_characters, encoder);
+}
+
+static q35_status add_special(q35i_encoder *encoder, uint32_t id)
+{
+    const q35_tokenizer *t = encoder->tokenizer;
+    if (!t->splitter && q35i_vocab_kind(&t->vocab, id) == Q35I_TOKEN_CONTROL)
+        q35i_pieces_begin(&encoder->pieces);
+    else if (!t->splitter)
+        Q35_TRY(q35i_pieces_before_token(&encoder->pieces, &t->pieces, add_characters, encoder));
+    return q35i_encoder_id(encoder, id);
+}
+
 q35_status q35i_encoder_text(q35i_encoder *encoder, const char *text, uint64_t len, bool control)
 {
     const q35i_vocab *vocab = &encoder->tokenizer->vocab;
     const uint8_t *bytes = (const uint8_t *)text;
+    uint8_t kinds = 1u << Q35I_TOKEN_USER | (control ? 1u << Q35I_TOKEN_CONTROL : 0);
     uint64_t begin = 0, at = 0; /* [begin, at) is plain text not yet encoded */
     if (len > INT32_MAX)
         return Q35_FAIL(Q35_E_INVALID, "text: %" PRIu64 " bytes, need at most %" PRId32, len, INT32_MAX);
+    q35i_pieces_begin(&encoder->pieces);
     while (vocab->n_special > 0 && at < len) {
-        uint32_t id = q35i_vocab_special_at(vocab, bytes + at, len - at, control);
+        uint32_t id = Q35I_NO_TOKEN;
+        if (vocab->special_first[bytes[at]] & kinds)
+            id = q35i_vocab_special_at(vocab, bytes + at, len - at, control);
         if (id == Q35I_NO_TOKEN) {
             at++;
             continue;
         }
         uint64_t spelling;
         q35i_vocab_piece(vocab, id, &spelling);
-        Q35_TRY(q35i_split(encoder->split, bytes + begin, at - begin, add_piece, encoder));
-        Q35_TRY(q35i_encoder_id(encoder, id));
+        Q35_TRY(add_plain(encoder, bytes + begin, at - begin));
+        Q35_TRY(add_special(encoder, id));
         at += spelling;
         begin = at;
     }
-    return q35i_split(encoder->split, bytes + begin, len - begin, add_piece, encoder);
+    return add_plain(encoder, bytes + begin, len - begin);
 }
 
 void q35i_encoder_take(q35i_encoder *encoder, int32_t **out_ids, uint64_t *out_n)

@@ -9,7 +9,8 @@
 
 typedef struct q35i_encoder {
     const q35_tokenizer *tokenizer; /* borrowed */
-    q35i_split_work *split;
+    q35i_split_work *split;         /* byte-level vocabularies */
+    q35i_pieces pieces;             /* SentencePiece */
     q35i_bpe bpe;
     int32_t *ids;
     uint64_t n, cap;
@@ -20,7 +21,9 @@ void q35i_encoder_free(q35i_encoder *encoder); /* zeroed or half-built ok */
 
 q35_status q35i_encoder_id(q35i_encoder *encoder, uint32_t id);
 
-/* Appends the tokens of text. User-defined tokens in it are always taken whole, control tokens when asked for. */
+/* Appends the tokens of text. User-defined tokens in it are always taken whole, control tokens when asked for;
+ * what follows a control token is a text of its own, which matters to SentencePiece alone (a space in front of
+ * each). */
 q35_status q35i_encoder_text(q35i_encoder *encoder, const char *text, uint64_t len, bool control);
 
 /* Hands the ids over to the caller, NULL when there are none. */

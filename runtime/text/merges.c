@@ -6,8 +6,8 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
-#include "runtime/model/quote.h"
 #include "runtime/model/alphabet.h"
+#include "runtime/model/quote.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -61,7 +61,7 @@ static uint32_t find_part(const loader *l, q35_string text, uint64_t *len, bool 
     uint8_t *bytes = l->joined + *len;
     if (q35i_vocab_special(l->vocab, (const uint8_t *)text.data, text.len) != Q35I_NO_TOKEN)
         *special = true;
-    if (!q35i_alphabet_decode(&l->alphabet, text, bytes, l->vocab->longest - *len, &n))
+    if (!q35i_vocab_decode(l->vocab, &l->alphabet, text, bytes, l->vocab->longest - *len, &n))
         return Q35I_NO_TOKEN;
     *len += n;
     return q35i_vocab_find(l->vocab, bytes, n);
@@ -111,8 +111,7 @@ q35_status q35i_merges_init(q35i_merges *merges, const q35i_vocab *vocab, const 
     loader l = {.merges = merges, .vocab = vocab};
     uint32_t n_slots = 16;
     if (!meta)
-        return Q35_FAIL(Q35_E_FORMAT, "%s: missing, need the merge rules of the byte-level vocabulary",
-                        KEY_MERGES);
+        return Q35_OK;
     if (meta->type != Q35_META_ARRAY || (meta->count > 0 && meta->elem_type != Q35_META_STRING))
         return Q35_FAIL(Q35_E_FORMAT, "%s: value type %" PRIu32 ", need an array (9) of strings (8)", KEY_MERGES,
                         meta->type);

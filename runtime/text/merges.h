@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The merge rules of a byte-level BPE vocabulary: which pairs of tokens join, in what order of preference.
+ * The merge rules of a BPE vocabulary: which pairs of tokens join, in what order of preference.
  * Immutable after init, usable from any thread. */
 #ifndef Q35I_MERGES_H
 #define Q35I_MERGES_H
@@ -15,13 +15,13 @@ typedef struct q35i_merge {
 
 typedef struct q35i_merges {
     uint32_t n;
-    q35i_merge *list; /* [n] by rank, lowest first to be applied */
+    q35i_merge *list; /* [n] by rank, lowest first to be applied; NULL: the file has no rules */
     uint32_t *slots;  /* [mask + 1] open addressing over (left, right): rank + 1, 0 for an empty slot */
     uint32_t mask;
 } q35i_merges;
 
-/* Reads tokenizer.ggml.merges. FORMAT for a rule over tokens that the vocabulary lacks. Rules that touch a special
- * token are left out: those never come from merging. merges: zeroed. */
+/* Reads tokenizer.ggml.merges; nothing when the key is absent. FORMAT for a rule over tokens that the vocabulary
+ * lacks. Rules that touch a special token are left out: those never come from merging. merges: zeroed. */
 q35_status q35i_merges_init(q35i_merges *merges, const q35i_vocab *vocab, const q35_model *model);
 void q35i_merges_free(q35i_merges *merges); /* zeroed or half-built ok */
 

@@ -2,17 +2,18 @@
  *
  * Pre-tokenizers as PCRE2 patterns (UTF, Unicode properties). Each is one alternation that matches something at
  * every position, so a text is cut by matching again and again, anchored where the last piece ended. They differ
- * from the published forms only so that no long run is scanned twice: \s+(?!\S)|\s+    is written with an explicit
- * class of the Unicode White_Space characters \s*[\r\n]+       takes a run of white space up to its last line end:
- * ([blank]*+[\r\n]++)++ smollm           cuts out single digits first and then applies gpt-2 to what lies between;
- * in one pattern, digits count as an end of text for white space */
+ * from the published forms only so that no long run is scanned twice:
+ * - \s+(?!\S)|\s+ is written with an explicit class of the Unicode White_Space characters;
+ * - \s*[\r\n]+ takes a run of white space up to its last line end: ([blank]*+[\r\n]++)++;
+ * - smollm cuts out single digits first and then applies gpt-2 to what lies between; in one pattern, digits count
+ * as an end of text for white space. */
 #include "runtime/text/pretokenize.h"
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
-#include "runtime/model/quote.h"
 #include "runtime/base/utf8.h"
+#include "runtime/model/quote.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <inttypes.h>
@@ -24,10 +25,14 @@
 #define SPACE "\\r\\n" BLANK
 #define SHORT "'s|'t|'re|'ve|'m|'ll|'d"
 #define OTHER "[^" SPACE "\\p{L}\\p{N}]+"
+#define LINES "(?:[" BLANK "]*+[\\r\\n]++)++"
+#define FRONT "[^\\r\\n\\p{L}\\p{N}]?"
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 
 typedef struct pre_rule {
     const char *name;
-    const char *aliases[3];
+    const char *aliases[8];
     const char *pattern;
     bool whole_pieces, adds_bos;
 } pre_rule;
@@ -39,9 +44,9 @@ static const pre_rule rules[] = {
      false,
      false},
     {"llama-bpe",
-     {"llama3", "llama-v3"},
-     "(?i:" SHORT ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?" OTHER "[\\r\\n]*|(?:[" BLANK
-     "]*+[\\r\\n]++)++|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+",
+     {"llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
+     "(?i:" SHORT ")|" FRONT "\\p{L}+|\\p{N}{1,3}| ?" OTHER "[\\r\\n]*|" LINES "|[" SPACE "]+(?![^" SPACE
+     "])|[" SPACE "]+",
      true,
      true},
     {"smollm",
@@ -49,6 +54,12 @@ static const pre_rule rules[] = {
      SHORT "| ?\\p{L}+|\\p{N}| ?" OTHER "|[" SPACE "]+(?![^" SPACE "\\p{N}])|[" SPACE "]+",
      false,
      false},
+    {"tekken",
+     {NULL},
+     FRONT UPPER "*" LOWER "+|" FRONT UPPER "+" LOWER "*|\\p{N}| ?" OTHER "[\\r\\n/]*|" LINES "|[" SPACE
+                 "]+(?![^" SPACE "])|[" SPACE "]+",
+     true,
+     true},
 };
 
 struct q35i_splitter {
@@ -122,7 +133,8 @@ q35_status q35i_splitter_create(q35_string name, q35i_splitter **out)
     const pre_rule *rule = find_rule(name);
     *out = NULL;
     if (!rule)
-        return Q35_FAIL(Q35_E_UNSUPPORTED, "tokenizer.ggml.pre: '%s', need one of gpt-2, llama-bpe, smollm",
+        return Q35_FAIL(Q35_E_UNSUPPORTED,
+                        "tokenizer.ggml.pre: '%s', need one of gpt-2, llama-bpe, smollm, tekken",
                         q35i_quote(name).text);
     q35i_splitter *s = q35i_calloc(1, sizeof *s);
     if (!s)

@@ -9,14 +9,15 @@
 #include "runtime/base/log.h"
 #include "runtime/model/quote.h"
 #include "runtime/text/encode.h"
+#include "runtime/text/order.h"
+#include "runtime/text/roles.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define KEY_MODEL   "tokenizer.ggml.model"
-#define KEY_PRE     "tokenizer.ggml.pre"
-#define KEY_BOS     "tokenizer.ggml.bos_token_id"
-#define KEY_ADD_BOS "tokenizer.ggml.add_bos_token"
+#define KEY_MODEL "tokenizer.ggml.model"
+#define KEY_PRE   "tokenizer.ggml.pre"
+#define EMBEDDING "token_embd.weight"
 
 static q35_status string_value(const q35_model *model, const char *key, q35_string *out)
 {
@@ -33,14 +34,38 @@ static bool is_text(q35_string s, const char *text)
     return strlen(text) == s.len && memcmp(text, s.data, s.len) == 0;
 }
 
-static q35_status check_kind(const q35_model *model)
+static q35_status read_kind(const q35_model *model, bool *out_pieces)
 {
     q35_string kind;
     Q35_TRY(string_value(model, KEY_MODEL, &kind));
-    if (is_text(kind, "gpt2"))
+    *out_pieces = is_text(kind, "llama");
+    if (*out_pieces || is_text(kind, "gpt2"))
         return Q35_OK;
-    return Q35_FAIL(Q35_E_UNSUPPORTED, "%s: '%s'%s, need gpt2 (byte-level BPE)", KEY_MODEL, q35i_quote(kind).text,
-                    is_text(kind, "llama") ? " (SentencePiece)" : "");
+    return Q35_FAIL(Q35_E_UNSUPPORTED, "%s: '%s', need gpt2 (byte-level BPE) or llama (SentencePiece BPE)",
+                    KEY_MODEL, q35i_quote(kind).text);
+}
+
+/* A model whose embedding has other rows than the vocabulary has tokens came with the wrong one. */
+static q35_status check_embedding(const q35_tokenizer *t, const q35_model *model)
+{
+    const q35_tensor_info *embedding = q35_model_tensor(model, EMBEDDING);
+    if (!embedding || (embedding->rank >= 2 && embedding->dim[1] == (int64_t)t->vocab.n))
+        return Q35_OK;
+    return Q35_FAIL(Q35_E_FORMAT, "tokenizer.ggml.tokens: %" PRIu32 " tokens, need %" PRId64 " (rows of %s)",
+                    t->vocab.n, embedding->rank >= 2 ? embedding->dim[1] : 1, EMBEDDING);
+}
+
+/* Files of this kind were made with the wrong name: Tekken's own third token gives them away. */
+static bool is_mislabelled_tekken(const q35i_vocab *vocab, q35_string pre)
+{
+    static const char inst[] = "[INST]";
+    enum { INST_ID = 3 };
+    uint64_t len;
+    if (!is_text(pre, "pixtral") || vocab->n <= INST_ID)
+        return false;
+    const uint8_t *piece = q35i_vocab_piece(vocab, INST_ID, &len);
+    return q35i_vocab_kind(vocab, INST_ID) == Q35I_TOKEN_CONTROL && len == sizeof inst - 1 &&
+           memcmp(piece, inst, len) == 0;
 }
 
 static q35_status create_splitter(q35_tokenizer *t, const q35_model *model)
@@ -50,60 +75,27 @@ static q35_status create_splitter(q35_tokenizer *t, const q35_model *model)
         Q35_TRY(string_value(model, KEY_PRE, &pre));
     else
         q35i_log(Q35_LOG_INFO, "%s: missing, gpt-2 assumed", KEY_PRE);
+    if (is_mislabelled_tekken(&t->vocab, pre)) {
+        q35i_log(Q35_LOG_WARN, "%s: pixtral, but the vocabulary is Tekken's: tekken is used", KEY_PRE);
+        pre = (q35_string){"tekken", 6};
+    }
     return q35i_splitter_create(pre, &t->splitter);
 }
 
-/* Id under a key, Q35I_NO_TOKEN when the key is absent. */
-static q35_status special_id(const q35_tokenizer *t, const q35_model *model, const char *key, uint32_t *out)
+static q35_status init_bytes(q35_tokenizer *t, const q35_model *model)
 {
-    const q35_meta *meta = q35_model_meta(model, key);
-    uint64_t id;
-    *out = Q35I_NO_TOKEN;
-    if (!meta)
-        return Q35_OK;
-    if (!q35_meta_u64(meta, &id))
-        return Q35_FAIL(Q35_E_FORMAT, "%s: value of type %" PRIu32 " or negative, need a token id", key,
-                        meta->type);
-    if (id >= t->vocab.n)
-        return Q35_FAIL(Q35_E_FORMAT, "%s: %" PRIu64 ", need less than the %" PRIu32 " tokens of the vocabulary",
-                        key, id, t->vocab.n);
-    *out = (uint32_t)id;
-    return Q35_OK;
+    Q35_TRY(create_splitter(t, model));
+    t->whole_pieces = q35i_splitter_whole_pieces(t->splitter) || !t->rules.merges;
+    return q35i_roles_init(t, model, q35i_splitter_adds_bos(t->splitter));
 }
 
-static q35_status read_special_ids(q35_tokenizer *t, const q35_model *model)
+static q35_status init_pieces(q35_tokenizer *t, const q35_model *model)
 {
-    static const char *const stop_keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
-                                            "tokenizer.ggml.eom_token_id"};
-    static const char *const stop_names[] = {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>"};
-    static const char *const other_keys[] = {"tokenizer.ggml.unknown_token_id", "tokenizer.ggml.padding_token_id",
-                                             "tokenizer.ggml.seperator_token_id"};
-    uint32_t id;
-    for (size_t i = 0; i < sizeof stop_keys / sizeof *stop_keys; i++) {
-        Q35_TRY(special_id(t, model, stop_keys[i], &id));
-        if (id != Q35I_NO_TOKEN)
-            t->vocab.traits[id] |= Q35I_TOKEN_STOP;
-    }
-    for (size_t i = 0; i < sizeof stop_names / sizeof *stop_names; i++) {
-        id = q35i_vocab_special(&t->vocab, (const uint8_t *)stop_names[i], strlen(stop_names[i]));
-        if (id != Q35I_NO_TOKEN)
-            t->vocab.traits[id] |= Q35I_TOKEN_STOP;
-    }
-    for (size_t i = 0; i < sizeof other_keys / sizeof *other_keys; i++)
-        Q35_TRY(special_id(t, model, other_keys[i], &id));
-    return special_id(t, model, KEY_BOS, &t->bos);
-}
-
-static q35_status read_add_bos(q35_tokenizer *t, const q35_model *model)
-{
-    const q35_meta *meta = q35_model_meta(model, KEY_ADD_BOS);
-    int wanted = q35i_splitter_adds_bos(t->splitter);
-    if (meta && !q35_meta_bool(meta, &wanted))
-        return Q35_FAIL(Q35_E_FORMAT, "%s: value type %" PRIu32 ", need a bool (7)", KEY_ADD_BOS, meta->type);
-    if (meta && wanted && t->bos == Q35I_NO_TOKEN)
-        return Q35_FAIL(Q35_E_FORMAT, "%s: true without %s, need the id", KEY_ADD_BOS, KEY_BOS);
-    t->add_bos = wanted && t->bos != Q35I_NO_TOKEN;
-    return Q35_OK;
+    if (!t->rules.merges)
+        Q35_TRY(q35i_order_by_score(&t->vocab, model, &t->order));
+    t->rules.order = t->order;
+    Q35_TRY(q35i_pieces_rules_init(&t->pieces, &t->vocab, model));
+    return q35i_roles_init(t, model, true);
 }
 
 /* Tokens of U+FFFD; none when its own bytes lack tokens. */
@@ -112,7 +104,7 @@ static q35_status find_replacement(q35_tokenizer *t)
     static const uint8_t bytes[3] = {0xEF, 0xBF, 0xBD};
     q35i_bpe work = {0};
     q35_status status = Q35_OK;
-    Q35_TRY_GOTO(q35i_bpe_merge(&work, &t->vocab, &t->merges, bytes, sizeof bytes), done);
+    Q35_TRY_GOTO(q35i_bpe_merge(&work, &t->rules, bytes, sizeof bytes), done);
     for (uint32_t i = 0; i != UINT32_MAX; i = work.symbols[i].next)
         t->replacement[t->n_replacement++] = work.symbols[i].id;
     for (uint32_t i = 0; i < t->n_replacement; i++) {
@@ -127,18 +119,20 @@ done:
 q35_status q35_tokenizer_create(const q35_model *model, q35_tokenizer **out)
 {
     q35_status status = Q35_OK;
+    bool pieces;
     *out = NULL;
-    Q35_TRY(check_kind(model));
+    Q35_TRY(read_kind(model, &pieces));
     q35_tokenizer *t = q35i_calloc(1, sizeof *t);
     if (!t)
         return Q35_E_NOMEM;
-    Q35_TRY_GOTO(create_splitter(t, model), fail);
-    Q35_TRY_GOTO(q35i_vocab_init(&t->vocab, model), fail);
+    Q35_TRY_GOTO(q35i_vocab_init(&t->vocab, model, pieces), fail);
+    Q35_TRY_GOTO(check_embedding(t, model), fail);
     Q35_TRY_GOTO(q35i_merges_init(&t->merges, &t->vocab, model), fail);
+    t->rules = (q35i_bpe_rules){.vocab = &t->vocab, .merges = t->merges.list ? &t->merges : NULL};
+    Q35_TRY_GOTO(pieces ? init_pieces(t, model) : init_bytes(t, model), fail);
     Q35_TRY_GOTO(q35i_chat_format_init(&t->chat, model), fail);
-    Q35_TRY_GOTO(read_special_ids(t, model), fail);
-    Q35_TRY_GOTO(read_add_bos(t, model), fail);
-    Q35_TRY_GOTO(find_replacement(t), fail);
+    if (!pieces)
+        Q35_TRY_GOTO(find_replacement(t), fail);
     *out = t;
     return Q35_OK;
 fail:
@@ -152,6 +146,8 @@ void q35_tokenizer_destroy(q35_tokenizer *tokenizer)
         return;
     q35i_vocab_free(&tokenizer->vocab);
     q35i_merges_free(&tokenizer->merges);
+    q35i_pieces_rules_free(&tokenizer->pieces);
+    q35i_free(tokenizer->order);
     q35i_chat_format_free(&tokenizer->chat);
     q35i_splitter_destroy(tokenizer->splitter);
     q35i_free(tokenizer);
@@ -212,4 +208,12 @@ int q35_tokenizer_is_stop(const q35_tokenizer *tokenizer, int32_t id)
 int32_t q35_tokenizer_bos(const q35_tokenizer *tokenizer)
 {
     return tokenizer->bos == Q35I_NO_TOKEN ? -1 : (int32_t)tokenizer->bos;
+}
+
+uint32_t q35_tokenizer_mark(const q35_tokenizer *tokenizer, int32_t id)
+{
+    for (uint32_t i = 0; id >= 0 && i < Q35I_MARKS; i++)
+        if (tokenizer->marks[i] == (uint32_t)id)
+            return 1 + i / 2;
+    return Q35_MARK_NONE;
 }

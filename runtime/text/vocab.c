@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Vocabulary tables. Plain tokens are spelled in the byte alphabet and become the bytes they stand for; special
- * tokens and plain ones with other characters keep their spelling. Only plain tokens in the alphabet can be found
- * by their bytes, so plain text never becomes a control token. */
+ * Vocabulary tables. Plain tokens become the text they stand for: byte-level ones are spelled in the byte
+ * alphabet, SentencePiece's have U+2581 for a space and <0xNN> for a byte. Special tokens and what is outside the
+ * alphabet keep their spelling. Only plain tokens can be found by their bytes, so plain text never becomes a
+ * control token. */
 #define _GNU_SOURCE /* qsort_r */
 #include "runtime/text/vocab.h"
 
@@ -11,7 +12,6 @@
 #include "runtime/base/log.h"
 #include "runtime/base/size.h"
 #include "runtime/model/quote.h"
-#include "runtime/model/alphabet.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,7 +23,15 @@
 #define KEY_SCORES "tokenizer.ggml.scores"
 
 /* Values of tokenizer.ggml.token_type. */
-enum { TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4, TYPE_LAST = 6 };
+enum {
+    TYPE_NORMAL = 1,
+    TYPE_UNKNOWN,
+    TYPE_CONTROL,
+    TYPE_USER_DEFINED,
+    TYPE_UNUSED,
+    TYPE_BYTE,
+    TYPE_LAST = TYPE_BYTE
+};
 
 /* Some converters leave these as normal or user-defined tokens; as such, message text could spell a turn's end. */
 static const char *const always_control[] = {"<|im_start|>",        "<|im_end|>",        "<|endoftext|>",
@@ -82,18 +90,67 @@ static bool is_always_control(q35_string s)
     return false;
 }
 
-static q35_status token_kind(const loader *l, uint64_t i, q35_string s, uint8_t *out)
+static int hex_digit(char c)
 {
-    int32_t type = 1;
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Byte of a token <0xNN>, -1: spelled otherwise. */
+static int byte_value(q35_string s)
+{
+    if (s.len != 6 || memcmp(s.data, "<0x", 3) != 0 || s.data[5] != '>')
+        return -1;
+    int high = hex_digit(s.data[3]), low = hex_digit(s.data[4]);
+    return high < 0 || low < 0 ? -1 : 16 * high + low;
+}
+
+static q35_status token_type(const loader *l, uint64_t i, q35_string s, int32_t *out)
+{
+    bool pieces = l->vocab->pieces;
+    int32_t type = pieces && byte_value(s) >= 0 ? TYPE_BYTE : TYPE_NORMAL;
     if (l->types)
         memcpy(&type, l->types + i * sizeof type, sizeof type);
     if (type < 0 || type > TYPE_LAST)
         return Q35_FAIL(Q35_E_FORMAT, "%s[%" PRIu64 "]: %" PRId32 ", need 0 to %d", KEY_TYPES, i, type, TYPE_LAST);
-    if (type == TYPE_UNKNOWN || type == TYPE_CONTROL || is_always_control(s))
-        *out = Q35I_TOKEN_CONTROL;
-    else
-        *out = type == TYPE_USER_DEFINED ? Q35I_TOKEN_USER : Q35I_TOKEN_PLAIN;
+    if (pieces && type == TYPE_BYTE && byte_value(s) < 0)
+        return Q35_FAIL(Q35_E_FORMAT, "%s[%" PRIu64 "]: byte token '%s', need <0x00> to <0xFF>", KEY_TOKENS, i,
+                        q35i_quote(s).text);
+    if (type != TYPE_UNKNOWN && is_always_control(s))
+        type = TYPE_CONTROL;
+    *out = type;
     return Q35_OK;
+}
+
+static uint8_t token_kind(const q35i_vocab *vocab, int32_t type)
+{
+    switch (type) {
+    case TYPE_UNKNOWN:
+    case TYPE_CONTROL: return Q35I_TOKEN_CONTROL;
+    case TYPE_USER_DEFINED: return Q35I_TOKEN_USER;
+    case TYPE_UNUSED: return vocab->pieces ? Q35I_TOKEN_UNUSED : Q35I_TOKEN_PLAIN;
+    default: return Q35I_TOKEN_PLAIN;
+    }
+}
+
+static bool decode_piece(q35_string s, uint8_t *out, uint64_t cap, uint64_t *out_len)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < s.len; i++, n++) {
+        bool space = s.len - i >= 3 && memcmp(s.data + i, "\xE2\x96\x81", 3) == 0;
+        if (n == cap)
+            return false;
+        out[n] = space ? ' ' : (uint8_t)s.data[i];
+        i += space ? 2 : 0;
+    }
+    *out_len = n;
+    return true;
+}
+
+bool q35i_vocab_decode(const q35i_vocab *vocab, const q35i_alphabet *alphabet, q35_string spelling, uint8_t *out,
+                       uint64_t cap, uint64_t *out_len)
+{
+    return vocab->pieces ? decode_piece(spelling, out, cap, out_len)
+                         : q35i_alphabet_decode(alphabet, spelling, out, cap, out_len);
 }
 
 /* Makes the token findable by its bytes. */
@@ -114,29 +171,66 @@ static q35_status insert(q35i_vocab *vocab, uint32_t id, q35_string spelling)
     return Q35_OK;
 }
 
+/* A byte of a SentencePiece vocabulary: found by its value, not by spelling. */
+static q35_status add_byte(q35i_vocab *vocab, uint32_t id, q35_string s)
+{
+    int byte = byte_value(s);
+    if (vocab->byte_id[byte] != Q35I_NO_TOKEN)
+        return Q35_FAIL(Q35_E_FORMAT, "%s: ids %" PRIu32 " and %" PRIu32 " are both '%s', need each token once",
+                        KEY_TOKENS, vocab->byte_id[byte], id, q35i_quote(s).text);
+    vocab->byte_id[byte] = id;
+    vocab->bytes[vocab->begin[id]] = (uint8_t)byte;
+    vocab->begin[id + 1] = vocab->begin[id] + 1;
+    vocab->longest = q35i_max(vocab->longest, 1);
+    return Q35_OK;
+}
+
+static q35_status add_special(q35i_vocab *vocab, uint32_t id, q35_string s)
+{
+    uint64_t len;
+    const uint8_t *piece = q35i_vocab_piece(vocab, id, &len);
+    if (len == 0)
+        return Q35_OK;
+    if (len > Q35I_SPECIAL_BYTES)
+        return Q35_FAIL(Q35_E_FORMAT, "%s[%" PRIu32 "]: special token '%s' of %" PRIu64 " bytes, need at most %d",
+                        KEY_TOKENS, id, q35i_quote(s).text, len, Q35I_SPECIAL_BYTES);
+    vocab->special[vocab->n_special++] = id;
+    vocab->special_first[piece[0]] |= (uint8_t)(1u << q35i_vocab_kind(vocab, id));
+    return Q35_OK;
+}
+
+static q35_status add_text(loader *l, uint32_t id, q35_string s, uint8_t kind)
+{
+    q35i_vocab *vocab = l->vocab;
+    uint8_t *bytes = vocab->bytes + vocab->begin[id];
+    uint64_t len = 0;
+    bool decoded = (kind == Q35I_TOKEN_PLAIN || (vocab->pieces && kind != Q35I_TOKEN_CONTROL)) &&
+                   q35i_vocab_decode(vocab, &l->alphabet, s, bytes, s.len, &len);
+    if (!decoded) {
+        len = s.len;
+        if (len > 0)
+            memcpy(bytes, s.data, len);
+    }
+    vocab->begin[id + 1] = vocab->begin[id] + len;
+    vocab->traits[id] = kind;
+    vocab->n_unused += kind == Q35I_TOKEN_UNUSED;
+    vocab->longest = q35i_max(vocab->longest, len);
+    if (kind == Q35I_TOKEN_CONTROL || kind == Q35I_TOKEN_USER)
+        return add_special(vocab, id, s);
+    /* spaces of a text are never looked up as such in vocabularies of pieces */
+    bool findable = decoded && len > 0 && !(vocab->pieces && memchr(s.data, ' ', s.len));
+    return findable ? insert(vocab, id, s) : Q35_OK;
+}
+
 static int add_token(void *user, uint64_t i, q35_string s)
 {
     loader *l = user;
-    q35i_vocab *vocab = l->vocab;
-    uint64_t begin = vocab->begin[i], len = 0;
-    uint8_t kind = Q35I_TOKEN_PLAIN;
-    l->status = token_kind(l, i, s, &kind);
-    if (l->status != Q35_OK)
-        return 1;
-    bool in_alphabet =
-        kind == Q35I_TOKEN_PLAIN && q35i_alphabet_decode(&l->alphabet, s, vocab->bytes + begin, s.len, &len);
-    if (!in_alphabet) {
-        len = s.len;
-        if (len > 0)
-            memcpy(vocab->bytes + begin, s.data, len);
-    }
-    vocab->begin[i + 1] = begin + len;
-    vocab->traits[i] = kind;
-    vocab->longest = q35i_max(vocab->longest, len);
-    if (in_alphabet && len > 0)
-        l->status = insert(vocab, (uint32_t)i, s);
-    else if (kind != Q35I_TOKEN_PLAIN && len > 0)
-        vocab->special[vocab->n_special++] = (uint32_t)i;
+    int32_t type = TYPE_NORMAL;
+    l->status = token_type(l, i, s, &type);
+    if (l->status == Q35_OK && l->vocab->pieces && type == TYPE_BYTE)
+        l->status = add_byte(l->vocab, (uint32_t)i, s);
+    else if (l->status == Q35_OK)
+        l->status = add_text(l, (uint32_t)i, s, token_kind(l->vocab, type));
     return l->status != Q35_OK;
 }
 
@@ -172,20 +266,21 @@ static q35_status find_bytes(q35i_vocab *vocab)
     uint32_t missing = 0, first = 0;
     for (uint32_t byte = 256; byte-- > 0;) {
         uint8_t b = (uint8_t)byte;
-        vocab->byte_id[byte] = q35i_vocab_find(vocab, &b, 1);
+        if (!vocab->pieces)
+            vocab->byte_id[byte] = q35i_vocab_find(vocab, &b, 1);
         if (vocab->byte_id[byte] == Q35I_NO_TOKEN) {
             missing++;
             first = byte;
         }
     }
-    if (missing == 256)
+    if (missing == 256 && !vocab->pieces)
         return Q35_FAIL(Q35_E_FORMAT, "%s: a token for 0 of the 256 bytes, need those that text is made of",
                         KEY_TOKENS);
     if (missing > 0)
         q35i_log(Q35_LOG_DEBUG,
                  "%s: no token for %" PRIu32 " of the 256 bytes, the first 0x%02" PRIx32
-                 "; in text they become U+FFFD",
-                 KEY_TOKENS, missing, first);
+                 "; in text they become %s",
+                 KEY_TOKENS, missing, first, vocab->pieces ? "the unknown token" : "U+FFFD");
     return Q35_OK;
 }
 
@@ -196,6 +291,8 @@ static q35_status allocate(q35i_vocab *vocab, uint32_t n, uint64_t bytes)
         n_slots *= 2;
     vocab->n = n;
     vocab->mask = n_slots - 1;
+    for (int byte = 0; byte < 256; byte++)
+        vocab->byte_id[byte] = Q35I_NO_TOKEN;
     vocab->bytes = q35i_calloc(q35i_max(bytes, 1), 1);
     vocab->begin = q35i_calloc((uint64_t)n + 1, sizeof *vocab->begin);
     vocab->traits = q35i_calloc(n, 1);
@@ -206,12 +303,13 @@ static q35_status allocate(q35i_vocab *vocab, uint32_t n, uint64_t bytes)
     return Q35_OK;
 }
 
-q35_status q35i_vocab_init(q35i_vocab *vocab, const q35_model *model)
+q35_status q35i_vocab_init(q35i_vocab *vocab, const q35_model *model, bool pieces)
 {
     enum { MAX_TOKENS = 1 << 28 };
     const q35_meta *tokens = q35_model_meta(model, KEY_TOKENS), *types = NULL, *scores = NULL;
     loader l = {.vocab = vocab};
     uint64_t bytes = 0;
+    vocab->pieces = pieces;
     if (!tokens)
         return Q35_FAIL(Q35_E_FORMAT, "%s: missing, need an array of strings", KEY_TOKENS);
     if (tokens->type != Q35_META_ARRAY || tokens->elem_type != Q35_META_STRING)

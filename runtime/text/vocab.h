@@ -5,9 +5,7 @@
 #ifndef Q35I_VOCAB_H
 #define Q35I_VOCAB_H
 
-#include <q35rt/model.h>
-
-#include <stdbool.h>
+#include "runtime/model/alphabet.h"
 
 #define Q35I_NO_TOKEN UINT32_MAX
 
@@ -15,12 +13,16 @@ enum {
     Q35I_TOKEN_PLAIN = 0,   /* made by merging bytes */
     Q35I_TOKEN_USER = 1,    /* user-defined: taken whole wherever the text spells it */
     Q35I_TOKEN_CONTROL = 2, /* control or unknown: taken whole only when the caller asks for it */
-    Q35I_TOKEN_KINDS = 3,
+    Q35I_TOKEN_UNUSED = 3,  /* SentencePiece: a step on the way to longer tokens, taken apart again at the end */
+    Q35I_TOKEN_KINDS = 4,
     Q35I_TOKEN_KIND_MASK = 3,
     Q35I_TOKEN_STOP = 4 /* flag: ends a sequence or a turn */
 };
 
+enum { Q35I_SPECIAL_BYTES = 1024 }; /* longest special token */
+
 typedef struct q35i_vocab {
+    bool pieces;      /* SentencePiece: characters, with U+2581 for spaces; else bytes in the byte alphabet */
     uint32_t n;       /* tokens */
     uint8_t *bytes;   /* pieces, back to back */
     uint64_t *begin;  /* [n + 1] offsets into bytes */
@@ -29,15 +31,21 @@ typedef struct q35i_vocab {
     uint32_t *slots;  /* [mask + 1] open addressing over the plain tokens' bytes: id + 1, 0 for an empty slot */
     uint32_t mask;
     uint32_t *special; /* [n_special] ids of user-defined and control tokens, sorted by spelling */
-    uint32_t n_special;
-    uint32_t byte_id[256]; /* token of a single byte, Q35I_NO_TOKEN where the vocabulary has none */
+    uint32_t n_special, n_unused;
+    uint8_t special_first[256]; /* bit Q35I_TOKEN_USER, _CONTROL: one of that kind starts with the byte */
+    uint32_t byte_id[256];      /* token of a single byte, Q35I_NO_TOKEN where the vocabulary has none */
 } q35i_vocab;
 
 /* Copies the tokens of the file. FORMAT for a broken vocabulary. vocab: zeroed. */
-q35_status q35i_vocab_init(q35i_vocab *vocab, const q35_model *model);
+q35_status q35i_vocab_init(q35i_vocab *vocab, const q35_model *model, bool pieces);
 void q35i_vocab_free(q35i_vocab *vocab); /* zeroed or half-built ok */
 
-/* Id of the plain token with exactly these bytes, or Q35I_NO_TOKEN. */
+/* Text that a plain token spelled like this stands for, at most cap bytes. False when it does not fit or, in
+ * vocabularies of bytes, a character is outside the alphabet. */
+bool q35i_vocab_decode(const q35i_vocab *vocab, const q35i_alphabet *alphabet, q35_string spelling, uint8_t *out,
+                       uint64_t cap, uint64_t *out_len);
+
+/* Id of the plain or unused token with exactly these bytes, or Q35I_NO_TOKEN. */
 uint32_t q35i_vocab_find(const q35i_vocab *vocab, const uint8_t *bytes, uint64_t len);
 
 /* Longest special token that text[0..n) starts with, or Q35I_NO_TOKEN; control tokens only when asked for. */

@@ -17,13 +17,19 @@ enum { MAX_TEXT = 512 };
 static const char gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 static const char llama[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
                             "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+static const char tekken[] =
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|"
+    "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 static const char digit[] = "\\p{N}|[^\\p{N}]+";
 
 static const struct {
     const char *name, *first, *second; /* first: a stage before, NULL for none */
-} published[] = {{"gpt-2", NULL, gpt2}, {"llama-bpe", NULL, llama}, {"smollm", digit, gpt2}};
+} published[] = {
+    {"gpt-2", NULL, gpt2}, {"llama-bpe", NULL, llama}, {"smollm", digit, gpt2}, {"tekken", NULL, tekken}};
 
-/* White space of one, two and three bytes, letters with case, digits of three scripts, signs, an emoji. */
+/* White space of one, two and three bytes, letters of every case and none, marks, digits of three scripts, signs,
+ * an emoji. */
 static const char *const characters[] = {" ",
                                          " ",
                                          " ",
@@ -48,6 +54,12 @@ static const char *const characters[] = {" ",
                                          "\xE1\x9E\x80",
                                          "\xE1\x9E\xB6",
                                          "\xE6\x88\x91",
+                                         "A",
+                                         "/",
+                                         "\xC7\x85",
+                                         "\xCA\xB0",
+                                         "\xCC\x81",
+                                         "\xD0\xB6",
                                          "1",
                                          "23",
                                          "4567",

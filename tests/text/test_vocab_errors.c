@@ -16,9 +16,14 @@ typedef struct broken {
     const char *message; /* part of it */
 } broken;
 
-static void sentencepiece(vocab_spec *s)
+static void unknown_model(vocab_spec *s)
+{
+    s->model = "t5";
+}
+static void no_scores(vocab_spec *s)
 {
     s->model = "llama";
+    s->no_merges = 1;
 }
 static void no_model(vocab_spec *s)
 {
@@ -26,15 +31,11 @@ static void no_model(vocab_spec *s)
 }
 static void unknown_pre(vocab_spec *s)
 {
-    s->pre = "tekken";
+    s->pre = "deepseek-llm";
 }
 static void no_tokens(vocab_spec *s)
 {
     s->no_tokens = 1;
-}
-static void no_merges(vocab_spec *s)
-{
-    s->no_merges = 1;
 }
 static void short_types(vocab_spec *s)
 {
@@ -104,11 +105,11 @@ static void special_twice(vocab_spec *s)
 }
 
 static const broken cases[] = {
-    {sentencepiece, Q35_E_UNSUPPORTED, "tokenizer.ggml.model: 'llama' (SentencePiece), need gpt2"},
+    {unknown_model, Q35_E_UNSUPPORTED, "tokenizer.ggml.model: 't5', need gpt2 (byte-level BPE) or llama"},
+    {no_scores, Q35_E_FORMAT, "tokenizer.ggml.scores: missing, need a score per token"},
     {no_model, Q35_E_FORMAT, "tokenizer.ggml.model: missing"},
-    {unknown_pre, Q35_E_UNSUPPORTED, "'tekken', need one of gpt-2, llama-bpe, smollm"},
+    {unknown_pre, Q35_E_UNSUPPORTED, "'deepseek-llm', need one of gpt-2, llama-bpe, smollm, tekken"},
     {no_tokens, Q35_E_FORMAT, "tokenizer.ggml.tokens: missing"},
-    {no_merges, Q35_E_FORMAT, "tokenizer.ggml.merges: missing"},
     {short_types, Q35_E_FORMAT, "token_type: 256 elements, need 257"},
     {short_scores, Q35_E_FORMAT, "scores: 256 elements, need 257"},
     {bad_type, Q35_E_FORMAT, "token_type[256]: 7, need 0 to 6"},
