@@ -36,7 +36,7 @@ void q35i_book_set(q35i_book *book, const int8_t (*points)[2], float unit)
             book->zero = (uint8_t)c;
         }
     }
-    q35i_points_set(&book->search, points);
+    q35i_code_points_set(&book->search, points);
 }
 
 static double distance(const training *t, uint64_t i, int c)

@@ -5,6 +5,7 @@
 #ifndef Q35I_BOOK_H
 #define Q35I_BOOK_H
 
+#include "runtime/quant/codes.h"
 #include "runtime/quant/nearest.h"
 
 #include <q35rt/status.h>
@@ -13,7 +14,7 @@ typedef struct q35i_book {
     int8_t points[Q35_BOOK_POINTS][2];
     float unit;   /* one step of points, in root mean squares of a group: where the scale search starts */
     uint8_t zero; /* code of the point nearest to (0, 0) */
-    q35i_points search;
+    q35i_code_points search;
 } q35i_book;
 
 /* Fills the derived members for given points. */

@@ -6,6 +6,7 @@
 #include "runtime/base/pool.h"
 #include "runtime/quant/book.h"
 #include "runtime/quant/random.h"
+#include "support/rng.h"
 #include "support/suite.h"
 
 #include <math.h>
@@ -40,12 +41,14 @@ START_TEST(nearest_is_nearest)
 {
     static uint8_t codes[N];
     q35i_book book;
+    q35i_points points;
     double sum = 0;
     fill(3);
     train(0, NULL, &book);
+    q35i_points_set(&points, (const int8_t(*)[2])book.points);
     for (int i = 0; i < 2 * N; i++)
         pairs[i] /= book.unit;
-    double found = q35i_nearest(&book.search, pairs, weights, N, codes);
+    double found = q35i_nearest(&points, pairs, weights, N, codes);
     for (uint64_t i = 0; i < N; i++) {
         double best = HUGE_VAL, d = distance(&book, codes[i], i);
         for (int c = 0; c < Q35_BOOK_POINTS; c++)
@@ -54,6 +57,41 @@ START_TEST(nearest_is_nearest)
         sum += d;
     }
     ck_assert_double_le(fabs(found - sum), sum * 0x1p-15);
+}
+END_TEST
+
+/* Every key of the integer search is the smallest of score and code, for factors up to their limits. */
+START_TEST(integer_search_is_exhaustive)
+{
+    q35i_code_points points;
+    q35i_code_pairs p;
+    int8_t book[Q35_BOOK_POINTS][2];
+    int32_t keys[Q35_GROUP_CODES];
+    q35t_rng rng = q35t_rng_seed(5);
+    for (int round = 0; round < 50; round++) {
+        for (int c = 0; c < Q35_BOOK_POINTS; c++)
+            for (int k = 0; k < 2; k++)
+                book[c][k] = (int8_t)(round == 0 ? -128 : (int)(q35t_rng_below(&rng, 256)) - 128);
+        q35i_code_points_set(&points, (const int8_t(*)[2])book);
+        for (int i = 0; i < Q35_GROUP_CODES; i++)
+            for (int k = 0; k < 2; k++) {
+                p.linear[i][k] = (int16_t)(round < 2 ? 32640 : (int)(q35t_rng_below(&rng, 65281)) - 32640);
+                p.square[i][k] = (int16_t)(round < 2 ? 8192 : q35t_rng_below(&rng, 8193));
+            }
+        q35i_search_codes(&points, &p, keys);
+        for (int i = 0; i < Q35_GROUP_CODES; i++) {
+            int64_t least = INT64_MAX;
+            for (int c = 0; c < Q35_BOOK_POINTS; c++) {
+                int64_t score = 0;
+                for (int k = 0; k < 2; k++)
+                    score += (int64_t)p.linear[i][k] * 128 * book[c][k] +
+                             (int64_t)p.square[i][k] * book[c][k] * book[c][k];
+                int64_t key = (score & ~INT64_C(127)) | c;
+                least = key < least ? key : least;
+            }
+            ck_assert_int_eq(keys[i], least);
+        }
+    }
 }
 END_TEST
 
@@ -146,6 +184,7 @@ int main(void)
     TCase *t = tcase_create("book");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, nearest_is_nearest);
+    tcase_add_test(t, integer_search_is_exhaustive);
     tcase_add_test(t, equal_points_take_the_smallest_code);
     tcase_add_test(t, same_seed_same_book);
     tcase_add_test(t, any_thread_count_same_book);
