@@ -11,9 +11,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-int q35_tokenizer_has_chat(const q35_tokenizer *tokenizer)
+const char *q35_tokenizer_chat_format(const q35_tokenizer *tokenizer)
 {
-    return tokenizer->chat.kind != Q35I_CHAT_NONE;
+    return tokenizer->chat.kind == Q35I_CHAT_NONE ? "" : tokenizer->chat.kind == Q35I_CHAT_ML ? "chatml" : "unknown";
 }
 
 static q35_status control_token(const q35_tokenizer *tokenizer, const char *spelling, uint32_t *out)
@@ -29,7 +29,7 @@ static q35_status control_token(const q35_tokenizer *tokenizer, const char *spel
 static q35_status check_message(const q35_message *message, uint32_t i)
 {
     static const char *const roles[] = {"system", "user", "assistant"};
-    if (!message->role || !message->content)
+    if (!message->role || message->n_parts != 1 || !message->parts[0].text)
         return Q35_FAIL(Q35_E_INVALID, "message %" PRIu32 ": no %s, need role and content", i,
                         message->role ? "content" : "role");
     for (size_t r = 0; r < sizeof roles / sizeof *roles; r++)
@@ -43,14 +43,14 @@ static q35_status check_message(const q35_message *message, uint32_t i)
 /* "role\ncontent" in one text: a line end at the start of the content may join the one after the role. */
 static q35_status add_turn(q35i_encoder *encoder, uint32_t start, uint32_t end, const q35_message *message)
 {
-    size_t role = strlen(message->role), content = strlen(message->content);
+    size_t role = strlen(message->role), content = strlen(message->parts[0].text);
     q35_status status = Q35_OK;
     char *text = q35i_calloc((uint64_t)role + content + 1, 1);
     if (!text)
         return Q35_E_NOMEM;
     memcpy(text, message->role, role);
     text[role] = '\n';
-    memcpy(text + role + 1, message->content, content);
+    memcpy(text + role + 1, message->parts[0].text, content);
     Q35_TRY_GOTO(q35i_encoder_id(encoder, start), done);
     Q35_TRY_GOTO(q35i_encoder_text(encoder, text, role + content + 1, false), done);
     Q35_TRY_GOTO(q35i_encoder_id(encoder, end), done);
@@ -70,7 +70,8 @@ static q35_status render_chatml(q35i_encoder *encoder, const q35_message *messag
     if (t->add_bos)
         Q35_TRY(q35i_encoder_id(encoder, t->bos));
     if (t->chat.default_system && strcmp(messages[0].role, "system") != 0) {
-        q35_message system = {"system", t->chat.default_system};
+        const q35_part part = {Q35_PART_TEXT, t->chat.default_system};
+        const q35_message system = {.role = "system", .parts = &part, .n_parts = 1};
         Q35_TRY(add_turn(encoder, start, end, &system));
     }
     for (uint32_t i = 0; i < n; i++)
@@ -79,9 +80,11 @@ static q35_status render_chatml(q35i_encoder *encoder, const q35_message *messag
     return q35i_encoder_text(encoder, answer, strlen(answer), false);
 }
 
-q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_message *messages, uint32_t n,
+q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_conversation *conversation,
                               int32_t **out_ids, uint64_t *out_n)
 {
+    const q35_message *messages = conversation->messages;
+    uint32_t n = conversation->n_messages;
     q35i_encoder encoder = {0};
     q35_status status = Q35_OK;
     *out_ids = NULL;

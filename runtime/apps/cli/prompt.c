@@ -88,12 +88,14 @@ static int encode(const cli_options *options, const cli_engine *engine, const ch
 {
     q35_status status;
     int32_t *ids = NULL;
-    int chat = !options->raw && q35_tokenizer_has_chat(engine->tokenizer);
+    int chat = !options->raw && *q35_tokenizer_chat_format(engine->tokenizer) != 0;
     if (chat && memchr(text, '\0', (size_t)len))
         return cli_fail(CLI_EXIT_USAGE, "prompt: a NUL byte found, text needed");
     if (chat) {
-        q35_message message = {"user", text};
-        status = q35_tokenizer_chat(engine->tokenizer, &message, 1, &ids, out_n);
+        const q35_part part = {Q35_PART_TEXT, text};
+        const q35_message message = {.role = "user", .parts = &part, .n_parts = 1};
+        const q35_conversation conversation = {.messages = &message, .n_messages = 1};
+        status = q35_tokenizer_chat(engine->tokenizer, &conversation, &ids, out_n);
     } else {
         uint32_t flags = Q35_ENCODE_BOS | (options->raw ? Q35_ENCODE_SPECIAL : 0);
         status = q35_tokenizer_encode(engine->tokenizer, text, len, flags, &ids, out_n);
