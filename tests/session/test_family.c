@@ -197,6 +197,7 @@ int main(int argc, char **argv)
 {
     Suite *suite = suite_create("family");
     TCase *tc = tcase_create("family");
+    q35t_temp_dir_create();
     long_run = argc > 1 && strcmp(argv[1], "long") == 0;
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, reference_logits_and_same_bits, long_run ? LONG : 0, N_NAMES);
