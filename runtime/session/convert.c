@@ -55,10 +55,15 @@ q35_status q35i_convert_progress(const q35_convert_options *options, uint32_t st
     return Q35_OK;
 }
 
-static const char *file_name(const char *path)
+/* Last part of a path without its slashes; a directory may be written with one behind it. */
+static q35_string file_name(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    size_t end = strlen(path), begin;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    for (begin = end; begin > 0 && path[begin - 1] != '/'; begin--)
+        ;
+    return (q35_string){path + begin, end - begin};
 }
 
 /* ---- what to convert ---- */
@@ -66,12 +71,12 @@ static const char *file_name(const char *path)
 static q35_status check_source(const conversion *c)
 {
     q35_model_config config;
-    const char *name = file_name(q35_model_path(c->in));
     if (c->options->codec != Q35_CODEC_PAIR && c->options->codec != Q35_CODEC_SPLIT)
         return Q35_FAIL(Q35_E_INVALID, "codec: %u, need pair (%d) or split (%d)", c->options->codec,
                         Q35_CODEC_PAIR, Q35_CODEC_SPLIT);
     if (q35_model_meta(c->in, Q35I_KEY_VERSION))
-        return Q35_FAIL(Q35_E_INVALID, "%s: has 3.5-bit tensors already, need the model it was made from", name);
+        return Q35_FAIL(Q35_E_INVALID, "%s: has 3.5-bit tensors already, need the model it was made from",
+                        q35i_path_tail(q35_model_path(c->in)));
     return q35_model_read_config(c->in, &config);
 }
 
@@ -199,6 +204,17 @@ out:
     return status;
 }
 
+static q35_status add_source(conversion *c)
+{
+    q35_string name = file_name(q35_model_path(c->in));
+    char *text = q35i_strndup(name.data, name.len);
+    if (!text)
+        return Q35_E_NOMEM;
+    q35_status status = q35i_gguf_writer_string(c->writer, Q35I_KEY_SOURCE, text);
+    q35i_free(text);
+    return status;
+}
+
 static q35_status add_keys(conversion *c)
 {
     const char *codec = c->options->codec == Q35_CODEC_PAIR ? Q35I_CODEC_PAIR : Q35I_CODEC_SPLIT;
@@ -208,7 +224,7 @@ static q35_status add_keys(conversion *c)
         q35i_gguf_writer_array(c->writer, Q35I_KEY_CODEBOOK, Q35_META_I8, c->book.points, sizeof c->book.points));
     Q35_TRY(q35i_gguf_writer_u32(c->writer, Q35I_KEY_CALIBRATION_TOKENS,
                                  (uint32_t)q35i_min(c->result.calibration_tokens, UINT32_MAX)));
-    Q35_TRY(q35i_gguf_writer_string(c->writer, Q35I_KEY_SOURCE, file_name(q35_model_path(c->in))));
+    Q35_TRY(add_source(c));
     Q35_TRY(q35i_gguf_writer_array(c->writer, Q35I_KEY_FILE_CHECKSUM, Q35_META_U64, NULL, 1));
     return add_tensor_keys(c);
 }
@@ -216,7 +232,8 @@ static q35_status add_keys(conversion *c)
 /* Type a tensor is stored as, beside the linears. */
 static uint32_t kept_type(const q35_tensor_info *info)
 {
-    int full = info->dtype == Q35_DT_F32 || info->dtype == Q35_DT_F16 || info->dtype == Q35_DT_BF16;
+    int full = info->dtype == Q35_DT_F32 || info->dtype == Q35_DT_F16 || info->dtype == Q35_DT_BF16 ||
+               info->dtype == Q35_DT_F8_32;
     return full && info->rank == 2 && info->dim[0] % 32 == 0 ? Q35_DT_Q8_0 : info->dtype;
 }
 
