@@ -66,14 +66,16 @@ static q35_status create(const char *path, q35_model **out)
     return Q35_OK;
 }
 
-/* Hands the model out, or closes it and says where it failed. */
+/* Hands the model out, or closes it and says which it is, unless the message begins with that. */
 static q35_status opened(q35_model *model, q35_status status, q35_model **out)
 {
+    const char *name = q35i_path_tail(model->path);
     if (status == Q35_OK) {
         *out = model;
         return Q35_OK;
     }
-    (void)q35i_fail_context(status, "%s", q35i_path_tail(model->path));
+    if (strncmp(q35_error_message(), name, strlen(name)) != 0)
+        (void)q35i_fail_context(status, "%s", name);
     q35_model_close(model);
     return status;
 }
