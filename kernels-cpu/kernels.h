@@ -91,14 +91,16 @@ static inline float q35k_rope_temperature(const q35k_rope *rope, int64_t positio
 typedef void q35k_rope_fn(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
                           int64_t end);
 
-/* A KV cache of one layer: [n_kv_heads][ctx][head_dim] of f16 or f32. */
+/* A KV cache of one layer: [n_kv_heads][ctx][head_dim], dense. */
 typedef struct q35k_kv {
     void *k, *v;
-    uint32_t dtype; /* Q35_DT_F16 or Q35_DT_F32 */
+    uint32_t dtype; /* Q35_DT_F16, Q35_DT_F32, or Q35_DT_Q8_0 (head_dim a multiple of 32) */
     int64_t n_kv_heads, ctx, head_dim;
 } q35k_kv;
 
-/* KV_APPEND, token rows [begin, end): row t goes to position pos + t (< ctx). f16: round to nearest even. */
+/* KV_APPEND, token rows [begin, end): row t goes to position pos + t (< ctx). f16: round to nearest even. Q8_0,
+ * per 32 elements: d = f16(max|x| / 127), at most 65504; q = round-half-even(x / d), within +-127, 0 where d is 0;
+ * NaN or infinity among them: d is NaN, q 0. All implementations give the same bits. */
 typedef void q35k_kv_append_fn(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
                                int64_t pos, int64_t begin, int64_t end);
 

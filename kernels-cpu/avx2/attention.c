@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * KV_APPEND and ATTENTION with AVX2 and F16C. Attention: online softmax over blocks of 64 positions, counted from
- * position 0, in f32, one head at a time. Mirrors q35k_kv_append__ref and q35k_attention__ref.
+ * ATTENTION with AVX2 and F16C: online softmax over blocks of 64 positions, counted from position 0, in f32, one
+ * head at a time. Mirrors q35k_attention__ref.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx2_math.h"
@@ -15,39 +15,6 @@ enum {
     VALUE_REGS = 8 /* vectors of dimensions per pass over the values */
 };
 
-static void store_row(uint8_t *to, const float *from, int f16, int64_t dim)
-{
-    if (!f16) {
-        memcpy(to, from, (size_t)dim * sizeof *from);
-        return;
-    }
-    int64_t d = 0;
-    for (; d + 8 <= dim; d += 8) {
-        __m128i h = _mm256_cvtps_ph(_mm256_loadu_ps(from + d), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-        _mm_storeu_si128((__m128i *)(void *)(to + 2 * d), h);
-    }
-    for (; d < dim; d++) {
-        uint16_t h = q35_f32_to_f16(from[d]);
-        memcpy(to + 2 * d, &h, 2);
-    }
-}
-
-void q35k_kv_append__avx2(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
-                          int64_t pos, int64_t begin, int64_t end)
-{
-    int f16 = kv->dtype == Q35_DT_F16;
-    int64_t dim = kv->head_dim, row_bytes = dim * (f16 ? 2 : 4);
-    for (int64_t t = begin; t < end; t++) {
-        const float *k_row = (const float *)(const void *)((const char *)k + t * rs_k);
-        const float *v_row = (const float *)(const void *)((const char *)v + t * rs_v);
-        for (int64_t g = 0; g < kv->n_kv_heads; g++) {
-            int64_t at = (g * kv->ctx + pos + t) * row_bytes;
-            store_row((uint8_t *)kv->k + at, k_row + g * dim, f16, dim);
-            store_row((uint8_t *)kv->v + at, v_row + g * dim, f16, dim);
-        }
-    }
-}
-
 /* The head that is worked on. */
 typedef struct head {
     const float *q; /* [dim] */
@@ -57,21 +24,23 @@ typedef struct head {
 } head;
 
 /* 8 elements of a cache row from dimension d on; those past dim give 0. */
-INLINE __m256 load_cache(const uint8_t *row, int f16, int64_t d, int64_t dim)
+INLINE __m256 load_cache(const uint8_t *row, uint32_t dtype, int64_t d, int64_t dim)
 {
-    if (f16)
+    if (dtype == Q35_DT_Q8_0)
+        return q35i_load_q8__avx2(row, d);
+    if (dtype == Q35_DT_F16)
         return q35i_load_half8__avx2(row + 2 * d, dim - d);
     return _mm256_maskload_ps((const float *)(const void *)(row + 4 * d), q35i_first8(dim - d));
 }
 
-INLINE float score(int f16, const float *q, const uint8_t *k, int64_t dim)
+INLINE float score(uint32_t dtype, const float *q, const uint8_t *k, int64_t dim)
 {
     __m256 sum = _mm256_setzero_ps();
     int64_t d = 0;
     for (; d + 8 <= dim; d += 8)
-        sum = _mm256_fmadd_ps(_mm256_loadu_ps(q + d), load_cache(k, f16, d, d + 8), sum);
+        sum = _mm256_fmadd_ps(_mm256_loadu_ps(q + d), load_cache(k, dtype, d, d + 8), sum);
     if (d < dim)
-        sum = _mm256_fmadd_ps(_mm256_maskload_ps(q + d, q35i_first8(dim - d)), load_cache(k, f16, d, dim), sum);
+        sum = _mm256_fmadd_ps(_mm256_maskload_ps(q + d, q35i_first8(dim - d)), load_cache(k, dtype, d, dim), sum);
     return q35i_sum8__avx2(sum);
 }
 
@@ -100,8 +69,8 @@ static void weigh(head *h, int64_t n, int64_t dim)
 }
 
 /* acc += weights times values, dimensions d .. d + 8 regs - 1, of which the last vector may be partial. */
-INLINE void add_values_part(int f16, int regs, const head *h, const uint8_t *v, int64_t row_bytes, int64_t dim,
-                            int64_t n, int64_t d)
+INLINE void add_values_part(uint32_t dtype, int regs, const head *h, const uint8_t *v, int64_t row_bytes,
+                            int64_t dim, int64_t n, int64_t d)
 {
     __m256 sum[VALUE_REGS];
     for (int r = 0; r < regs; r++)
@@ -109,31 +78,32 @@ INLINE void add_values_part(int f16, int regs, const head *h, const uint8_t *v, 
     for (int64_t p = 0; p < n; p++, v += row_bytes)
         for (int r = 0; r < regs; r++) {
             int64_t exist = regs > 1 ? d + 8 * r + 8 : dim;
-            sum[r] = _mm256_fmadd_ps(load_cache(v, f16, d + 8 * r, exist), _mm256_set1_ps(h->w[p]), sum[r]);
+            sum[r] = _mm256_fmadd_ps(load_cache(v, dtype, d + 8 * r, exist), _mm256_set1_ps(h->w[p]), sum[r]);
         }
     for (int r = 0; r < regs; r++)
         _mm256_maskstore_ps(h->acc + d + 8 * r, q35i_first8(dim - d - 8 * r), sum[r]);
 }
 
-INLINE void attend(int f16, const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n_seen, float *out,
-                   float *scratch)
+INLINE void attend(uint32_t dtype, const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n_seen,
+                   float *out, float *scratch)
 {
-    int64_t dim = kv->head_dim, row_bytes = dim * (f16 ? 2 : 4), first = g * kv->ctx * row_bytes;
+    int64_t dim = kv->head_dim, row_bytes = (int64_t)q35_row_bytes(dtype, (uint64_t)dim),
+            first = g * kv->ctx * row_bytes;
     const uint8_t *k = (const uint8_t *)kv->k + first, *v = (const uint8_t *)kv->v + first;
     head h = {.q = q, .w = scratch, .acc = scratch + BLOCK, .top = -INFINITY};
     memset(h.acc, 0, (size_t)dim * sizeof *h.acc);
     for (int64_t p = 0; p < n_seen; p += BLOCK) {
         int64_t n = n_seen - p < BLOCK ? n_seen - p : BLOCK;
         for (int64_t i = 0; i < n; i++)
-            h.w[i] = scale * score(f16, q, k + (p + i) * row_bytes, dim);
+            h.w[i] = scale * score(dtype, q, k + (p + i) * row_bytes, dim);
         for (int64_t i = n; i < BLOCK; i++)
             h.w[i] = -INFINITY;
         weigh(&h, n, dim);
         int64_t d = 0;
         for (; d + 8 * VALUE_REGS <= dim; d += 8 * VALUE_REGS)
-            add_values_part(f16, VALUE_REGS, &h, v + p * row_bytes, row_bytes, dim, n, d);
+            add_values_part(dtype, VALUE_REGS, &h, v + p * row_bytes, row_bytes, dim, n, d);
         for (; d < dim; d += 8)
-            add_values_part(f16, 1, &h, v + p * row_bytes, row_bytes, dim, n, d);
+            add_values_part(dtype, 1, &h, v + p * row_bytes, row_bytes, dim, n, d);
     }
     for (int64_t d = 0; d < dim; d += 8) {
         __m256i m = q35i_first8(dim - d);
@@ -150,8 +120,10 @@ void q35k_attention__avx2(const float *q, int64_t rs_q, int64_t n_heads, float s
         const float *q_row = (const float *)(const void *)((const char *)q + t * rs_q) + at;
         float *out_row = (float *)(void *)((char *)out + t * rs_out) + at;
         if (kv->dtype == Q35_DT_F16)
-            attend(1, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
+            attend(Q35_DT_F16, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
+        else if (kv->dtype == Q35_DT_Q8_0)
+            attend(Q35_DT_Q8_0, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
         else
-            attend(0, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
+            attend(Q35_DT_F32, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
     }
 }

@@ -27,10 +27,21 @@ typedef struct heads {
     float top[MAX_HEADS], total[MAX_HEADS];
 } heads;
 
-/* 16 elements of a cache row from dimension d on; m: those that exist. */
-INLINE __m512 load_cache(const uint8_t *row, int f16, int64_t d, __mmask16 m)
+/* Elements d .. d + 15 (d a multiple of 16) of a row of Q8_0 blocks. */
+INLINE __m512 load_q8(const uint8_t *row, int64_t d)
 {
-    if (f16)
+    const uint8_t *block = row + d / 32 * 34;
+    __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)(block + 2 + d % 32));
+    __m512 scale = _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(block[0] | block[1] << 8)));
+    return _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)));
+}
+
+/* 16 elements of a cache row from dimension d on; m: those that exist. */
+INLINE __m512 load_cache(const uint8_t *row, uint32_t dtype, int64_t d, __mmask16 m)
+{
+    if (dtype == Q35_DT_Q8_0)
+        return load_q8(row, d);
+    if (dtype == Q35_DT_F16)
         return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, (const void *)(row + 2 * d)));
     return _mm512_maskz_loadu_ps(m, (const void *)(row + 4 * d));
 }
@@ -54,7 +65,7 @@ INLINE __m512 sum_across(const __m512 v[16])
 }
 
 /* Scores of n <= 16 positions from row k on, to w[.][at ..]; those past n become -inf. */
-INLINE void score16(int n_heads, int f16, const heads *h, float scale, const uint8_t *k, int64_t row_bytes,
+INLINE void score16(int n_heads, uint32_t dtype, const heads *h, float scale, const uint8_t *k, int64_t row_bytes,
                     int64_t dim, int64_t n, int64_t at)
 {
     __m512 v[MAX_HEADS][16];
@@ -64,7 +75,7 @@ INLINE void score16(int n_heads, int f16, const heads *h, float scale, const uin
             sum[i] = _mm512_setzero_ps();
         for (int64_t d = 0; d < dim && p < n; d += 16) {
             __mmask16 m = q35i_first16(dim - d);
-            __m512 x = load_cache(k, f16, d, m);
+            __m512 x = load_cache(k, dtype, d, m);
             for (int i = 0; i < n_heads; i++)
                 sum[i] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, h->q + i * dim + d), x, sum[i]);
         }
@@ -105,8 +116,8 @@ INLINE void weigh(heads *h, int i, int64_t n, int64_t dim)
 
 /* acc += weights times values, n positions from row v on. Vectors d .. d + 16 regs - 1; the last one may be
  * partial. */
-INLINE void add_values_part(int n_heads, int f16, int regs, const heads *h, const uint8_t *v, int64_t row_bytes,
-                            int64_t dim, int64_t n, int64_t d)
+INLINE void add_values_part(int n_heads, uint32_t dtype, int regs, const heads *h, const uint8_t *v,
+                            int64_t row_bytes, int64_t dim, int64_t n, int64_t d)
 {
     __mmask16 m[VALUE_REGS];
     __m512 sum[MAX_HEADS][VALUE_REGS];
@@ -117,7 +128,7 @@ INLINE void add_values_part(int n_heads, int f16, int regs, const heads *h, cons
     }
     for (int64_t p = 0; p < n; p++, v += row_bytes)
         for (int r = 0; r < regs; r++) {
-            __m512 x = load_cache(v, f16, d + 16 * r, m[r]);
+            __m512 x = load_cache(v, dtype, d + 16 * r, m[r]);
             for (int i = 0; i < n_heads; i++)
                 sum[i][r] = _mm512_fmadd_ps(x, _mm512_set1_ps(h->w[i][p]), sum[i][r]);
         }
@@ -126,21 +137,22 @@ INLINE void add_values_part(int n_heads, int f16, int regs, const heads *h, cons
             _mm512_mask_storeu_ps(h->acc + i * dim + d + 16 * r, m[r], sum[i][r]);
 }
 
-INLINE void add_values(int n_heads, int f16, const heads *h, const uint8_t *v, int64_t row_bytes, int64_t dim,
-                       int64_t n)
+INLINE void add_values(int n_heads, uint32_t dtype, const heads *h, const uint8_t *v, int64_t row_bytes,
+                       int64_t dim, int64_t n)
 {
     int64_t d = 0;
     for (; d + 16 * VALUE_REGS <= dim; d += 16 * VALUE_REGS)
-        add_values_part(n_heads, f16, VALUE_REGS, h, v, row_bytes, dim, n, d);
+        add_values_part(n_heads, dtype, VALUE_REGS, h, v, row_bytes, dim, n, d);
     for (; d < dim; d += 16)
-        add_values_part(n_heads, f16, 1, h, v, row_bytes, dim, n, d);
+        add_values_part(n_heads, dtype, 1, h, v, row_bytes, dim, n, d);
 }
 
 /* n_heads heads that share kv head g, over positions [0, n_seen). */
-INLINE void attend(int n_heads, int f16, const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n_seen,
-                   float *out, uint8_t *scratch)
+INLINE void attend(int n_heads, uint32_t dtype, const float *q, float scale, const q35k_kv *kv, int64_t g,
+                   int64_t n_seen, float *out, uint8_t *scratch)
 {
-    int64_t dim = kv->head_dim, row_bytes = dim * (f16 ? 2 : 4), first = g * kv->ctx * row_bytes;
+    int64_t dim = kv->head_dim, row_bytes = (int64_t)q35_row_bytes(dtype, (uint64_t)dim),
+            first = g * kv->ctx * row_bytes;
     const uint8_t *k = (const uint8_t *)kv->k + first, *v = (const uint8_t *)kv->v + first;
     heads h = {.q = q,
                .w = (float(*)[BLOCK])(void *)scratch,
@@ -151,10 +163,10 @@ INLINE void attend(int n_heads, int f16, const float *q, float scale, const q35k
     for (int64_t p = 0; p < n_seen; p += BLOCK) {
         int64_t n = n_seen - p < BLOCK ? n_seen - p : BLOCK;
         for (int64_t s = 0; s < n; s += 16)
-            score16(n_heads, f16, &h, scale, k + (p + s) * row_bytes, row_bytes, dim, n - s, s);
+            score16(n_heads, dtype, &h, scale, k + (p + s) * row_bytes, row_bytes, dim, n - s, s);
         for (int i = 0; i < n_heads; i++)
             weigh(&h, i, n, dim);
-        add_values(n_heads, f16, &h, v + p * row_bytes, row_bytes, dim, n);
+        add_values(n_heads, dtype, &h, v + p * row_bytes, row_bytes, dim, n);
     }
     for (int i = 0; i < n_heads; i++)
         for (int64_t d = 0; d < dim; d += 16) {
@@ -165,14 +177,14 @@ INLINE void attend(int n_heads, int f16, const float *q, float scale, const q35k
 }
 
 /* n_heads (1..4) as a constant, and the type of the cache as one. */
-INLINE void attend_n(int n_heads, int f16, const float *q, float scale, const q35k_kv *kv, int64_t g,
+INLINE void attend_n(int n_heads, uint32_t dtype, const float *q, float scale, const q35k_kv *kv, int64_t g,
                      int64_t n_seen, float *out, uint8_t *scratch)
 {
     switch (n_heads) {
-    case 1: attend(1, f16, q, scale, kv, g, n_seen, out, scratch); return;
-    case 2: attend(2, f16, q, scale, kv, g, n_seen, out, scratch); return;
-    case 3: attend(3, f16, q, scale, kv, g, n_seen, out, scratch); return;
-    default: attend(4, f16, q, scale, kv, g, n_seen, out, scratch); return;
+    case 1: attend(1, dtype, q, scale, kv, g, n_seen, out, scratch); return;
+    case 2: attend(2, dtype, q, scale, kv, g, n_seen, out, scratch); return;
+    case 3: attend(3, dtype, q, scale, kv, g, n_seen, out, scratch); return;
+    default: attend(4, dtype, q, scale, kv, g, n_seen, out, scratch); return;
     }
 }
 
@@ -190,8 +202,10 @@ void q35k_attention__avx512(const float *q, int64_t rs_q, int64_t n_heads, float
         q_row += head * kv->head_dim;
         out_row += head * kv->head_dim;
         if (kv->dtype == Q35_DT_F16)
-            attend_n((int)n, 1, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
+            attend_n((int)n, Q35_DT_F16, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
+        else if (kv->dtype == Q35_DT_Q8_0)
+            attend_n((int)n, Q35_DT_Q8_0, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
         else
-            attend_n((int)n, 0, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
+            attend_n((int)n, Q35_DT_F32, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
     }
 }

@@ -1,41 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reference ATTENTION and KV_APPEND over a cache [n_kv_heads][ctx][head_dim] of f16 or f32. Formula: Vaswani et
+ * Reference ATTENTION over a cache [n_kv_heads][ctx][head_dim] of f16, f32 or Q8_0. Formula: Vaswani et
  * al., "Attention Is All You Need" (2017), equation 1, causal, one row at a time; the softmax keeps a running
  * maximum and sum (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018) in double. */
 #include "kernels-cpu/kernels_decl.h"
 
 #include <math.h>
 
-static double kv_load(const void *base, uint32_t dtype, int64_t i)
+/* Element d of a cache row, exactly. */
+static double kv_load(const void *base, const q35k_kv *kv, int64_t row, int64_t d)
 {
-    if (dtype == Q35_DT_F32)
-        return (double)((const float *)base)[i];
-    return (double)q35_f16_to_f32(((const uint16_t *)base)[i]);
-}
-
-static void kv_store(void *base, uint32_t dtype, int64_t i, float x)
-{
-    if (dtype == Q35_DT_F32)
-        ((float *)base)[i] = x;
-    else
-        ((uint16_t *)base)[i] = q35_f32_to_f16(x);
-}
-
-void q35k_kv_append__ref(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
-                         int64_t pos, int64_t begin, int64_t end)
-{
-    for (int64_t t = begin; t < end; t++) {
-        const float *k_row = (const float *)(const void *)((const char *)k + t * rs_k);
-        const float *v_row = (const float *)(const void *)((const char *)v + t * rs_v);
-        for (int64_t g = 0; g < kv->n_kv_heads; g++) {
-            int64_t at = (g * kv->ctx + pos + t) * kv->head_dim;
-            for (int64_t d = 0; d < kv->head_dim; d++) {
-                kv_store(kv->k, kv->dtype, at + d, k_row[g * kv->head_dim + d]);
-                kv_store(kv->v, kv->dtype, at + d, v_row[g * kv->head_dim + d]);
-            }
-        }
-    }
+    const uint8_t *at = (const uint8_t *)base + row * (int64_t)q35_row_bytes(kv->dtype, (uint64_t)kv->head_dim);
+    if (kv->dtype == Q35_DT_F32)
+        return (double)((const float *)(const void *)at)[d];
+    if (kv->dtype == Q35_DT_F16)
+        return (double)q35_f16_to_f32(((const uint16_t *)(const void *)at)[d]);
+    at += d / 32 * 34;
+    return (double)q35_f16_to_f32(q35_load_u16(at)) * (int8_t)at[2 + d % 32];
 }
 
 /* One query head over positions [0, n_seen) of kv head g. acc: head_dim doubles. */
@@ -46,10 +27,10 @@ static void attend(const float *q, float scale, const q35k_kv *kv, int64_t g, in
     for (int64_t d = 0; d < kv->head_dim; d++)
         acc[d] = 0;
     for (int64_t p = 0; p < n_seen; p++) {
-        int64_t at = (g * kv->ctx + p) * kv->head_dim;
+        int64_t row = g * kv->ctx + p;
         double score = 0;
         for (int64_t d = 0; d < kv->head_dim; d++)
-            score += (double)q[d] * kv_load(kv->k, kv->dtype, at + d);
+            score += (double)q[d] * kv_load(kv->k, kv, row, d);
         score *= (double)scale;
         if (score > top) {
             double shrink = exp(top - score);
@@ -61,7 +42,7 @@ static void attend(const float *q, float scale, const q35k_kv *kv, int64_t g, in
         double weight = exp(score - top);
         total += weight;
         for (int64_t d = 0; d < kv->head_dim; d++)
-            acc[d] += weight * kv_load(kv->v, kv->dtype, at + d);
+            acc[d] += weight * kv_load(kv->v, kv, row, d);
     }
     for (int64_t d = 0; d < kv->head_dim; d++)
         out[d] = (float)(acc[d] / total);

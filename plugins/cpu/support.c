@@ -182,13 +182,17 @@ static bool want_kv(const q35i_cpu_check *c, uint32_t i, uint32_t n_kv_heads, ui
         const q35_tensor_desc *d = desc(c, in(c, i + s));
         if (!q35i_cpu_want_state(c, in(c, i + s), names[s]))
             return false;
-        if (d->dtype != Q35_DT_F16 && d->dtype != Q35_DT_F32)
-            return q35i_cpu_refuse(c, "%s is %s, need F16 or F32", names[s], q35_dtype_describe(d->dtype).name);
+        if (d->dtype != Q35_DT_F16 && d->dtype != Q35_DT_F32 && d->dtype != Q35_DT_Q8_0)
+            return q35i_cpu_refuse(c, "%s is %s, need F16, F32 or Q8_0", names[s],
+                                   q35_dtype_describe(d->dtype).name);
         if (d->rank != 3 || d->dim[0] != head_dim || d->dim[2] != n_kv_heads)
             return q35i_cpu_refuse(c, "%s is [%lld][ctx][%lld], need [%u][ctx][%u]", names[s],
                                    (long long)d->dim[2], (long long)d->dim[0], n_kv_heads, head_dim);
-        if (d->stride[1] != d->dim[0] * d->stride[0] || d->stride[2] != d->dim[1] * d->stride[1] ||
-            q35i_cpu_row_kind(d) != Q35I_CPU_ROWS_FIXED)
+        if (d->dtype == Q35_DT_Q8_0 && d->dim[0] % 32 != 0)
+            return q35i_cpu_refuse(c, "%s is Q8_0 with head_dim %lld, need a multiple of 32", names[s],
+                                   (long long)d->dim[0]);
+        if (d->stride[1] != (int64_t)q35_row_bytes(d->dtype, (uint64_t)d->dim[0]) ||
+            d->stride[2] != d->dim[1] * d->stride[1] || q35i_cpu_row_kind(d) != Q35I_CPU_ROWS_FIXED)
             return q35i_cpu_refuse(c, "%s has padded rows or row flags, need a dense tensor", names[s]);
     }
     if (k->dtype != v->dtype || k->dim[1] != v->dim[1])

@@ -16,7 +16,7 @@ q35k_norm_fn good_norm, fills_padding, ignores_stride, skips_nan, leaves_last_ro
 /* broken_dots.c */
 q35k_linear_fn good_linear, short_k, split_dependent, token_dependent, f16_accumulator, stale_scratch,
     padding_codes;
-q35k_kv_append_fn next_position, truncates_f16;
+q35k_kv_append_fn good_kv_append, next_position, truncates_f16, truncates_q8;
 q35k_get_rows_fn next_row;
 q35k_quantize_act_fn rounds_half_up;
 q35k_attention_fn good_attention, sees_future;

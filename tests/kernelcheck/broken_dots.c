@@ -91,37 +91,76 @@ LINEAR(padding_codes, PADDING)
 
 /* ---- cache ---- */
 
+/* As the contract says, but where `truncate`: codes are cut off. */
+static void append_q8(const float *x, uint8_t *out, bool truncate)
+{
+    float top = 0;
+    bool finite = true;
+    for (int i = 0; i < 32; i++) {
+        finite = finite && isfinite(x[i]);
+        top = fmaxf(top, fabsf(x[i]));
+    }
+    uint16_t half = finite ? q35_f32_to_f16(fminf(top / 127, 65504)) : 0x7e00;
+    float d = q35_f16_to_f32(half);
+    memcpy(out, &half, sizeof half);
+    for (int i = 0; i < 32; i++) {
+        float q = finite && d > 0 ? fmaxf(-127, fminf(127, x[i] / d)) : 0;
+        out[2 + i] = (uint8_t)(int8_t)(truncate ? truncf(q) : rintf(q));
+    }
+}
+
+typedef enum append_mistake { APPEND_GOOD, APPEND_CUTS_F16, APPEND_CUTS_Q8 } append_mistake;
+
+static void append_element(float x, const q35k_kv *kv, void *cache, int64_t at, append_mistake m)
+{
+    uint16_t half = q35_f32_to_f16(x);
+    if (m == APPEND_CUTS_F16 && fabsf(q35_f16_to_f32(half)) > fabsf(x))
+        half--;
+    if (kv->dtype == Q35_DT_F32)
+        ((float *)cache)[at] = x;
+    else if (kv->dtype == Q35_DT_F16)
+        ((uint16_t *)cache)[at] = half;
+}
+
 static void append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
-                   int64_t begin, int64_t end, int truncate)
+                   int64_t begin, int64_t end, append_mistake m)
 {
     for (int64_t t = begin; t < end; t++) {
         for (int64_t i = 0; i < kv->n_kv_heads * kv->head_dim; i++) {
             int64_t at = (i / kv->head_dim * kv->ctx + pos + t) * kv->head_dim + i % kv->head_dim;
-            float values[2] = {k[t * rs_k / 4 + i], v[t * rs_v / 4 + i]};
+            const float *values[2] = {&k[t * rs_k / 4 + i], &v[t * rs_v / 4 + i]};
             void *caches[2] = {kv->k, kv->v};
             for (int c = 0; c < 2; c++) {
-                uint16_t half = q35_f32_to_f16(values[c]);
-                if (truncate && fabsf(q35_f16_to_f32(half)) > fabsf(values[c]))
-                    half--;
-                if (kv->dtype == Q35_DT_F32)
-                    ((float *)caches[c])[at] = values[c];
-                else
-                    ((uint16_t *)caches[c])[at] = half;
+                append_element(*values[c], kv, caches[c], at, m);
+                if (kv->dtype == Q35_DT_Q8_0 && at % 32 == 0)
+                    append_q8(values[c], (uint8_t *)caches[c] + at / 32 * 34, m == APPEND_CUTS_Q8);
             }
         }
     }
 }
 
+void good_kv_append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
+                    int64_t begin, int64_t end)
+{
+    append(k, rs_k, v, rs_v, kv, pos, begin, end, APPEND_GOOD);
+}
+
 void next_position(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
                    int64_t begin, int64_t end)
 {
-    append(k, rs_k, v, rs_v, kv, pos + 1, begin, end, 0);
+    append(k, rs_k, v, rs_v, kv, pos + 1, begin, end, APPEND_GOOD);
 }
 
 void truncates_f16(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
                    int64_t begin, int64_t end)
 {
-    append(k, rs_k, v, rs_v, kv, pos, begin, end, 1);
+    append(k, rs_k, v, rs_v, kv, pos, begin, end, APPEND_CUTS_F16);
+}
+
+void truncates_q8(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
+                  int64_t begin, int64_t end)
+{
+    append(k, rs_k, v, rs_v, kv, pos, begin, end, APPEND_CUTS_Q8);
 }
 
 void next_row(const int32_t *ids, const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end)
@@ -159,6 +198,11 @@ void rounds_half_up(const float *x, int64_t rs_x, int64_t k, q35_act_block *out,
 static float load(const void *cache, const q35k_kv *kv, int64_t g, int64_t p, int64_t d)
 {
     int64_t at = (g * kv->ctx + p) * kv->head_dim + d;
+    float block[32];
+    if (kv->dtype == Q35_DT_Q8_0) {
+        q35_block_decode(Q35_DT_Q8_0, (const uint8_t *)cache + at / 32 * 34, NULL, block);
+        return block[at % 32];
+    }
     return kv->dtype == Q35_DT_F32 ? ((const float *)cache)[at] : q35_f16_to_f32(((const uint16_t *)cache)[at]);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION over f16 and f32 caches, with and without shared kv heads. Positions a token must not see hold NaN, so
- * a kernel that lets one through, be it with weight 0, is found. Bound: docs/numerics.md, "attention".
+ * ATTENTION over f16, f32 and Q8_0 caches, with and without shared kv heads. Positions a token must not see hold
+ * NaN, so a kernel that lets one through, be it with weight 0, is found. Bound: docs/numerics.md, "attention".
  */
 #include "kernelcheck.h"
 
@@ -41,8 +41,10 @@ static void call_alone(const kc_case *c, kc_fn *fn, int64_t token)
 static double element(const q35k_kv *kv, const void *cache, int64_t g, int64_t p, int64_t i)
 {
     int64_t at = (g * kv->ctx + p) * kv->head_dim + i;
-    return kv->dtype == Q35_DT_F32 ? (double)((const float *)cache)[at]
-                                   : (double)q35_f16_to_f32(((const uint16_t *)cache)[at]);
+    q35_dtype_info d = q35_dtype_describe(kv->dtype);
+    float block[32];
+    q35_block_decode(kv->dtype, (const uint8_t *)cache + at / d.block_len * d.block_bytes, NULL, block);
+    return (double)block[at % d.block_len];
 }
 
 /* ---- oracle and bound of one token and head; weight, rho: [positions] ---- */
@@ -127,6 +129,20 @@ static void judge(kc_context *x, kc_case *c, const float *q, const void *k, cons
 
 /* ---- cases ---- */
 
+/* Blocks whose scale is the first element's magnitude over 64, NaN and infinity included. */
+static uint8_t *q8_cache(kc_context *x, const float *wide, size_t n)
+{
+    uint8_t *cache = kc_alloc(x, n / 32 * 34);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *block = cache + i / 32 * 34;
+        uint16_t scale = q35_f32_to_f16(fabsf(wide[i]) / 64);
+        if (i % 32 == 0)
+            memcpy(block, &scale, sizeof scale);
+        block[2 + i % 32] = (uint8_t)kc_below(x, 256);
+    }
+    return cache;
+}
+
 /* NaN from position `seen` on. Infinite scores are outside of the contract, so only values may be infinite. */
 static void *make_cache(kc_context *x, const q35k_kv *kv, int64_t seen, kc_dist dist, bool infinities)
 {
@@ -141,6 +157,8 @@ static void *make_cache(kc_context *x, const q35k_kv *kv, int64_t seen, kc_dist 
             wide[i] = 1.0f;
         half[i] = q35_f32_to_f16(wide[i]);
     }
+    if (kv->dtype == Q35_DT_Q8_0)
+        return q8_cache(x, wide, n);
     return kv->dtype == Q35_DT_F32 ? (void *)wide : (void *)half;
 }
 
@@ -158,7 +176,7 @@ static void build_shape(kc_context *x, kc_case *c, const params *shape, kc_dist 
     if (dist == KC_DIST_NONFINITE && p->n_tokens > 1)
         q[kc_below(x, width)] = (float)NAN;
     size_t size = kv->dtype == Q35_DT_F32 ? 4 : 2,
-           bytes = (size_t)(kv->n_kv_heads * kv->ctx * kv->head_dim) * size;
+           bytes = (size_t)(kv->n_kv_heads * kv->ctx) * (size_t)q35_row_bytes(kv->dtype, (uint64_t)kv->head_dim);
     void *k = make_cache(x, kv, p->pos + p->n_tokens, q_dist, false);
     void *v = make_cache(x, kv, p->pos + p->n_tokens, dist, true);
     kc_map map = {
@@ -190,8 +208,10 @@ static void build(kc_context *x, int64_t index, kc_case *c)
     static const int64_t tokens[] = {1, 2, 7, 1, 17, 0};
     int64_t h = index % 7;
     params p = {.n_heads = heads[h][0], .n_tokens = tokens[index / 2 % 6], .pos = starts[index / 3 % 10]};
-    p.kv = (q35k_kv){
-        .dtype = index & 1 ? Q35_DT_F32 : Q35_DT_F16, .n_kv_heads = heads[h][1], .head_dim = dims[index / 4 % 8]};
+    static const uint32_t dtypes[] = {Q35_DT_F16, Q35_DT_F32, Q35_DT_Q8_0, Q35_DT_F16, Q35_DT_F32};
+    uint32_t dtype = dtypes[index % 5];
+    p.kv =
+        (q35k_kv){.dtype = dtype, .n_kv_heads = heads[h][1], .head_dim = kc_round_k(dtype, dims[index / 4 % 8])};
     if (p.pos > 63 && p.n_tokens > 3)
         p.n_tokens = 3;
     p.kv.ctx = p.pos + p.n_tokens + kc_below(x, 20);
@@ -204,10 +224,11 @@ static void build(kc_context *x, int64_t index, kc_case *c)
 static void build_bench(kc_context *x, int64_t index, kc_case *c)
 {
     params p = {.n_heads = 9, .n_tokens = index % 2 ? 32 : 1, .pos = 1000, .scale = 0.125f};
-    p.kv = (q35k_kv){.dtype = index < 2 ? Q35_DT_F16 : Q35_DT_F32, .n_kv_heads = 3, .ctx = 1100, .head_dim = 64};
+    static const uint32_t dtypes[] = {Q35_DT_F16, Q35_DT_F32, Q35_DT_Q8_0};
+    p.kv = (q35k_kv){.dtype = dtypes[index / 2], .n_kv_heads = 3, .ctx = 1100, .head_dim = 64};
     build_shape(x, c, &p, KC_DIST_NORMAL, false);
     c->macs = (double)p.n_tokens * 9 * 1000 * 64 * 2;
-    c->bytes = 3.0 * 1000 * 64 * 2 * (index < 2 ? 2 : 4);
+    c->bytes = 3.0 * 1000 * 2 * (double)q35_row_bytes(p.kv.dtype, 64);
 }
 
-const kc_op kc_op_attention = {"attention", 700, build, 4, build_bench};
+const kc_op kc_op_attention = {"attention", 1050, build, 6, build_bench};

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * KV_APPEND: exact to the bit for f16 (round to nearest even) and f32; every other position of the cache keeps its
- * bytes.
+ * KV_APPEND: exact to the bit for f16 (round to nearest even), f32 and Q8_0; every other position of the cache
+ * keeps its bytes.
  */
 #include "kernelcheck.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,25 @@ static void call_alone(const kc_case *c, kc_fn *fn, int64_t token)
     call_from(c, fn, token, 0, 1);
 }
 
+/* In double: max|x| / 127 to f32 is one rounding of it, as is x / d, which is then rounded half to even. */
+static void expected_q8(const float *x, uint8_t *out)
+{
+    double top = 0;
+    bool finite = true;
+    memset(out, 0, 34);
+    for (int i = 0; i < 32; i++) {
+        finite = finite && isfinite(x[i]);
+        top = fmax(top, fabs((double)x[i]));
+    }
+    uint16_t half = finite ? q35_f32_to_f16((float)fmin(top / 127, 65504)) : 0x7e00;
+    memcpy(out, &half, sizeof half);
+    double d = (double)q35_f16_to_f32(half);
+    for (int i = 0; i < 32 && finite && d > 0; i++) {
+        volatile float ratio = (float)((double)x[i] / d);
+        out[2 + i] = (uint8_t)(int8_t)lrint(fmax(-127, fmin(127, (double)ratio)));
+    }
+}
+
 static uint8_t *expected_cache(kc_context *x, const params *p, int64_t n, const float *rows, int64_t rs,
                                size_t bytes)
 {
@@ -46,6 +66,10 @@ static uint8_t *expected_cache(kc_context *x, const params *p, int64_t n, const 
             float value = rows[t * rs / 4 + i];
             uint16_t half = q35_f32_to_f16(value);
             int64_t at = (i / kv->head_dim * kv->ctx + p->pos + t) * kv->head_dim + i % kv->head_dim;
+            if (kv->dtype == Q35_DT_Q8_0 && at % 32 == 0)
+                expected_q8(&rows[t * rs / 4 + i], cache + at / 32 * 34);
+            if (kv->dtype == Q35_DT_Q8_0)
+                continue;
             if (kv->dtype == Q35_DT_F32)
                 memcpy(cache + 4 * at, &value, sizeof value);
             else
@@ -63,11 +87,14 @@ static void build_shape(kc_context *x, kc_case *c, q35k_kv kv, int64_t n, kc_dis
     *p = (params){.kv = kv, .pos = kc_below(x, kv.ctx - n + 1)};
     p->rs_k = 4 * (width + kc_below(x, 4));
     p->rs_v = 4 * (width + kc_below(x, 4));
-    float *k = kc_f32_rows(x, n, width, (size_t)p->rs_k, dist, 65519.99);
-    float *v = kc_f32_rows(x, n, width, (size_t)p->rs_v, dist, 65520);
-    size_t size = kv.dtype == Q35_DT_F32 ? 4 : 2, bytes = (size_t)(width * kv.ctx) * size;
-    kc_elem elem = kv.dtype == Q35_DT_F32 ? KC_F32_BITS : KC_F16_BITS;
-    kc_map map = {.cell = (size_t)kv.head_dim * size, .mod = 1, .n_rep = kv.n_kv_heads};
+    /* Q8_0: scales that are subnormal or saturate. */
+    bool q8 = kv.dtype == Q35_DT_Q8_0;
+    float *k = kc_f32_rows(x, n, width, (size_t)p->rs_k, dist, q8 ? 3e-6 : 65519.99);
+    float *v = kc_f32_rows(x, n, width, (size_t)p->rs_v, dist, q8 ? 1e9 : 65520);
+    size_t size = kv.dtype == Q35_DT_F32 ? 4 : 2, row = (size_t)q35_row_bytes(kv.dtype, (uint64_t)kv.head_dim);
+    size_t bytes = row * (size_t)(kv.n_kv_heads * kv.ctx);
+    kc_elem elem = q8 ? KC_Q8_BITS : kv.dtype == Q35_DT_F32 ? KC_F32_BITS : KC_F16_BITS;
+    kc_map map = {.cell = row, .mod = 1, .n_rep = kv.n_kv_heads};
     map.base = (size_t)p->pos * map.cell;
     map.div_stride = map.cell;
     map.rep_stride = (size_t)kv.ctx * map.cell;
@@ -90,19 +117,21 @@ static void build_shape(kc_context *x, kc_case *c, q35k_kv kv, int64_t n, kc_dis
 static void build(kc_context *x, int64_t index, kc_case *c)
 {
     static const int64_t dims[] = {1, 7, 16, 33, 64, 80, 96, 128}, tokens[] = {1, 2, 7, 33, 0};
+    static const uint32_t dtypes[] = {Q35_DT_F16, Q35_DT_F32, Q35_DT_Q8_0};
     int64_t n = tokens[index / 2 % 5];
-    q35k_kv kv = {.dtype = index & 1 ? Q35_DT_F32 : Q35_DT_F16,
-                  .n_kv_heads = 1 + index % 3,
+    q35k_kv kv = {.dtype = dtypes[index % 3],
+                  .n_kv_heads = 1 + index / 3 % 3,
                   .ctx = n + 1 + kc_below(x, 9),
-                  .head_dim = dims[index / 4 % 8]};
+                  .head_dim = kc_round_k(dtypes[index % 3], dims[index / 4 % 8])};
     build_shape(x, c, kv, n, (kc_dist)(index / 8 % KC_DIST_COUNT));
 }
 
 static void build_bench(kc_context *x, int64_t index, kc_case *c)
 {
-    q35k_kv kv = {.dtype = index ? Q35_DT_F32 : Q35_DT_F16, .n_kv_heads = 4, .ctx = 512, .head_dim = 64};
+    static const uint32_t dtypes[] = {Q35_DT_F16, Q35_DT_F32, Q35_DT_Q8_0};
+    q35k_kv kv = {.dtype = dtypes[index], .n_kv_heads = 4, .ctx = 512, .head_dim = 64};
     build_shape(x, c, kv, 64, KC_DIST_NORMAL);
-    c->bytes = 64 * 4 * 64 * 2 * (index ? 8 : 6);
+    c->bytes = 64.0 * 4 * 2 * (4 * 64 + (double)q35_row_bytes(kv.dtype, 64));
 }
 
-const kc_op kc_op_kv_append = {"kv_append", 480, build, 2, build_bench};
+const kc_op kc_op_kv_append = {"kv_append", 720, build, 3, build_bench};

@@ -83,7 +83,7 @@ typedef struct place {
 static void fail_bits(kc_context *x, const place *w, const uint8_t *got, const uint8_t *want)
 {
     char g[32], v[32];
-    if (w->o->elem == KC_F16_BITS) {
+    if (w->o->elem == KC_F16_BITS || w->o->elem == KC_Q8_BITS) {
         snprintf(g, sizeof g, "0x%04x", q35_load_u16(got + w->at));
         snprintf(v, sizeof v, "0x%04x", q35_load_u16(want + w->at));
     } else {
@@ -116,7 +116,10 @@ static bool compare_element(kc_context *x, const place *w, const uint8_t *got, c
     kc_elem elem = w->o->elem;
     if (elem == KC_F32)
         return compare_near(x, w, got, ref);
-    bool same = elem == KC_F16_BITS ? same_f16(got + w->at, want + w->at) : same_f32(got + w->at, want + w->at);
+    bool is_f16 = elem == KC_F16_BITS || elem == KC_Q8_BITS;
+    bool same = is_f16 ? same_f16(got + w->at, want + w->at) : same_f32(got + w->at, want + w->at);
+    if (elem == KC_Q8_BITS && same)
+        same = memcmp(got + w->at + 2, want + w->at + 2, 32) == 0;
     if (elem == KC_ACT_BITS && same)
         same = memcmp(got + w->at + 4, want + w->at + 4, sizeof(q35_act_block) - 4) == 0;
     if (!same)
@@ -126,7 +129,7 @@ static bool compare_element(kc_context *x, const place *w, const uint8_t *got, c
 
 bool kc_compare(kc_context *x, const kc_case *c, const kc_operand *o, const uint8_t *got, const uint8_t *ref)
 {
-    static const size_t sizes[] = {4, 4, 2, sizeof(q35_act_block)};
+    static const size_t sizes[] = {4, 4, 2, sizeof(q35_act_block), 34};
     const kc_map *m = &o->map;
     size_t size = sizes[o->elem];
     place w = {.o = o};

@@ -46,7 +46,7 @@ typedef struct kc_row {
 typedef enum kc_role { KC_IN, KC_OUT, KC_INOUT, KC_SCRATCH } kc_role;
 
 /* How an output is compared: F32 within a bound, the others bit by bit (any NaN equals any NaN). */
-typedef enum kc_elem { KC_F32, KC_F32_BITS, KC_F16_BITS, KC_ACT_BITS } kc_elem;
+typedef enum kc_elem { KC_F32, KC_F32_BITS, KC_F16_BITS, KC_ACT_BITS, KC_Q8_BITS } kc_elem;
 
 /* Where item i of the split dimension writes: for each repetition j, `cell` bytes at
  * base + (i / mod) * div_stride + (i % mod) * mod_stride + j * rep_stride. */

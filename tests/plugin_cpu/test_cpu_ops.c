@@ -284,7 +284,7 @@ static void build_linear_packed(fixture *f)
 
 /* ------------------------------------------------------------------ rope, cache, attention */
 
-enum { HEADS = 6, KV_HEADS = 2, DIM = 10, ROTATED = 8, CTX = 9, TEMPERED = 2 };
+enum { HEADS = 6, KV_HEADS = 2, DIM = 32, ROTATED = 8, CTX = 9, TEMPERED = 2 };
 #define BETA 0.25f
 
 static uint32_t state(fixture *f, uint32_t dtype)
@@ -293,10 +293,15 @@ static uint32_t state(fixture *f, uint32_t dtype)
     uint32_t t = fixture_tensor(f, Q35_ROLE_STATE, dtype, 3, dim, 0);
     for (int64_t i = 0; i < DIM * CTX * KV_HEADS; i++) {
         float x = fixture_random(f);
+        uint8_t *block = (uint8_t *)f->memory[t] + i / 32 * 34;
         if (dtype == Q35_DT_F32)
             ((float *)f->memory[t])[i] = x;
-        else
+        else if (dtype == Q35_DT_F16)
             ((uint16_t *)f->memory[t])[i] = q35_f32_to_f16(x);
+        else
+            block[2 + i % 32] = (uint8_t)(int8_t)(127 * x);
+        if (dtype == Q35_DT_Q8_0)
+            memcpy(block, &(uint16_t){q35_f32_to_f16(1.0f / 127)}, 2);
     }
     return t;
 }
@@ -304,8 +309,11 @@ static uint32_t state(fixture *f, uint32_t dtype)
 static double state_at(const fixture *f, uint32_t t, int64_t g, int64_t p, int64_t d)
 {
     int64_t i = (g * CTX + p) * DIM + d;
-    return f->tensors[t].dtype == Q35_DT_F32 ? (double)((const float *)f->memory[t])[i]
-                                             : (double)q35_f16_to_f32(((const uint16_t *)f->memory[t])[i]);
+    q35_dtype_info info = q35_dtype_describe(f->tensors[t].dtype);
+    float block[32];
+    q35_block_decode(f->tensors[t].dtype, (const char *)f->memory[t] + i / info.block_len * info.block_bytes, NULL,
+                     block);
+    return (double)block[i % info.block_len];
 }
 
 static void build_attention(fixture *f, uint32_t dtype)
@@ -338,6 +346,11 @@ static void build_attention_f16(fixture *f)
 static void build_attention_f32(fixture *f)
 {
     build_attention(f, Q35_DT_F32);
+}
+
+static void build_attention_q8(fixture *f)
+{
+    build_attention(f, Q35_DT_Q8_0);
 }
 
 static void verify_rope(const fixture *f, uint32_t node, int64_t cols, double beta)
@@ -390,9 +403,14 @@ static void verify_attention(const fixture *f)
             for (uint32_t s = 0; s < 2; s++) {
                 uint32_t cache = f->in[2][2 + s];
                 float x = *fixture_at(f, f->in[2][s], t, c);
+                double found = state_at(f, cache, c / DIM, POS + t, c % DIM), step = 0, largest = 0;
+                for (int64_t i = c / 32 * 32; i < c / 32 * 32 + 32; i++)
+                    largest = fmax(largest, fabs(at(f, f->in[2][s], t, i)));
+                if (f->tensors[cache].dtype == Q35_DT_Q8_0)
+                    step = largest / 127; /* half of it, and the scale's own rounding */
                 double need =
-                    (double)(f->tensors[cache].dtype == Q35_DT_F32 ? x : q35_f16_to_f32(q35_f32_to_f16(x)));
-                ck_assert(state_at(f, cache, c / DIM, POS + t, c % DIM) == need);
+                    (double)(f->tensors[cache].dtype == Q35_DT_F16 ? q35_f16_to_f32(q35_f32_to_f16(x)) : x);
+                ck_assert(fabs(found - need) <= 0.57 * step);
             }
         }
         for (int64_t h = 0; h < HEADS; h++)
@@ -500,6 +518,7 @@ static const struct {
     {"linear_packed", build_linear_packed, verify_linear_pair},
     {"attention_f16", build_attention_f16, verify_attention},
     {"attention_f32", build_attention_f32, verify_attention},
+    {"attention_q8", build_attention_q8, verify_attention},
     {"elementwise", build_elementwise, verify_elementwise},
     {"shared", build_shared, verify_shared},
 };

@@ -142,6 +142,20 @@ static void break_state_shape(fixture *f, const base_region *r)
     f->tensors[r->v_state].stride[2] -= f->tensors[r->v_state].stride[1];
 }
 
+static void break_state_blocks(fixture *f, const base_region *r)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        q35_tensor_desc *d = &f->tensors[i ? r->v_state : r->k_state];
+        d->dtype = Q35_DT_Q8_0;
+        d->stride[0] = 34;
+    }
+}
+
+static void break_state_dtype(fixture *f, const base_region *r)
+{
+    f->tensors[r->k_state].dtype = Q35_DT_I32;
+}
+
 static void break_output_role(fixture *f, const base_region *r)
 {
     f->roles[r->y] = Q35_ROLE_WEIGHT;
@@ -236,6 +250,8 @@ static const struct {
     {break_table_layout, "layout 7"},
     {break_state_role, "state k has role 1"},
     {break_state_shape, "5 positions"},
+    {break_state_blocks, "state k is Q8_0 with head_dim 10, need a multiple of 32"},
+    {break_state_dtype, "state k is I32, need F16, F32 or Q8_0"},
     {break_output_role, "output has role 4"},
     {break_params, "type 0 and 0 bytes"},
     {break_params_size, "parameters have type 19"},
