@@ -135,13 +135,22 @@ void q35i_cpu_plan_free(q35_plan *plan);
 /* Worker's share of one step. Touches only rows, items or columns of that worker. */
 void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers);
 
-/* ------------------------------------------------------------------ devices and layouts (device.c, layout.c) */
+/* ------------------------------------------------------------------ devices and layouts (device.c, memory.c,
+ * layout.c) */
 
 q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out);
 void q35i_cpu_device_close(q35_device *dev);
 
 /* "AVX-512 VNNI", "AVX2" or "reference". */
 const char *q35i_cpu_level_name(uint32_t features);
+
+/* Bytes of host memory that can be had without swapping, file cache included: the kernel's estimate, or what the
+ * control group has left where that is less; 0: unknown. */
+uint64_t q35i_cpu_available_memory(void);
+
+/* What the control group of a process has left, from its cgroup file and the root of the hierarchy; UINT64_MAX
+ * without a limit. Cache of files that were read once counts as free. */
+uint64_t q35i_cpu_group_memory(const char *cgroup, const char *root);
 
 /* The one place that knows whether the linear kernel of a table reads tiles of 16 rows. */
 bool q35i_cpu_reads_tile16(const q35k_table *kernels);

@@ -59,21 +59,6 @@ static q35_status device_info(uint32_t i, q35_device_info *out)
     return Q35_OK;
 }
 
-/* Bytes that can be had without swapping, file cache included, as the kernel estimates them; 0: unknown. */
-static uint64_t available_bytes(void)
-{
-    char line[128];
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
-    if (!file)
-        return 0;
-    while (kib == 0 && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
-            kib = 0;
-    fclose(file);
-    return (uint64_t)kib * 1024;
-}
-
 static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     if (i != 0 || m != 0)
@@ -84,7 +69,7 @@ static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
                             .kind = Q35_MEM_HOST,
                             .host_coherent = 1,
                             .capacity = capacity,
-                            .available = available_bytes(),
+                            .available = q35i_cpu_available_memory(),
                             .max_alloc = capacity,
                             .align = Q35I_CPU_LINE};
     q35i_cpu_answer(&out->h, &info.h);
