@@ -11,8 +11,14 @@
 #endif
 
 #define CODE_MASK 127
+#define AVX512    "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-width=512"
+#define INLINE    __attribute__((always_inline)) static inline
 
-typedef void search_fn(const q35i_code_points *points, const q35i_code_pairs *pairs, int32_t *keys);
+/* What the searches read: the pairs' factors of points->linear and points->square. */
+typedef struct factors {
+    _Alignas(64) int16_t linear[Q35_GROUP_CODES][2];
+    const int16_t (*square)[2]; /* [64], aligned as linear */
+} factors;
 
 void q35i_code_points_set(q35i_code_points *points, const int8_t (*book)[2])
 {
@@ -23,7 +29,7 @@ void q35i_code_points_set(q35i_code_points *points, const int8_t (*book)[2])
         }
 }
 
-static void search_base(const q35i_code_points *points, const q35i_code_pairs *pairs, int32_t *keys)
+INLINE void search_base(const q35i_code_points *points, const factors *pairs, int32_t *keys)
 {
     for (int i = 0; i < Q35_GROUP_CODES; i++)
         keys[i] = INT32_MAX;
@@ -47,8 +53,8 @@ static inline int32_t pair_at(const int16_t pair[2])
     return both;
 }
 
-__attribute__((target("avx2"))) static void search_avx2(const q35i_code_points *points,
-                                                        const q35i_code_pairs *pairs, int32_t *keys)
+__attribute__((target("avx2"), always_inline)) static inline void search_avx2(const q35i_code_points *points,
+                                                                              const factors *pairs, int32_t *keys)
 {
     enum { LANES = 8, RUNS = 4 };
     const __m256i mask = _mm256_set1_epi32(~CODE_MASK);
@@ -73,8 +79,8 @@ __attribute__((target("avx2"))) static void search_avx2(const q35i_code_points *
     }
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void
-search_avx512(const q35i_code_points *points, const q35i_code_pairs *pairs, int32_t *keys)
+__attribute__((target(AVX512), always_inline)) static inline void
+search_avx512(const q35i_code_points *points, const factors *pairs, int32_t *keys)
 {
     enum { LANES = 16, RUNS = Q35_GROUP_CODES / LANES, MASK_THEN_OR = 0xea }; /* (a & b) | c */
     const __m512i mask = _mm512_set1_epi32(~CODE_MASK);
@@ -99,14 +105,71 @@ search_avx512(const q35i_code_points *points, const q35i_code_pairs *pairs, int3
 
 #endif
 
-void q35i_search_codes(const q35i_code_points *points, const q35i_code_pairs *pairs, int32_t keys[Q35_GROUP_CODES])
+/* Nearest integer of |x| < 2^22, ties to even. */
+INLINE int32_t nearest_integer(float x)
 {
-    search_fn *fn = search_base;
+    float shifted = x + 12582912.0f; /* 1.5 * 2^23: the sum's last place is 1 */
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    return bits - 0x4b400000;
+}
+
+INLINE int32_t scale_factors(const q35i_code_group *group, float inverse, int16_t *linear, float *excess)
+{
+    int32_t far = 0;
+    for (int i = 0; i < Q35_GROUP; i++) {
+        float x = group->factor[i] * inverse, bound = group->bound[i], y = x > bound ? bound : x;
+        y = y < -bound ? -bound : y;
+        excess[i] = x - y;
+        far |= x != y;
+        linear[i] = (int16_t)nearest_integer(y);
+    }
+    return far;
+}
+
+/* In a fixed order of eight partial sums. */
+INLINE double add_scores(const q35i_code_group *group, const int32_t *keys, uint8_t *codes)
+{
+    double part[8] = {0}, sum = 0;
+    for (int i = 0; i < Q35_GROUP_CODES; i += 8)
+        for (int k = 0; k < 8; k++)
+            part[k] += (double)group->top[i + k] * (double)(keys[i + k] >> 7);
+    for (int i = 0; i < Q35_GROUP_CODES; i++)
+        codes[i] = (uint8_t)(keys[i] & CODE_MASK);
+    for (int k = 0; k < 8; k++)
+        sum += part[k];
+    return sum;
+}
+
+/* All of a trial, compiled for one instruction set. */
+#define DEFINE_TRIAL(name, search, attribute)                                                                     \
+    attribute static double name(const q35i_code_points *points, const q35i_code_group *group, float inverse,     \
+                                 uint8_t *codes, float *excess, int32_t *far)                                     \
+    {                                                                                                             \
+        int32_t keys[Q35_GROUP_CODES];                                                                            \
+        factors f;                                                                                                \
+        f.square = group->square;                                                                                 \
+        *far = scale_factors(group, inverse, f.linear[0], excess);                                                \
+        search(points, &f, keys);                                                                                 \
+        return add_scores(group, keys, codes);                                                                    \
+    }
+
+DEFINE_TRIAL(trial_base, search_base, )
+
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw"))
-        fn = search_avx512;
-    else if (__builtin_cpu_supports("avx2"))
-        fn = search_avx2;
+DEFINE_TRIAL(trial_avx2, search_avx2, __attribute__((target("avx2"))))
+DEFINE_TRIAL(trial_avx512, search_avx512, __attribute__((target(AVX512))))
 #endif
-    fn(points, pairs, keys);
+
+double q35i_search_codes(const q35i_code_points *points, const q35i_code_group *group, float inverse,
+                         uint8_t codes[Q35_GROUP_CODES], float excess[Q35_GROUP], int32_t *far)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl"))
+        return trial_avx512(points, group, inverse, codes, excess, far);
+    if (__builtin_cpu_supports("avx2"))
+        return trial_avx2(points, group, inverse, codes, excess, far);
+#endif
+    return trial_base(points, group, inverse, codes, excess, far);
 }

@@ -17,16 +17,19 @@ typedef struct q35i_code_points {
 
 void q35i_code_points_set(q35i_code_points *points, const int8_t (*book)[2]);
 
-/* The pairs of a group. With costs w scaled so that the larger of a pair is 1:
- *   linear[i] = round(-128 w x), square[i] = round(8192 w), x in units of the points, at most Q35I_FARTHEST */
-typedef struct q35i_code_pairs {
-    _Alignas(64) int16_t linear[Q35_GROUP_CODES][2];
-    _Alignas(64) int16_t square[Q35_GROUP_CODES][2];
-} q35i_code_pairs;
+/* A group of pairs x with costs w, where top is the larger cost of a pair and w' = w / top. */
+typedef struct q35i_code_group {
+    _Alignas(64) int16_t square[Q35_GROUP_CODES][2]; /* round(8192 w') */
+    _Alignas(64) float factor[Q35_GROUP];            /* -128 w' x */
+    _Alignas(64) float bound[Q35_GROUP];             /* 128 w' * Q35I_FARTHEST */
+    _Alignas(64) float top[Q35_GROUP_CODES];
+} q35i_code_group;
 
-/* keys[i] = 128 * score + code of the code with the lowest score, the smallest code among equals, where score is
- * w0 (e^2 - 2 x0 e) + w1 (o^2 - 2 x1 o) in units of 1/64 for the point (e, o). Pure. */
-void q35i_search_codes(const q35i_code_points *points, const q35i_code_pairs *pairs,
-                       int32_t keys[Q35_GROUP_CODES]);
+/* For the group in units of a scale, x * inverse: codes[i] = the code of the least score, the smallest code among
+ * equals, where score is w'0 (e^2 - 2 x0 e) + w'1 (o^2 - 2 x1 o) for the point (e, o). Returns 64 times the sum of
+ * top * score. Factors beyond their bounds are pulled in; excess[i] is what that took away, and *far is not 0 if
+ * it took any. Pure. */
+double q35i_search_codes(const q35i_code_points *points, const q35i_code_group *group, float inverse,
+                         uint8_t codes[Q35_GROUP_CODES], float excess[Q35_GROUP], int32_t *far);
 
 #endif

@@ -60,37 +60,47 @@ START_TEST(nearest_is_nearest)
 }
 END_TEST
 
-/* Every key of the integer search is the smallest of score and code, for factors up to their limits. */
+/* The codes of the integer search have the least score, and the sum is that of their scores, to the resolution of
+ * its factors; far weights are pulled in and what that takes away is told. */
 START_TEST(integer_search_is_exhaustive)
 {
     q35i_code_points points;
-    q35i_code_pairs p;
+    q35i_code_group g;
     int8_t book[Q35_BOOK_POINTS][2];
-    int32_t keys[Q35_GROUP_CODES];
+    float excess[Q35_GROUP];
+    uint8_t codes[Q35_GROUP_CODES];
+    int32_t far;
     q35t_rng rng = q35t_rng_seed(5);
     for (int round = 0; round < 50; round++) {
+        double sum = 0, spread = round == 49 ? 400 : 120;
         for (int c = 0; c < Q35_BOOK_POINTS; c++)
             for (int k = 0; k < 2; k++)
-                book[c][k] = (int8_t)(round == 0 ? -128 : (int)(q35t_rng_below(&rng, 256)) - 128);
+                book[c][k] = (int8_t)(round == 0 ? -128 : (int)q35t_rng_below(&rng, 256) - 128);
         q35i_code_points_set(&points, (const int8_t(*)[2])book);
-        for (int i = 0; i < Q35_GROUP_CODES; i++)
-            for (int k = 0; k < 2; k++) {
-                p.linear[i][k] = (int16_t)(round < 2 ? 32640 : (int)(q35t_rng_below(&rng, 65281)) - 32640);
-                p.square[i][k] = (int16_t)(round < 2 ? 8192 : q35t_rng_below(&rng, 8193));
-            }
-        q35i_search_codes(&points, &p, keys);
-        for (int i = 0; i < Q35_GROUP_CODES; i++) {
-            int64_t least = INT64_MAX;
-            for (int c = 0; c < Q35_BOOK_POINTS; c++) {
-                int64_t score = 0;
-                for (int k = 0; k < 2; k++)
-                    score += (int64_t)p.linear[i][k] * 128 * book[c][k] +
-                             (int64_t)p.square[i][k] * book[c][k] * book[c][k];
-                int64_t key = (score & ~INT64_C(127)) | c;
-                least = key < least ? key : least;
-            }
-            ck_assert_int_eq(keys[i], least);
+        for (int i = 0; i < Q35_GROUP; i++) {
+            float cost = i % 2 ? 1 : 1 / (float)(1 + q35t_rng_below(&rng, 50));
+            g.square[i / 2][i % 2] = (int16_t)lrintf(8192 * cost);
+            g.factor[i] = -128 * cost * q35t_rng_signed(&rng) * (float)spread;
+            g.bound[i] = 128 * cost * Q35I_FARTHEST;
+            g.top[i / 2] = 3;
         }
+        double found = q35i_search_codes(&points, &g, 1, codes, excess, &far);
+        ck_assert_int_eq(far != 0, round == 49);
+        for (int i = 0; i < Q35_GROUP_CODES; i++) {
+            double least = HUGE_VAL, own = 0;
+            for (int c = 0; c < Q35_BOOK_POINTS; c++) {
+                double score = 0;
+                for (int k = 0; k < 2; k++) {
+                    double f = (double)g.factor[2 * i + k] - (double)excess[2 * i + k];
+                    score += f * book[c][k] / 64 + g.square[i][k] / 8192.0 * book[c][k] * book[c][k];
+                }
+                least = fmin(least, score);
+                own = c == codes[i] ? score : own;
+            }
+            ck_assert_double_le(own, least + 4.1); /* half a unit of each factor times 128, both ways */
+            sum += 3 * own;
+        }
+        ck_assert_double_le(fabs(found / 64 - sum), 3 * Q35_GROUP_CODES * 0.5);
     }
 }
 END_TEST
