@@ -17,7 +17,7 @@ enum { Q35_ACT_INT8 = 0, Q35_ACT_F32 = 1 };
 
 typedef struct q35_session_options {
     const char *devices; /* "cpu", "template,cpu": preferred first. NULL: every device, by cost */
-    uint32_t n_ctx;      /* tokens the KV cache holds; 0: min(model's context, 4096) */
+    uint32_t n_ctx;      /* tokens the KV cache holds; 0: q35_session_default_context */
     uint32_t max_chunk;  /* most tokens per step, 0: 512 */
     uint32_t act;        /* Q35_ACT_*: activations that enter linear ops */
     uint32_t kv_dtype;   /* Q35_DT_F16, Q35_DT_F32, or Q35_DT_Q8_0 for heads of a multiple of 32 */
@@ -26,6 +26,9 @@ typedef struct q35_session_options {
 } q35_session_options;
 
 Q35_API q35_session_options q35_session_options_default(void);
+
+/* The model's context, at most 4096 tokens. */
+Q35_API uint32_t q35_session_default_context(const q35_model_config *config);
 
 /* Bytes of KV cache that one token of context takes: 2 layers * KV heads * head width, in kv_dtype. */
 Q35_API uint64_t q35_session_kv_bytes(const q35_model_config *config, uint32_t kv_dtype);

@@ -19,11 +19,16 @@ q35_session_options q35_session_options_default(void)
     return (q35_session_options){.max_chunk = DEFAULT_CHUNK, .act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F16};
 }
 
+uint32_t q35_session_default_context(const q35_model_config *config)
+{
+    return (uint32_t)q35i_min(config->context_length, DEFAULT_CONTEXT);
+}
+
 static q35_status check_options(q35_session *s)
 {
     q35_session_options *o = &s->options;
     if (o->n_ctx == 0)
-        o->n_ctx = (uint32_t)q35i_min(s->config.context_length, DEFAULT_CONTEXT);
+        o->n_ctx = q35_session_default_context(&s->config);
     if (o->n_ctx > s->config.context_length)
         return Q35_FAIL(Q35_E_INVALID, "context size: %u tokens asked for, the model has at most %u", o->n_ctx,
                         s->config.context_length);
