@@ -106,14 +106,15 @@ typedef void q35k_kv_append_fn(const float *k, int64_t rs_k, const float *v, int
 
 /* ATTENTION, items [begin, end) of n_tokens * n_heads; item i is token i / n_heads, head i % n_heads.
  * out[t][h] = sum_p softmax_p(scale * q[t][h] . K[g][p]) V[g][p], p = 0 .. pos + t, g = h / (n_heads /
- * n_kv_heads). scratch: q35k_attention_scratch_bytes(head_dim), private; online softmax over blocks of positions,
- * no scores row. ref: double throughout. */
+ * n_kv_heads). scratch: q35k_attention_scratch_bytes(head_dim), private, 64-byte aligned; online softmax over
+ * blocks of positions, so memory does not grow with the context. Tokens and heads of a call that share a kv head
+ * read the cache together, so calls with many items are faster. ref: double throughout. */
 typedef void q35k_attention_fn(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
                                int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch);
 
 static inline uint64_t q35k_attention_scratch_bytes(int64_t head_dim)
 {
-    return (uint64_t)head_dim * 16 + 16384;
+    return (uint64_t)head_dim * 512 + 16384;
 }
 
 /* SWIGLU / ADD / MUL / SILU, elements [begin, end) of flat f32 arrays. b unused by SILU. y may equal a or b.

@@ -1,129 +1,192 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION with AVX2 and F16C: online softmax over blocks of 64 positions, counted from position 0, in f32, one
- * head at a time. Mirrors q35k_attention__ref.
+ * ATTENTION with AVX2 and F16C: online softmax over blocks of 64 positions, counted from position 0, in f32, for
+ * the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to four rows go through a block together.
+ * Scores: 8 positions give 8 vectors of partial products, added crosswise to one vector. Values: 16 dimensions of
+ * four rows in 8 registers, positions in order.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx2_math.h"
 
-#include <math.h>
-
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    BLOCK = 64,    /* positions per softmax step */
-    VALUE_REGS = 8 /* vectors of dimensions per pass over the values */
+    GROUP = 4,
+    VALUE_REGS = 2 /* vectors of dimensions per pass over the values */
 };
 
-/* The head that is worked on. */
-typedef struct head {
-    const float *q; /* [dim] */
-    float *acc;     /* [dim]: weighted values so far */
-    float *w;       /* [BLOCK]: scores of the block, then weights */
-    float top, total;
-} head;
+#define ATTENTION_WALK_TYPES
+#include "kernels-cpu/simd/attention_walk.h"
+
+/* Elements d .. d + 7 (d a multiple of 8) of a row of Q8_0 blocks. */
+INLINE __m256 load_q8(const uint8_t *at, int64_t d)
+{
+    const uint8_t *block = at + d / 32 * 34;
+    __m128i codes = _mm_loadl_epi64((const __m128i *)(const void *)(block + 2 + d % 32));
+    __m256 scale = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(block[0] | block[1] << 8)));
+    return _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)));
+}
 
 /* 8 elements of a cache row from dimension d on; those past dim give 0. */
-INLINE __m256 load_cache(const uint8_t *row, uint32_t dtype, int64_t d, int64_t dim)
+INLINE __m256 load_cache(const uint8_t *at, uint32_t dtype, int64_t d, int64_t dim)
 {
     if (dtype == Q35_DT_Q8_0)
-        return q35i_load_q8__avx2(row, d);
+        return load_q8(at, d);
     if (dtype == Q35_DT_F16)
-        return q35i_load_half8__avx2(row + 2 * d, dim - d);
-    return _mm256_maskload_ps((const float *)(const void *)(row + 4 * d), q35i_first8(dim - d));
+        return q35i_load_half8__avx2(at + 2 * d, dim - d);
+    const float *f = (const float *)(const void *)(at + 4 * d);
+    return dim - d >= 8 ? _mm256_loadu_ps(f) : _mm256_maskload_ps(f, q35i_first8(dim - d));
 }
 
-INLINE float score(uint32_t dtype, const float *q, const uint8_t *k, int64_t dim)
+INLINE __m256 load_f32(const float *at, int64_t d, int64_t dim)
 {
-    __m256 sum = _mm256_setzero_ps();
-    int64_t d = 0;
-    for (; d + 8 <= dim; d += 8)
-        sum = _mm256_fmadd_ps(_mm256_loadu_ps(q + d), load_cache(k, dtype, d, d + 8), sum);
-    if (d < dim)
-        sum = _mm256_fmadd_ps(_mm256_maskload_ps(q + d, q35i_first8(dim - d)), load_cache(k, dtype, d, dim), sum);
-    return q35i_sum8__avx2(sum);
+    return load_cache((const uint8_t *)at, Q35_DT_F32, d, dim);
 }
 
-/* Scores to weights, relative to the largest score so far; what was summed before is scaled to it. w holds whole
- * vectors: scores past n are -inf. */
-static void weigh(head *h, int64_t n, int64_t dim)
+/* Lane i of the result: the sum of the lanes of v[i], added as q35i_sum8__avx2 adds them. */
+INLINE __m256 sum_across(const __m256 v[8])
 {
+    __m256d a[4];
+    for (int i = 0; i < 4; i++)
+        a[i] = _mm256_castps_pd(_mm256_add_ps(_mm256_permute2f128_ps(v[i], v[i + 4], 0x20),
+                                              _mm256_permute2f128_ps(v[i], v[i + 4], 0x31)));
+    __m256 x = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a[0], a[1])),
+                             _mm256_castpd_ps(_mm256_unpackhi_pd(a[0], a[1])));
+    __m256 y = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a[2], a[3])),
+                             _mm256_castpd_ps(_mm256_unpackhi_pd(a[2], a[3])));
+    return _mm256_add_ps(_mm256_shuffle_ps(x, y, 0x88), _mm256_shuffle_ps(x, y, 0xdd));
+}
+
+/* 8 dimensions of two positions. */
+INLINE void multiply(int n_rows, uint32_t dtype, const row *rows, const uint8_t *k0, const uint8_t *k1, int64_t d,
+                     int64_t dim, __m256 sum[2][GROUP])
+{
+    __m256 x = load_cache(k0, dtype, d, dim), y = load_cache(k1, dtype, d, dim);
+    for (int i = 0; i < n_rows; i++) {
+        __m256 q = load_f32(rows[i].q, d, dim);
+        sum[0][i] = _mm256_fmadd_ps(q, x, sum[0][i]);
+        sum[1][i] = _mm256_fmadd_ps(q, y, sum[1][i]);
+    }
+}
+
+/* Scores of n <= 8 positions from row k on, to w[at ..]; those past n become -inf. Positions go by twos; where the
+ * second is past n, the first serves again. */
+INLINE void score8(int n_rows, uint32_t dtype, row *rows, float scale, const uint8_t *k, int64_t row_bytes,
+                   int64_t dim, int64_t n, int64_t at)
+{
+    __m256 v[GROUP][8];
+    for (int64_t p = 0; p < 8; p += 2, k += 2 * row_bytes) {
+        __m256 sum[2][GROUP];
+        const uint8_t *second = p + 1 < n ? k + row_bytes : k;
+        for (int i = 0; i < n_rows; i++)
+            sum[0][i] = sum[1][i] = _mm256_setzero_ps();
+        int64_t d = p < n ? 0 : dim;
+        for (; d + 8 <= dim; d += 8)
+            multiply(n_rows, dtype, rows, k, second, d, d + 8, sum);
+        if (d < dim)
+            multiply(n_rows, dtype, rows, k, second, d, dim, sum);
+        for (int i = 0; i < n_rows; i++) {
+            v[i][p] = sum[0][i];
+            v[i][p + 1] = sum[1][i];
+        }
+    }
+    __m256 exist = _mm256_castsi256_ps(q35i_first8(n));
+    for (int i = 0; i < n_rows; i++) {
+        __m256 s = _mm256_mul_ps(_mm256_set1_ps(scale), sum_across(v[i]));
+        _mm256_storeu_ps(rows[i].w + at, _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), s, exist));
+    }
+}
+
+/* Scores of a row to weights, relative to the largest score so far; what was summed before is scaled to it. */
+INLINE void weigh(row *r, int64_t n, int64_t dim)
+{
+    float *w = r->w;
     __m256 top = _mm256_set1_ps(-INFINITY), total = _mm256_setzero_ps();
     for (int64_t p = 0; p < n; p += 8)
-        top = _mm256_max_ps(top, _mm256_loadu_ps(h->w + p));
+        top = _mm256_max_ps(top, _mm256_loadu_ps(w + p));
     float largest = q35i_max8__avx2(top);
-    largest = h->top > largest ? h->top : largest;
+    largest = r->top > largest ? r->top : largest;
     for (int64_t p = 0; p < n; p += 8) {
-        __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(h->w + p), _mm256_set1_ps(largest)));
+        __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(w + p), _mm256_set1_ps(largest)));
         e = _mm256_and_ps(e, _mm256_castsi256_ps(q35i_first8(n - p)));
-        _mm256_storeu_ps(h->w + p, e);
+        _mm256_storeu_ps(w + p, e);
         total = _mm256_add_ps(total, e);
     }
-    __m256 shrink = q35i_exp__avx2(_mm256_set1_ps(h->top - largest));
-    h->top = largest;
-    h->total = h->total * _mm256_cvtss_f32(shrink) + q35i_sum8__avx2(total);
+    __m256 shrink = q35i_exp__avx2(_mm256_set1_ps(r->top - largest));
+    r->top = largest;
+    r->total = r->total * _mm256_cvtss_f32(shrink) + q35i_sum8__avx2(total);
     for (int64_t d = 0; d < dim; d += 8) {
         __m256i m = q35i_first8(dim - d);
-        _mm256_maskstore_ps(h->acc + d, m, _mm256_mul_ps(_mm256_maskload_ps(h->acc + d, m), shrink));
+        _mm256_maskstore_ps(r->acc + d, m, _mm256_mul_ps(_mm256_maskload_ps(r->acc + d, m), shrink));
     }
 }
 
-/* acc += weights times values, dimensions d .. d + 8 regs - 1, of which the last vector may be partial. */
-INLINE void add_values_part(uint32_t dtype, int regs, const head *h, const uint8_t *v, int64_t row_bytes,
-                            int64_t dim, int64_t n, int64_t d)
+INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n)
 {
-    __m256 sum[VALUE_REGS];
-    for (int r = 0; r < regs; r++)
-        sum[r] = _mm256_maskload_ps(h->acc + d + 8 * r, q35i_first8(dim - d - 8 * r));
-    for (int64_t p = 0; p < n; p++, v += row_bytes)
-        for (int r = 0; r < regs; r++) {
-            int64_t exist = regs > 1 ? d + 8 * r + 8 : dim;
-            sum[r] = _mm256_fmadd_ps(load_cache(v, dtype, d + 8 * r, exist), _mm256_set1_ps(h->w[p]), sum[r]);
+    for (int64_t s = 0; s < n; s += 8)
+        score8(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, s);
+    for (int i = 0; i < n_rows; i++)
+        weigh(&rows[i], n, k->dim);
+}
+
+/* acc += weights times values of n positions, dimensions d .. d + 8 regs - 1, of which the last vector may be
+ * partial where it is alone. */
+INLINE void add_values_part(int n_rows, uint32_t dtype, int regs, const row *rows, const positions *v, int64_t n,
+                            int64_t d)
+{
+    const uint8_t *at = v->at;
+    const int64_t dim = regs > 1 ? d + 8 * regs : v->dim;
+    __m256 sum[GROUP][VALUE_REGS];
+    for (int i = 0; i < n_rows; i++)
+        for (int r = 0; r < regs; r++)
+            sum[i][r] = load_f32(rows[i].acc, d + 8 * r, dim);
+    for (int64_t p = 0; p < n; p++, at += v->row_bytes) {
+        __m256 x[VALUE_REGS];
+        for (int r = 0; r < regs; r++)
+            x[r] = load_cache(at, dtype, d + 8 * r, dim);
+        for (int i = 0; i < n_rows; i++)
+            for (int r = 0; r < regs; r++)
+                sum[i][r] = _mm256_fmadd_ps(x[r], _mm256_set1_ps(rows[i].w[p]), sum[i][r]);
+    }
+    for (int i = 0; i < n_rows; i++)
+        for (int r = 0; r < regs; r++)
+            _mm256_maskstore_ps(rows[i].acc + d + 8 * r, q35i_first8(dim - d - 8 * r), sum[i][r]);
+}
+
+INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const positions *v, int64_t n)
+{
+    int64_t d = 0;
+    for (; d + 8 * VALUE_REGS <= v->dim; d += 8 * VALUE_REGS)
+        add_values_part(n_rows, dtype, VALUE_REGS, rows, v, n, d);
+    for (; d < v->dim; d += 8)
+        add_values_part(n_rows, dtype, 1, rows, v, n, d);
+}
+
+static void finish(const row *r, int64_t dim)
+{
+    for (int64_t d = 0; d < dim; d += 8) {
+        __m256i m = q35i_first8(dim - d);
+        __m256 sum = _mm256_maskload_ps(r->acc + d, m);
+        _mm256_maskstore_ps(r->out + d, m, _mm256_div_ps(sum, _mm256_set1_ps(r->total)));
+    }
+}
+
+/* n positions of f16 or Q8_0 to f32 [n][dim]. */
+static void widen(const positions *from, int64_t n, float *to)
+{
+    for (int64_t p = 0; p < n; p++, to += from->dim)
+        for (int64_t d = 0; d < from->dim; d += 8) {
+            const uint8_t *at = from->at + p * from->row_bytes;
+            __m256 x = from->dtype == Q35_DT_F16 ? load_cache(at, Q35_DT_F16, d, from->dim)
+                                                 : load_cache(at, Q35_DT_Q8_0, d, from->dim);
+            _mm256_maskstore_ps(to + d, q35i_first8(from->dim - d), x);
         }
-    for (int r = 0; r < regs; r++)
-        _mm256_maskstore_ps(h->acc + d + 8 * r, q35i_first8(dim - d - 8 * r), sum[r]);
 }
 
-INLINE void attend(uint32_t dtype, const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n_seen,
-                   float *out, float *scratch)
-{
-    int64_t dim = kv->head_dim, row_bytes = (int64_t)q35_row_bytes(dtype, (uint64_t)dim),
-            first = g * kv->ctx * row_bytes;
-    const uint8_t *k = (const uint8_t *)kv->k + first, *v = (const uint8_t *)kv->v + first;
-    head h = {.q = q, .w = scratch, .acc = scratch + BLOCK, .top = -INFINITY};
-    memset(h.acc, 0, (size_t)dim * sizeof *h.acc);
-    for (int64_t p = 0; p < n_seen; p += BLOCK) {
-        int64_t n = n_seen - p < BLOCK ? n_seen - p : BLOCK;
-        for (int64_t i = 0; i < n; i++)
-            h.w[i] = scale * score(dtype, q, k + (p + i) * row_bytes, dim);
-        for (int64_t i = n; i < BLOCK; i++)
-            h.w[i] = -INFINITY;
-        weigh(&h, n, dim);
-        int64_t d = 0;
-        for (; d + 8 * VALUE_REGS <= dim; d += 8 * VALUE_REGS)
-            add_values_part(dtype, VALUE_REGS, &h, v + p * row_bytes, row_bytes, dim, n, d);
-        for (; d < dim; d += 8)
-            add_values_part(dtype, 1, &h, v + p * row_bytes, row_bytes, dim, n, d);
-    }
-    for (int64_t d = 0; d < dim; d += 8) {
-        __m256i m = q35i_first8(dim - d);
-        _mm256_maskstore_ps(out + d, m, _mm256_div_ps(_mm256_maskload_ps(h.acc + d, m), _mm256_set1_ps(h.total)));
-    }
-}
+#include "kernels-cpu/simd/attention_walk.h"
 
 void q35k_attention__avx2(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
                           int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
 {
-    int64_t heads_per_kv = n_heads / kv->n_kv_heads;
-    for (int64_t i = begin; i < end; i++) {
-        int64_t t = i / n_heads, h = i % n_heads, at = h * kv->head_dim;
-        const float *q_row = (const float *)(const void *)((const char *)q + t * rs_q) + at;
-        float *out_row = (float *)(void *)((char *)out + t * rs_out) + at;
-        if (kv->dtype == Q35_DT_F16)
-            attend(Q35_DT_F16, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
-        else if (kv->dtype == Q35_DT_Q8_0)
-            attend(Q35_DT_Q8_0, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
-        else
-            attend(Q35_DT_F32, q_row, scale, kv, h / heads_per_kv, pos + t + 1, out_row, scratch);
-    }
+    walk(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, scratch);
 }

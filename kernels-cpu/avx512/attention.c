@@ -1,49 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION with AVX-512: online softmax over blocks of 64 positions, counted from position 0, in f32. Up to four
- * neighbouring heads of one token that share a kv head go through the cache together, so that it is read and
- * converted once; each of them sees the operations it would see alone. Mirrors q35k_attention__ref.
+ * ATTENTION with AVX-512: online softmax over blocks of 64 positions, counted from position 0, in f32, for the
+ * shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to four rows go through a block together.
  * Scores: 16 positions give 16 vectors of partial products, added crosswise to one vector. Values: 64 dimensions
- * of four heads in 16 registers, positions in order.
+ * of four rows in 16 registers, positions in order.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx512_math.h"
 
-#include <math.h>
-
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    MAX_HEADS = 4,
-    BLOCK = 64,    /* positions per softmax step */
+    GROUP = 4,
     VALUE_REGS = 4 /* vectors of dimensions per pass over the values */
 };
 
-/* Heads that are worked on together. */
-typedef struct heads {
-    const float *q;    /* [heads][dim] */
-    float *acc;        /* [heads][dim]: weighted values so far */
-    float (*w)[BLOCK]; /* [heads]: scores of the block, then weights */
-    float top[MAX_HEADS], total[MAX_HEADS];
-} heads;
+#define ATTENTION_WALK_TYPES
+#include "kernels-cpu/simd/attention_walk.h"
 
 /* Elements d .. d + 15 (d a multiple of 16) of a row of Q8_0 blocks. */
-INLINE __m512 load_q8(const uint8_t *row, int64_t d)
+INLINE __m512 load_q8(const uint8_t *at, int64_t d)
 {
-    const uint8_t *block = row + d / 32 * 34;
+    const uint8_t *block = at + d / 32 * 34;
     __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)(block + 2 + d % 32));
     __m512 scale = _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(block[0] | block[1] << 8)));
     return _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)));
 }
 
 /* 16 elements of a cache row from dimension d on; m: those that exist. */
-INLINE __m512 load_cache(const uint8_t *row, uint32_t dtype, int64_t d, __mmask16 m)
+INLINE __m512 load_cache(const uint8_t *at, uint32_t dtype, int64_t d, __mmask16 m)
 {
     if (dtype == Q35_DT_Q8_0)
-        return load_q8(row, d);
+        return load_q8(at, d);
     if (dtype == Q35_DT_F16)
-        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, (const void *)(row + 2 * d)));
-    return _mm512_maskz_loadu_ps(m, (const void *)(row + 4 * d));
+        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, (const void *)(at + 2 * d)));
+    return _mm512_maskz_loadu_ps(m, (const void *)(at + 4 * d));
 }
 
 /* Lane i of the result: the sum of the lanes of v[i]. */
@@ -64,148 +55,136 @@ INLINE __m512 sum_across(const __m512 v[16])
     return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
 }
 
-/* Scores of n <= 16 positions from row k on, to w[.][at ..]; those past n become -inf. */
-INLINE void score16(int n_heads, uint32_t dtype, const heads *h, float scale, const uint8_t *k, int64_t row_bytes,
-                    int64_t dim, int64_t n, int64_t at)
+/* 16 dimensions of two positions; m: those that exist. */
+INLINE void multiply(int n_rows, uint32_t dtype, const row *rows, const uint8_t *k0, const uint8_t *k1, int64_t d,
+                     __mmask16 m, __m512 sum[2][GROUP])
 {
-    __m512 v[MAX_HEADS][16];
-    for (int64_t p = 0; p < 16; p++, k += row_bytes) {
-        __m512 sum[MAX_HEADS];
-        for (int i = 0; i < n_heads; i++)
-            sum[i] = _mm512_setzero_ps();
-        for (int64_t d = 0; d < dim && p < n; d += 16) {
-            __mmask16 m = q35i_first16(dim - d);
-            __m512 x = load_cache(k, dtype, d, m);
-            for (int i = 0; i < n_heads; i++)
-                sum[i] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, h->q + i * dim + d), x, sum[i]);
-        }
-        for (int i = 0; i < n_heads; i++)
-            v[i][p] = sum[i];
-    }
-    for (int i = 0; i < n_heads; i++) {
-        __m512 s = _mm512_mul_ps(sum_across(v[i]), _mm512_set1_ps(scale));
-        s = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), q35i_first16(n), s);
-        _mm512_storeu_ps(h->w[i] + at, s);
+    __m512 x = load_cache(k0, dtype, d, m), y = load_cache(k1, dtype, d, m);
+    for (int i = 0; i < n_rows; i++) {
+        __m512 q = _mm512_maskz_loadu_ps(m, rows[i].q + d);
+        sum[0][i] = _mm512_fmadd_ps(q, x, sum[0][i]);
+        sum[1][i] = _mm512_fmadd_ps(q, y, sum[1][i]);
     }
 }
 
-/* Scores of head i to weights, relative to the largest score so far; what was summed before is scaled to it. */
-INLINE void weigh(heads *h, int i, int64_t n, int64_t dim)
+/* Scores of n <= 16 positions from row k on, to w[at ..]; those past n become -inf. Positions go by twos; where
+ * the second is past n, the first serves again. */
+INLINE void score16(int n_rows, uint32_t dtype, row *rows, float scale, const uint8_t *k, int64_t row_bytes,
+                    int64_t dim, int64_t n, int64_t at)
 {
-    float *w = h->w[i];
+    __m512 v[GROUP][16];
+    for (int64_t p = 0; p < 16; p += 2, k += 2 * row_bytes) {
+        __m512 sum[2][GROUP];
+        const uint8_t *second = p + 1 < n ? k + row_bytes : k;
+        for (int i = 0; i < n_rows; i++)
+            sum[0][i] = sum[1][i] = _mm512_setzero_ps();
+        int64_t d = p < n ? 0 : dim;
+        for (; d + 16 <= dim; d += 16)
+            multiply(n_rows, dtype, rows, k, second, d, 0xffff, sum);
+        if (d < dim)
+            multiply(n_rows, dtype, rows, k, second, d, q35i_first16(dim - d), sum);
+        for (int i = 0; i < n_rows; i++) {
+            v[i][p] = sum[0][i];
+            v[i][p + 1] = sum[1][i];
+        }
+    }
+    for (int i = 0; i < n_rows; i++) {
+        __m512 s = _mm512_mul_ps(sum_across(v[i]), _mm512_set1_ps(scale));
+        s = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), q35i_first16(n), s);
+        _mm512_storeu_ps(rows[i].w + at, s);
+    }
+}
+
+/* Scores of a row to weights, relative to the largest score so far; what was summed before is scaled to it. */
+INLINE void weigh(row *r, int64_t n, int64_t dim)
+{
+    float *w = r->w;
     __m512 top = _mm512_set1_ps(-INFINITY), total = _mm512_setzero_ps();
     for (int64_t p = 0; p < n; p += 16)
         top = _mm512_max_ps(top, _mm512_loadu_ps(w + p));
     float largest = q35i_max16__avx512(top);
-    largest = h->top[i] > largest ? h->top[i] : largest;
+    largest = r->top > largest ? r->top : largest;
     for (int64_t p = 0; p < n; p += 16) {
         __m512 e = q35i_exp__avx512(_mm512_sub_ps(_mm512_loadu_ps(w + p), _mm512_set1_ps(largest)));
         e = _mm512_maskz_mov_ps(q35i_first16(n - p), e);
         _mm512_storeu_ps(w + p, e);
         total = _mm512_add_ps(total, e);
     }
-    __m512 shrink = q35i_exp__avx512(_mm512_set1_ps(h->top[i] - largest));
-    h->top[i] = largest;
-    h->total[i] = h->total[i] * _mm512_cvtss_f32(shrink) + q35i_sum16__avx512(total);
+    __m512 shrink = q35i_exp__avx512(_mm512_set1_ps(r->top - largest));
+    r->top = largest;
+    r->total = r->total * _mm512_cvtss_f32(shrink) + q35i_sum16__avx512(total);
     for (int64_t d = 0; d < dim; d += 16) {
         __mmask16 m = q35i_first16(dim - d);
-        float *acc = h->acc + i * dim + d;
-        _mm512_mask_storeu_ps(acc, m, _mm512_mul_ps(_mm512_maskz_loadu_ps(m, acc), shrink));
+        _mm512_mask_storeu_ps(r->acc + d, m, _mm512_mul_ps(_mm512_maskz_loadu_ps(m, r->acc + d), shrink));
     }
 }
 
-/* acc += weights times values, n positions from row v on. Vectors d .. d + 16 regs - 1; the last one may be
- * partial. */
-INLINE void add_values_part(int n_heads, uint32_t dtype, int regs, const heads *h, const uint8_t *v,
-                            int64_t row_bytes, int64_t dim, int64_t n, int64_t d)
+INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n)
 {
+    for (int64_t s = 0; s < n; s += 16)
+        score16(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, s);
+    for (int i = 0; i < n_rows; i++)
+        weigh(&rows[i], n, k->dim);
+}
+
+/* acc += weights times values of n positions. Vectors d .. d + 16 regs - 1; the last one may be partial. */
+INLINE void add_values_part(int n_rows, uint32_t dtype, int regs, const row *rows, const positions *v, int64_t n,
+                            int64_t d)
+{
+    const uint8_t *at = v->at;
     __mmask16 m[VALUE_REGS];
-    __m512 sum[MAX_HEADS][VALUE_REGS];
+    __m512 sum[GROUP][VALUE_REGS];
     for (int r = 0; r < regs; r++) {
-        m[r] = q35i_first16(dim - d - 16 * r);
-        for (int i = 0; i < n_heads; i++)
-            sum[i][r] = _mm512_maskz_loadu_ps(m[r], h->acc + i * dim + d + 16 * r);
+        m[r] = regs > 1 ? 0xffff : q35i_first16(v->dim - d);
+        for (int i = 0; i < n_rows; i++)
+            sum[i][r] = _mm512_maskz_loadu_ps(m[r], rows[i].acc + d + 16 * r);
     }
-    for (int64_t p = 0; p < n; p++, v += row_bytes)
+    for (int64_t p = 0; p < n; p++, at += v->row_bytes)
         for (int r = 0; r < regs; r++) {
-            __m512 x = load_cache(v, dtype, d + 16 * r, m[r]);
-            for (int i = 0; i < n_heads; i++)
-                sum[i][r] = _mm512_fmadd_ps(x, _mm512_set1_ps(h->w[i][p]), sum[i][r]);
+            __m512 x = load_cache(at, dtype, d + 16 * r, m[r]);
+            for (int i = 0; i < n_rows; i++)
+                sum[i][r] = _mm512_fmadd_ps(x, _mm512_set1_ps(rows[i].w[p]), sum[i][r]);
         }
     for (int r = 0; r < regs; r++)
-        for (int i = 0; i < n_heads; i++)
-            _mm512_mask_storeu_ps(h->acc + i * dim + d + 16 * r, m[r], sum[i][r]);
+        for (int i = 0; i < n_rows; i++)
+            _mm512_mask_storeu_ps(rows[i].acc + d + 16 * r, m[r], sum[i][r]);
 }
 
-INLINE void add_values(int n_heads, uint32_t dtype, const heads *h, const uint8_t *v, int64_t row_bytes,
-                       int64_t dim, int64_t n)
+INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const positions *v, int64_t n)
 {
     int64_t d = 0;
-    for (; d + 16 * VALUE_REGS <= dim; d += 16 * VALUE_REGS)
-        add_values_part(n_heads, dtype, VALUE_REGS, h, v, row_bytes, dim, n, d);
-    for (; d < dim; d += 16)
-        add_values_part(n_heads, dtype, 1, h, v, row_bytes, dim, n, d);
+    for (; d + 16 * VALUE_REGS <= v->dim; d += 16 * VALUE_REGS)
+        add_values_part(n_rows, dtype, VALUE_REGS, rows, v, n, d);
+    for (; d < v->dim; d += 16)
+        add_values_part(n_rows, dtype, 1, rows, v, n, d);
 }
 
-/* n_heads heads that share kv head g, over positions [0, n_seen). */
-INLINE void attend(int n_heads, uint32_t dtype, const float *q, float scale, const q35k_kv *kv, int64_t g,
-                   int64_t n_seen, float *out, uint8_t *scratch)
+static void finish(const row *r, int64_t dim)
 {
-    int64_t dim = kv->head_dim, row_bytes = (int64_t)q35_row_bytes(dtype, (uint64_t)dim),
-            first = g * kv->ctx * row_bytes;
-    const uint8_t *k = (const uint8_t *)kv->k + first, *v = (const uint8_t *)kv->v + first;
-    heads h = {.q = q,
-               .w = (float(*)[BLOCK])(void *)scratch,
-               .acc = (float *)(void *)(scratch + sizeof(float[MAX_HEADS][BLOCK]))};
-    for (int i = 0; i < n_heads; i++)
-        h.top[i] = -INFINITY;
-    memset(h.acc, 0, (size_t)(n_heads * dim) * sizeof(float));
-    for (int64_t p = 0; p < n_seen; p += BLOCK) {
-        int64_t n = n_seen - p < BLOCK ? n_seen - p : BLOCK;
-        for (int64_t s = 0; s < n; s += 16)
-            score16(n_heads, dtype, &h, scale, k + (p + s) * row_bytes, row_bytes, dim, n - s, s);
-        for (int i = 0; i < n_heads; i++)
-            weigh(&h, i, n, dim);
-        add_values(n_heads, dtype, &h, v + p * row_bytes, row_bytes, dim, n);
+    for (int64_t d = 0; d < dim; d += 16) {
+        __mmask16 m = q35i_first16(dim - d);
+        __m512 sum = _mm512_maskz_loadu_ps(m, r->acc + d);
+        _mm512_mask_storeu_ps(r->out + d, m, _mm512_div_ps(sum, _mm512_set1_ps(r->total)));
     }
-    for (int i = 0; i < n_heads; i++)
-        for (int64_t d = 0; d < dim; d += 16) {
-            __mmask16 m = q35i_first16(dim - d);
-            __m512 sum = _mm512_maskz_loadu_ps(m, h.acc + i * dim + d);
-            _mm512_mask_storeu_ps(out + i * dim + d, m, _mm512_div_ps(sum, _mm512_set1_ps(h.total[i])));
+}
+
+/* n positions of f16 or Q8_0 to f32 [n][dim]. */
+static void widen(const positions *from, int64_t n, float *to)
+{
+    for (int64_t p = 0; p < n; p++, to += from->dim)
+        for (int64_t d = 0; d < from->dim; d += 16) {
+            const uint8_t *at = from->at + p * from->row_bytes;
+            __mmask16 m = q35i_first16(from->dim - d);
+            __m512 x =
+                from->dtype == Q35_DT_F16 ? load_cache(at, Q35_DT_F16, d, m) : load_cache(at, Q35_DT_Q8_0, d, m);
+            _mm512_mask_storeu_ps(to + d, m, x);
         }
 }
 
-/* n_heads (1..4) as a constant, and the type of the cache as one. */
-INLINE void attend_n(int n_heads, uint32_t dtype, const float *q, float scale, const q35k_kv *kv, int64_t g,
-                     int64_t n_seen, float *out, uint8_t *scratch)
-{
-    switch (n_heads) {
-    case 1: attend(1, dtype, q, scale, kv, g, n_seen, out, scratch); return;
-    case 2: attend(2, dtype, q, scale, kv, g, n_seen, out, scratch); return;
-    case 3: attend(3, dtype, q, scale, kv, g, n_seen, out, scratch); return;
-    default: attend(4, dtype, q, scale, kv, g, n_seen, out, scratch); return;
-    }
-}
+#include "kernels-cpu/simd/attention_walk.h"
 
 void q35k_attention__avx512(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
                             int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
 {
-    int64_t heads_per_kv = n_heads / kv->n_kv_heads;
-    for (int64_t i = begin, n; i < end; i += n) {
-        int64_t t = i / n_heads, head = i % n_heads, g = head / heads_per_kv;
-        n = (g + 1) * heads_per_kv - head;
-        n = n < end - i ? n : end - i;
-        n = n < MAX_HEADS ? n : MAX_HEADS;
-        const float *q_row = (const float *)(const void *)((const char *)q + t * rs_q);
-        float *out_row = (float *)(void *)((char *)out + t * rs_out);
-        q_row += head * kv->head_dim;
-        out_row += head * kv->head_dim;
-        if (kv->dtype == Q35_DT_F16)
-            attend_n((int)n, Q35_DT_F16, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
-        else if (kv->dtype == Q35_DT_Q8_0)
-            attend_n((int)n, Q35_DT_Q8_0, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
-        else
-            attend_n((int)n, Q35_DT_F32, q_row, scale, kv, g, pos + t + 1, out_row, scratch);
-    }
+    walk(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, scratch);
 }

@@ -113,13 +113,4 @@ static inline __m256 q35i_load_half8__avx2(const void *p, long long n)
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)buffer));
 }
 
-/* Elements d .. d + 7 (d a multiple of 8) of a row of Q8_0 blocks. */
-static inline __m256 q35i_load_q8__avx2(const uint8_t *row, int64_t d)
-{
-    const uint8_t *block = row + d / 32 * 34;
-    __m128i codes = _mm_loadl_epi64((const __m128i *)(const void *)(block + 2 + d % 32));
-    __m256 scale = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(block[0] | block[1] << 8)));
-    return _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)));
-}
-
 #endif

@@ -107,10 +107,40 @@ static void run_kv_append(const share *s)
                           input(s, 1)->desc.stride[1], &s->step->kv, s->plan->now.pos, begin, end);
 }
 
+/* First of n tokens at which worker w starts, when each is to see equally many positions: token t sees pos + t
+ * + 1.
+ */
+static int64_t causal_cut(int64_t n, int64_t pos, uint32_t w, uint32_t n_workers)
+{
+    double all = (double)n * ((double)pos + 0.5 * (double)(n + 1)), goal = all * w / n_workers;
+    int64_t low = 0, high = n;
+    while (low < high) {
+        int64_t t = low + (high - low) / 2;
+        if ((double)t * ((double)pos + 0.5 * (double)(t + 1)) < goal)
+            low = t + 1;
+        else
+            high = t;
+    }
+    return low;
+}
+
+/* Items, by tokens where there are many: then all heads of a token read the cache together. */
+static void split_attention(const share *s, int64_t *begin, int64_t *end)
+{
+    enum { MANY = 8 };
+    int64_t n_heads = s->step->n_heads, pos = s->plan->now.pos;
+    if (s->rows < MANY * (int64_t)s->n_workers) {
+        split(s, s->rows * n_heads, 1, begin, end);
+        return;
+    }
+    *begin = n_heads * causal_cut(s->rows, pos, s->worker, s->n_workers);
+    *end = n_heads * causal_cut(s->rows, pos, s->worker + 1, s->n_workers);
+}
+
 static void run_attention(const share *s)
 {
     int64_t begin, end;
-    split(s, s->rows * s->step->n_heads, 1, &begin, &end);
+    split_attention(s, &begin, &end);
     s->kernels->attention(row(input(s, 0), 0), input(s, 0)->desc.stride[1], s->step->n_heads, s->step->scale,
                           &s->step->kv, s->plan->now.pos, row(output(s, 0), 0), output(s, 0)->desc.stride[1],
                           begin, end, scratch(s));
