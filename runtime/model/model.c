@@ -25,7 +25,7 @@ void q35_model_close(q35_model *model)
         q35i_free(model->tensors[i].owned);
     for (uint32_t i = 0; i < model->n_maps; i++)
         q35i_file_map_close(&model->maps[i]);
-    if (model->made.n > 0)
+    if (model->made.entries)
         q35i_meta_list_free(&model->made);
     else
         q35i_free(model->meta);
