@@ -43,14 +43,29 @@ static uint64_t walk_meta(const q35_meta *m)
     return sum;
 }
 
-static uint64_t walk_tensor(const q35_model *model, const q35_tensor_info *t)
+/* First and last byte, or first and last row of a tensor that is stored in another form. */
+static uint64_t sum_ends(const q35_model *model, const q35_tensor_info *t)
 {
     const uint8_t *p = t->data;
+    if (p)
+        return (uint64_t)p[0] + p[t->bytes - 1];
+    const uint64_t rows = (uint64_t)t->dim[1], row_bytes = t->bytes / rows;
+    uint8_t *row = malloc(2 * row_bytes);
+    if (!row || q35_model_read_rows(model, t, 0, 1, row) != Q35_OK ||
+        q35_model_read_rows(model, t, rows - 1, 1, row + row_bytes) != Q35_OK)
+        abort();
+    uint64_t sum = sum_bytes(row, 2 * row_bytes);
+    free(row);
+    return sum;
+}
+
+static uint64_t walk_tensor(const q35_model *model, const q35_tensor_info *t)
+{
     if (q35_model_tensor(model, t->name) != t) {
         fprintf(stderr, "tensor %s: not found under its own name\n", t->name);
         abort();
     }
-    return sum_bytes(t->name, strlen(t->name)) + p[0] + p[t->bytes - 1] + t->checksum + t->rank;
+    return sum_bytes(t->name, strlen(t->name)) + sum_ends(model, t) + t->checksum + t->rank;
 }
 
 uint64_t q35t_walk_model(const q35_model *model)
