@@ -23,13 +23,14 @@ enum {
 };
 
 /* Any bytes are accepted, up to 2^31 - 1 of them; invalid UTF-8 is encoded byte by byte, and a byte for which the
- * vocabulary has no token as U+FFFD. *out_ids is returned (free with q35_tokens_free), NULL when *out_n is 0. */
+ * vocabulary has no token as U+FFFD or, in SentencePiece vocabularies, the unknown token. *out_ids is returned
+ * (free with q35_tokens_free), NULL when *out_n is 0. */
 Q35_API q35_status q35_tokenizer_encode(const q35_tokenizer *tokenizer, const char *text, uint64_t len,
                                         uint32_t flags, int32_t **out_ids, uint64_t *out_n);
 Q35_API void q35_tokens_free(int32_t *ids);
 
-/* Bytes of one token (special tokens: their spelling). NULL for an id outside the vocabulary. Borrowed until
- * destroy. */
+/* Bytes of one token (special tokens: their spelling; SentencePiece: with spaces for U+2581). NULL for an id
+ * outside the vocabulary. Borrowed until destroy. */
 Q35_API const char *q35_tokenizer_piece(const q35_tokenizer *tokenizer, int32_t id, uint64_t *out_len);
 
 Q35_API uint32_t q35_tokenizer_n_vocab(const q35_tokenizer *tokenizer);
@@ -46,9 +47,18 @@ enum {
 };
 Q35_API uint32_t q35_tokenizer_mark(const q35_tokenizer *tokenizer, int32_t id);
 
-/* Streaming text: tokens in, whole UTF-8 characters out. One thread at a time. */
+enum {
+    Q35_DETOKENIZE_CONTINUE = 1u << 0, /* the text goes on from one before: a space at its start counts */
+    Q35_DETOKENIZE_SPECIAL = 1u << 1,  /* control tokens give their spelling */
+    Q35_DETOKENIZE_BYTES = 1u << 2     /* bytes as they are, at once, also where they are no text */
+};
+
+/* Streaming text: tokens in, whole UTF-8 characters out. One thread at a time. SentencePiece vocabularies put a
+ * space in front of a text when encoding; it is left out here. */
 typedef struct q35_detokenizer {
     const q35_tokenizer *tokenizer;
+    uint32_t flags;  /* Q35_DETOKENIZE_*; set before the first push */
+    uint32_t begun;  /* 1: something of the text has come out */
     char pending[8]; /* bytes of an unfinished character */
     uint32_t n_pending;
     char *text; /* result of the last call */

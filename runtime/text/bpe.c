@@ -44,7 +44,10 @@ static uint32_t joined_token(const q35i_bpe *work, const q35i_vocab *vocab, cons
                              uint32_t left)
 {
     uint32_t right = work->symbols[left].next, end = work->symbols[right].next;
-    return q35i_vocab_find(vocab, piece + left, (end == END ? n : end) - left);
+    uint32_t id = q35i_vocab_find(vocab, piece + left, (end == END ? n : end) - left);
+    /* rank files have no unused tokens: these fill a vocabulary up */
+    bool filler = !vocab->pieces && id != Q35I_NO_TOKEN && q35i_vocab_kind(vocab, id) == Q35I_TOKEN_UNUSED;
+    return filler ? Q35I_NO_TOKEN : id;
 }
 
 /* Works out how symbol `left` joins the next one. */
@@ -74,7 +77,7 @@ static void push_pair(q35i_bpe *work, const q35i_bpe_rules *rules, const uint8_t
 
 static q35_status reserve(q35i_bpe *work, const q35i_vocab *vocab, uint32_t n)
 {
-    if (vocab->n_unused > 0 && !work->split) {
+    if (vocab->pieces && vocab->n_unused > 0 && !work->split) {
         work->split = q35i_calloc(vocab->n, sizeof *work->split);
         if (!work->split)
             return Q35_E_NOMEM;

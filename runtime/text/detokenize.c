@@ -5,8 +5,8 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
-#include "runtime/text/tokenizer.h"
 #include "runtime/base/utf8.h"
+#include "runtime/text/tokenizer.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -60,6 +60,20 @@ static uint64_t flush(q35_detokenizer *d, uint64_t n)
     return n;
 }
 
+/* Bytes at the start of a token that a text which begins with it does not have: the space in front of every text
+ * of a SentencePiece vocabulary, or all of them where spaces at the start do not count. */
+static uint64_t prefix_bytes(q35_detokenizer *d, int32_t id, const char *piece, uint64_t len)
+{
+    const q35_tokenizer *t = d->tokenizer;
+    bool prefix = !t->splitter && (t->pieces.space_prefix || t->pieces.squeeze_spaces);
+    if (d->begun || len == 0)
+        return 0;
+    bool cut = prefix && !(d->flags & Q35_DETOKENIZE_CONTINUE) && piece[0] == ' ' &&
+               t->vocab.byte_id[' '] != (uint32_t)id;
+    d->begun = !(cut && len == 1 && t->pieces.squeeze_spaces);
+    return cut;
+}
+
 q35_status q35_detokenizer_push(q35_detokenizer *d, int32_t id, const char **out_text, uint64_t *out_len)
 {
     uint64_t len, n = 0;
@@ -69,10 +83,19 @@ q35_status q35_detokenizer_push(q35_detokenizer *d, int32_t id, const char **out
     if (!piece)
         return Q35_FAIL(Q35_E_RANGE, "token id %" PRId32 ": not in the vocabulary, need 0 to %" PRIu32, id,
                         d->tokenizer->vocab.n - 1);
-    if (q35_tokenizer_is_control(d->tokenizer, id))
+    bool control = q35_tokenizer_is_control(d->tokenizer, id);
+    if (control && !(d->flags & Q35_DETOKENIZE_SPECIAL))
         return Q35_OK;
     Q35_TRY(reserve(d));
-    for (uint64_t i = 0; i < len; i++) {
+    /* what follows a control token is a text of its own */
+    uint64_t i = control ? 0 : prefix_bytes(d, id, piece, len);
+    if (control)
+        d->begun = 0;
+    if (d->flags & Q35_DETOKENIZE_BYTES) {
+        n = len - i;
+        memcpy(d->text, piece + i, n);
+    }
+    for (; i < len && !(d->flags & Q35_DETOKENIZE_BYTES); i++) {
         d->pending[d->n_pending++] = piece[i];
         n = flush(d, n);
     }

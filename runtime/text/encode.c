@@ -63,7 +63,7 @@ static q35_status add_piece(void *user, const uint8_t *piece, uint64_t n)
     const q35_tokenizer *t = encoder->tokenizer;
     if (t->whole_pieces) {
         uint32_t whole = q35i_vocab_find(&t->vocab, piece, n);
-        if (whole != Q35I_NO_TOKEN)
+        if (whole != Q35I_NO_TOKEN && q35i_vocab_kind(&t->vocab, whole) == Q35I_TOKEN_PLAIN)
             return q35i_encoder_id(encoder, whole);
     }
     while (n > Q35I_PIECE_BYTES) {

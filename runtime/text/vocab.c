@@ -121,13 +121,13 @@ static q35_status token_type(const loader *l, uint64_t i, q35_string s, int32_t 
     return Q35_OK;
 }
 
-static uint8_t token_kind(const q35i_vocab *vocab, int32_t type)
+static uint8_t token_kind(int32_t type)
 {
     switch (type) {
     case TYPE_UNKNOWN:
     case TYPE_CONTROL: return Q35I_TOKEN_CONTROL;
     case TYPE_USER_DEFINED: return Q35I_TOKEN_USER;
-    case TYPE_UNUSED: return vocab->pieces ? Q35I_TOKEN_UNUSED : Q35I_TOKEN_PLAIN;
+    case TYPE_UNUSED: return Q35I_TOKEN_UNUSED;
     default: return Q35I_TOKEN_PLAIN;
     }
 }
@@ -204,7 +204,7 @@ static q35_status add_text(loader *l, uint32_t id, q35_string s, uint8_t kind)
     q35i_vocab *vocab = l->vocab;
     uint8_t *bytes = vocab->bytes + vocab->begin[id];
     uint64_t len = 0;
-    bool decoded = (kind == Q35I_TOKEN_PLAIN || (vocab->pieces && kind != Q35I_TOKEN_CONTROL)) &&
+    bool decoded = kind != Q35I_TOKEN_CONTROL && (kind != Q35I_TOKEN_USER || vocab->pieces) &&
                    q35i_vocab_decode(vocab, &l->alphabet, s, bytes, s.len, &len);
     if (!decoded) {
         len = s.len;
@@ -230,7 +230,7 @@ static int add_token(void *user, uint64_t i, q35_string s)
     if (l->status == Q35_OK && l->vocab->pieces && type == TYPE_BYTE)
         l->status = add_byte(l->vocab, (uint32_t)i, s);
     else if (l->status == Q35_OK)
-        l->status = add_text(l, (uint32_t)i, s, token_kind(l->vocab, type));
+        l->status = add_text(l, (uint32_t)i, s, token_kind(type));
     return l->status != Q35_OK;
 }
 

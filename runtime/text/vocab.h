@@ -13,7 +13,7 @@ enum {
     Q35I_TOKEN_PLAIN = 0,   /* made by merging bytes */
     Q35I_TOKEN_USER = 1,    /* user-defined: taken whole wherever the text spells it */
     Q35I_TOKEN_CONTROL = 2, /* control or unknown: taken whole only when the caller asks for it */
-    Q35I_TOKEN_UNUSED = 3,  /* SentencePiece: a step on the way to longer tokens, taken apart again at the end */
+    Q35I_TOKEN_UNUSED = 3,  /* fills a vocabulary up; in SentencePiece's a step on the way to longer tokens */
     Q35I_TOKEN_KINDS = 4,
     Q35I_TOKEN_KIND_MASK = 3,
     Q35I_TOKEN_STOP = 4 /* flag: ends a sequence or a turn */

@@ -22,7 +22,29 @@ static void ok(q35_status status)
 
 vocab_spec vocab_spec_default(void)
 {
-    return (vocab_spec){.model = "gpt2", .pre = "gpt-2", .bos = -1, .eos = -1, .eot = -1, .add_bos = -1};
+    return (vocab_spec){.model = "gpt2",
+                        .pre = "gpt-2",
+                        .bos = -1,
+                        .eos = -1,
+                        .eot = -1,
+                        .add_bos = -1,
+                        .space_prefix = -1,
+                        .squeeze = -1,
+                        .unknown = -1};
+}
+
+vocab_spec vocab_spec_pieces(void)
+{
+    vocab_spec spec = vocab_spec_default();
+    spec.model = "llama";
+    spec.pre = NULL;
+    spec.no_merges = 1;
+    return spec;
+}
+
+static int is_pieces(const vocab_spec *spec)
+{
+    return spec->model && strcmp(spec->model, "llama") == 0;
 }
 
 static int keeps_its_place(int byte)
@@ -52,13 +74,16 @@ static void write_tokens(q35i_gguf_writer *w, const vocab_spec *spec)
 {
     static char bytes[VOCAB_BYTES][16];
     const char *tokens[VOCAB_MAX];
-    int32_t types[VOCAB_MAX];
+    int32_t types[VOCAB_MAX], whole[VOCAB_MAX];
     float scores[VOCAB_MAX] = {0};
     uint32_t n = VOCAB_BYTES;
     for (int b = 0; b < VOCAB_BYTES; b++) {
-        spell_byte(b, spec->without, bytes[b]);
+        if (is_pieces(spec))
+            snprintf(bytes[b], 16, spec->without && b && strchr(spec->without, b) ? "<no%02X>" : "<0x%02X>", b);
+        else
+            spell_byte(b, spec->without, bytes[b]);
         tokens[b] = bytes[b];
-        types[b] = 1;
+        types[b] = bytes[b][0] == '<' && bytes[b][1] == '0' ? 6 : 1;
     }
     for (; spec->extra[n - VOCAB_BYTES]; n++) {
         tokens[n] = spec->extra[n - VOCAB_BYTES];
@@ -68,14 +93,29 @@ static void write_tokens(q35i_gguf_writer *w, const vocab_spec *spec)
     if (spec->types_missing <= VOCAB_MAX)
         ok(q35i_gguf_writer_array(w, "tokenizer.ggml.token_type", Q35_META_I32, types,
                                   n - (uint32_t)spec->types_missing));
-    if (spec->scores_short)
-        ok(q35i_gguf_writer_array(w, "tokenizer.ggml.scores", Q35_META_F32, scores, n - 1));
+    if (spec->scores)
+        memcpy(scores + VOCAB_BYTES, spec->scores, (n - VOCAB_BYTES) * sizeof *scores);
+    for (uint32_t i = 0; i < n; i++)
+        whole[i] = (int32_t)scores[i];
+    if (spec->scores && spec->whole_scores)
+        ok(q35i_gguf_writer_array(w, "tokenizer.ggml.scores", Q35_META_I32, whole, n));
+    else if (spec->scores || spec->scores_short)
+        ok(q35i_gguf_writer_array(w, "tokenizer.ggml.scores", Q35_META_F32, scores,
+                                  n - (spec->scores_short != 0)));
 }
 
 static void write_id(q35i_gguf_writer *w, const char *key, int64_t id)
 {
     if (id >= 0)
         ok(q35i_gguf_writer_u32(w, key, (uint32_t)id));
+}
+
+static void write_flag(q35i_gguf_writer *w, const char *key, int value)
+{
+    uint8_t byte = value > 0;
+    q35_meta flag = {{key, strlen(key)}, Q35_META_BOOL, 0, 1, &byte};
+    if (value >= 0)
+        ok(q35i_gguf_writer_copy(w, &flag));
 }
 
 static void write_text(q35i_gguf_writer *w, const char *key, const char *text)
@@ -87,8 +127,6 @@ static void write_text(q35i_gguf_writer *w, const char *key, const char *text)
 static void write_keys(q35i_gguf_writer *w, const vocab_spec *spec)
 {
     uint64_t n_merges = 0;
-    uint8_t add_bos = spec->add_bos > 0;
-    q35_meta flag = {{"tokenizer.ggml.add_bos_token", 28}, Q35_META_BOOL, 0, 1, &add_bos};
     write_text(w, "general.architecture", "llama");
     write_text(w, "tokenizer.ggml.model", spec->model);
     write_text(w, "tokenizer.ggml.pre", spec->pre);
@@ -102,8 +140,21 @@ static void write_keys(q35i_gguf_writer *w, const vocab_spec *spec)
     write_id(w, "tokenizer.ggml.bos_token_id", spec->bos);
     write_id(w, "tokenizer.ggml.eos_token_id", spec->eos);
     write_id(w, "tokenizer.ggml.eot_token_id", spec->eot);
-    if (spec->add_bos >= 0)
-        ok(q35i_gguf_writer_copy(w, &flag));
+    write_id(w, "tokenizer.ggml.unknown_token_id", spec->unknown);
+    write_flag(w, "tokenizer.ggml.add_bos_token", spec->add_bos);
+    write_flag(w, "tokenizer.ggml.add_space_prefix", spec->space_prefix);
+    write_flag(w, "tokenizer.ggml.remove_extra_whitespaces", spec->squeeze);
+}
+
+static void write_embedding(q35i_gguf_writer *w, int64_t rows)
+{
+    const float row = 0;
+    const int64_t dim[2] = {1, rows};
+    if (rows > 0)
+        ok(q35i_gguf_writer_tensor(w, "token_embd.weight", 0, 2, dim, (uint64_t)rows * sizeof row));
+    ok(q35i_gguf_writer_begin(w));
+    for (int64_t i = 0; i < rows; i++)
+        ok(q35i_gguf_writer_data(w, &row, sizeof row));
 }
 
 q35_model *vocab_open(const vocab_spec *spec)
@@ -119,7 +170,7 @@ q35_model *vocab_open(const vocab_spec *spec)
     close(fd);
     ok(q35i_gguf_writer_create(path, true, &w));
     write_keys(w, spec);
-    ok(q35i_gguf_writer_begin(w));
+    write_embedding(w, spec->n_rows);
     ok(q35i_gguf_writer_commit(w));
     q35_status status = q35_model_open(path, &model);
     unlink(path);

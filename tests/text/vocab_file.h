@@ -8,7 +8,7 @@
 
 enum { VOCAB_BYTES = 256, VOCAB_MAX = 320 };
 
-/* Token ids of the description below: byte b is b, then extra[0], extra[1] ... */
+/* Token ids of the description below: byte b is b (with model llama: <0xNN>), then extra[0], extra[1] ... */
 typedef struct vocab_spec {
     const char *model, *pre;   /* NULL: key left out */
     const char *chat_template; /* NULL: key left out */
@@ -20,10 +20,17 @@ typedef struct vocab_spec {
     int add_bos;               /* below 0: key left out */
     int32_t types_missing;     /* elements that token_type is short of; above VOCAB_MAX: key left out */
     int no_tokens, no_merges, scores_short;
+    const float *scores;       /* of the tokens extra, NULL: key left out */
+    int whole_scores;          /* scores as i32 */
+    int space_prefix, squeeze; /* below 0: key left out */
+    int64_t unknown;           /* below 0: key left out */
+    int64_t n_rows;            /* of token_embd.weight, 0: no such tensor */
 } vocab_spec;
 
 /* gpt2, gpt-2, no merges, no special ids. */
 vocab_spec vocab_spec_default(void);
+/* llama without pre and merges, no scores yet. */
+vocab_spec vocab_spec_pieces(void);
 
 /* Writes the file and opens it as a model; aborts when that does not work. */
 q35_model *vocab_open(const vocab_spec *spec);
