@@ -28,6 +28,8 @@ const cli_command cli_commands[] = {
     {"verify", CLI_VERIFY, NULL, "FILE", 1, "", ""},
     {"plan", CLI_PLAN, NULL, "", 0, "", ""},
     {"devices", CLI_DEVICES, NULL, "", 0, "", ""},
+    {"tokenize", CLI_TOKENIZE, NULL, "[TEXT]", 0, "", ""},
+    {"detokenize", CLI_DETOKENIZE, NULL, "[ID]...", 0, "", ""},
 };
 const uint32_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
@@ -37,7 +39,7 @@ const uint32_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 static int parse(uint32_t command, const char *text, cli_options *out)
 {
     static char copy[512];
-    char *argv[MAX_ARGS];
+    static char *argv[MAX_ARGS];
     int argc = 0;
     snprintf(copy, sizeof copy, "%s", text);
     for (char *word = strtok(copy, " "); word && argc < MAX_ARGS; word = strtok(NULL, " "))
@@ -46,7 +48,7 @@ static int parse(uint32_t command, const char *text, cli_options *out)
     return opts_parse(&cli_commands[command], argc, argv, out);
 }
 
-enum { RUN, EVAL, CONVERT, INSPECT, VERIFY, PLAN, DEVICES };
+enum { RUN, EVAL, CONVERT, INSPECT, VERIFY, PLAN, DEVICES, TOKENIZE, DETOKENIZE };
 
 START_TEST(defaults_are_set)
 {
@@ -80,6 +82,13 @@ START_TEST(spellings)
     ck_assert(o.seed == 18446744073709549568u);
     ck_assert_int_eq(parse(CONVERT, "in -- --out", &o), 0);
     ck_assert_str_eq(o.args[1], "--out");
+    ck_assert_int_eq(parse(DETOKENIZE, "1 -m file 2 --special 3", &o), 0);
+    ck_assert_uint_eq(o.n_args, 3);
+    ck_assert_str_eq(o.args[1], "2");
+    ck_assert_str_eq(o.args[2], "3");
+    ck_assert_str_eq(o.model, "file");
+    ck_assert_int_eq(parse(TOKENIZE, "-m file", &o), 0);
+    ck_assert_uint_eq(o.n_args, 0);
     ck_assert_int_eq(parse(CONVERT, "--calibration a in --calibration b out", &o), 0);
     ck_assert_uint_eq(o.calibration.n, 2);
     ck_assert_str_eq(o.calibration.item[1], "b");
@@ -106,6 +115,7 @@ static const struct {
     {RUN, "--kv-type f", "option --kv-type: 'f' found, f16|f32 needed"},
     {RUN, "--raw=yes", "option --raw: value 'yes' found, none needed"},
     {RUN, "word", "argument 'word': one too many for q35rt run, which takes options only"},
+    {TOKENIZE, "a b", "argument 'b': one too many for q35rt tokenize, which takes [TEXT]"},
     {CONVERT, "a", "arguments of convert: 1 found, IN OUT needed"},
     {CONVERT, "a b c", "argument 'c': one too many for q35rt convert, which takes IN OUT"},
 };

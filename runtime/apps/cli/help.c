@@ -69,8 +69,8 @@ static void print_row(const opt_row *row)
 void help_command(const cli_command *command, int all)
 {
     printf("%s", command->examples);
-    printf("\nusage: q35rt %s%s%s [OPTION]...\n%s\n\n", command->name, command->n_args ? " " : "",
-           command->n_args ? command->arguments : "", command->summary);
+    printf("\nusage: q35rt %s%s%s [OPTION]...\n%s\n\n", command->name, *command->arguments ? " " : "",
+           command->arguments, command->summary);
     for (uint32_t i = 0; i < opt_n_rows; i++)
         if ((opt_rows[i].commands & command->bit) && (all || opt_rows[i].common))
             print_row(&opt_rows[i]);
@@ -83,7 +83,7 @@ void help_program(void)
            "  q35rt eval -m model-q35.gguf -f text.txt --base model.gguf\n\n"
            "usage: q35rt [COMMAND] [OPTION]...\n\n");
     for (uint32_t i = 0; i < cli_n_commands; i++)
-        printf("  %-9s %s\n", cli_commands[i].name, cli_commands[i].summary);
+        printf("  %-10s %s\n", cli_commands[i].name, cli_commands[i].summary);
     printf("\n'run' may be left out. 'q35rt COMMAND --help' lists a command's options, 'q35rt --version' the "
            "version.\n"
            "Exit codes: 0 ok, 1 failed or differs, 2 usage, 3 model file, 4 device or plugin, 5 does not fit,\n"

@@ -24,6 +24,12 @@ const cli_command cli_commands[] = {
      "  q35rt plan -m model.gguf --device template,cpu\n"
      "  q35rt plan -m model.gguf --tokens 128\n"},
     {"devices", CLI_DEVICES, cmd_devices, "", 0, "devices and plugins of this machine", "  q35rt devices --why\n"},
+    {"tokenize", CLI_TOKENIZE, cmd_tokenize, "[TEXT]", 0, "token ids of a text",
+     "  q35rt tokenize -m model.gguf \"Hello, world\"\n"
+     "  q35rt tokenize -m model.gguf --pieces -f text.txt\n"},
+    {"detokenize", CLI_DETOKENIZE, cmd_detokenize, "[ID]...", 0, "text of token ids",
+     "  q35rt detokenize -m model.gguf 1 22177 1044\n"
+     "  q35rt tokenize -m model.gguf -f text.txt | q35rt detokenize -m model.gguf\n"},
 };
 const uint32_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 

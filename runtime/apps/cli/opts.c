@@ -221,9 +221,20 @@ static int set_defaults(const cli_command *command, cli_options *out)
     return 0;
 }
 
+static uint32_t most_args(const cli_command *command)
+{
+    uint32_t n = command->n_args;
+    if (strstr(command->arguments, "..."))
+        return UINT32_MAX;
+    for (const char *p = command->arguments; *p; p++)
+        n += *p == '[';
+    return n;
+}
+
 int opts_parse(const cli_command *command, int argc, char **argv, cli_options *out)
 {
     int rc = set_defaults(command, out), only_args = 0;
+    out->args = argv;
     for (int i = 0; i < argc && rc == 0; i++) {
         const char *arg = argv[i];
         if (!only_args && strcmp(arg, "--") == 0)
@@ -232,11 +243,11 @@ int opts_parse(const cli_command *command, int argc, char **argv, cli_options *o
             rc = parse_long(command, argc, argv, &i, out);
         else if (!only_args && arg[0] == '-' && arg[1])
             rc = parse_short(command, argc, argv, &i, out);
-        else if (out->n_args == command->n_args)
+        else if (out->n_args == most_args(command))
             rc = cli_fail(CLI_EXIT_USAGE, "argument '%s': one too many for q35rt %s, which takes %s", arg,
-                          command->name, command->n_args ? command->arguments : "options only");
+                          command->name, *command->arguments ? command->arguments : "options only");
         else
-            out->args[out->n_args++] = arg;
+            argv[out->n_args++] = argv[i];
     }
     if (rc || out->help || out->help_all)
         return rc;

@@ -16,7 +16,9 @@ enum {
     CLI_VERIFY = 1u << 4,
     CLI_PLAN = 1u << 5,
     CLI_DEVICES = 1u << 6,
-    CLI_ALL = 0x7f
+    CLI_TOKENIZE = 1u << 7,
+    CLI_DETOKENIZE = 1u << 8,
+    CLI_ALL = 0x1ff
 };
 
 enum opt_kind { OPT_FLAG, OPT_COUNT, OPT_TEXT, OPT_LIST, OPT_I32, OPT_U32, OPT_U64, OPT_F32, OPT_CHOICE };
@@ -32,20 +34,21 @@ typedef struct cli_list {
 typedef struct cli_options {
     const char *model, *prompt, *file, *ids, *base, *against, *device, *dump;
     cli_list calibration, plugins;
-    const char *args[2]; /* positional arguments */
+    char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;
     uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens;
     int32_t predict, top_k, repeat_last;
     float temp, top_p, min_p, repeat_penalty;
     uint64_t seed;
-    int raw, no_calibration, force, ignore_eos, why, json, quiet, verbose, help, help_all;
+    int raw, special, no_bos, as_ids, as_pieces, no_calibration, force, ignore_eos, why, json, quiet, verbose,
+        help, help_all;
 } cli_options;
 
 typedef struct cli_command {
     const char *name;
     uint32_t bit; /* CLI_* */
     int (*run)(const cli_options *options);
-    const char *arguments; /* "IN OUT" */
+    const char *arguments; /* "IN OUT"; behind n_args needed ones, "[TEXT]" may be left out, "[ID]..." repeated */
     uint32_t n_args;
     const char *summary;
     const char *examples; /* lines */

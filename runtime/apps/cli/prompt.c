@@ -3,8 +3,8 @@
  * The prompt as token ids. */
 #include "prompt.h"
 
-#include <errno.h>
-#include <inttypes.h>
+#include "ids.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,69 +16,14 @@ int prompt_check(const cli_options *options)
     return cli_fail(CLI_EXIT_USAGE, "%d of -p, -f and --ids found, exactly one prompt needed", given);
 }
 
-static int is_separator(char c)
-{
-    return c == ',' || c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-/* One id at *text, which advances past it. */
-static int parse_id(const char **text, uint32_t vocab, int32_t *out)
-{
-    char *end;
-    errno = 0;
-    long long v = strtoll(*text, &end, 10);
-    if (end == *text || (*end && !is_separator(*end))) {
-        int n = 0;
-        while (n < 20 && (*text)[n] && !is_separator((*text)[n]))
-            n++;
-        return cli_fail(CLI_EXIT_USAGE, "option --ids: '%.*s' found, a token id needed", n, *text);
-    }
-    if (errno || v < 0 || v >= vocab)
-        return cli_fail(CLI_EXIT_USAGE, "option --ids: id %lld found, 0 to %" PRIu32 " needed", v, vocab - 1);
-    *out = (int32_t)v;
-    *text = end;
-    return 0;
-}
-
-static int parse_ids(const char *text, uint32_t vocab, int32_t **out_ids, uint64_t *out_n)
-{
-    uint64_t n = 0;
-    int32_t *ids = malloc((strlen(text) / 2 + 1) * sizeof *ids); /* an id takes a digit and a separator */
-    if (!ids)
-        return cli_fail(CLI_EXIT_NOFIT, "token ids: out of memory");
-    int rc = 0;
-    while (rc == 0) {
-        while (is_separator(*text))
-            text++;
-        if (!*text)
-            break;
-        rc = parse_id(&text, vocab, &ids[n++]);
-    }
-    if (rc == 0 && n == 0)
-        rc = cli_fail(CLI_EXIT_USAGE, "option --ids: 0 ids found, at least 1 needed");
-    if (rc)
-        free(ids);
-    else {
-        *out_ids = ids;
-        *out_n = n;
-    }
-    return rc;
-}
-
 static int ids_of_list(const char *list, uint32_t vocab, int32_t **out_ids, uint64_t *out_n)
 {
-    if (list[0] != '@')
-        return parse_ids(list, vocab, out_ids, out_n);
-    char *text;
-    uint64_t len;
-    int rc = cli_read_file(list + 1, "token file", &text, &len);
-    if (rc)
-        return rc;
-    if (memchr(text, '\0', (size_t)len))
-        rc = cli_fail(CLI_EXIT_USAGE, "token file %s: a NUL byte found, text needed", list + 1);
-    else
-        rc = parse_ids(text, vocab, out_ids, out_n);
-    free(text);
+    int rc = ids_of_option(list, vocab, out_ids, out_n);
+    if (rc == 0 && *out_n == 0) {
+        free(*out_ids);
+        *out_ids = NULL;
+        rc = cli_fail(CLI_EXIT_USAGE, "option --ids: 0 ids found, at least 1 needed");
+    }
     return rc;
 }
 
@@ -91,13 +36,16 @@ static int encode(const cli_options *options, const cli_engine *engine, const ch
     int chat = !options->raw && *q35_tokenizer_chat_format(engine->tokenizer) != 0;
     if (chat && memchr(text, '\0', (size_t)len))
         return cli_fail(CLI_EXIT_USAGE, "prompt: a NUL byte found, text needed");
+    if (chat && options->special)
+        return cli_fail(CLI_EXIT_USAGE,
+                        "--special found with a chat format, --raw needed: a message is plain text");
     if (chat) {
         const q35_part part = {Q35_PART_TEXT, text};
         const q35_message message = {.role = "user", .parts = &part, .n_parts = 1};
         const q35_conversation conversation = {.messages = &message, .n_messages = 1};
         status = q35_tokenizer_chat(engine->tokenizer, &conversation, &ids, out_n);
     } else {
-        uint32_t flags = Q35_ENCODE_BOS | (options->raw ? Q35_ENCODE_SPECIAL : 0);
+        uint32_t flags = Q35_ENCODE_BOS | (options->special ? Q35_ENCODE_SPECIAL : 0);
         status = q35_tokenizer_encode(engine->tokenizer, text, len, flags, &ids, out_n);
     }
     if (status != Q35_OK)

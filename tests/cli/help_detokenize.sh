@@ -1,0 +1,1 @@
+"$Q35RT" detokenize --help
