@@ -132,6 +132,12 @@ static int run_prompt(const cli_options *options, q35_runtime *runtime, const cl
     return rc;
 }
 
+/* A model without a tokenizer can still go from ids to ids. */
+static int needs_tokenizer(const cli_options *options, const cli_engine *engine)
+{
+    return !options->ids || q35_model_meta(engine->model, "tokenizer.ggml.model");
+}
+
 int cmd_run(const cli_options *options)
 {
     double start = term_now();
@@ -145,7 +151,7 @@ int cmd_run(const cli_options *options)
         rc = prompt_check(options);
     if (rc == 0)
         rc = cli_open_model(path, &engine);
-    if (rc == 0)
+    if (rc == 0 && needs_tokenizer(options, &engine))
         rc = cli_open_tokenizer(&engine);
     if (rc == 0)
         rc = prompt_ids(options, &engine, &prompt, &n_prompt);

@@ -3,6 +3,7 @@
  * Opening runtime, model, tokenizer and session. */
 #include "engine.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static const uint32_t act_values[] = {Q35_ACT_INT8, Q35_ACT_F32};
@@ -54,6 +55,18 @@ int cli_open_tokenizer(cli_engine *engine)
     return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_OPENING_MODEL);
 }
 
+/* Says what the context will take, where that is much. */
+static void tell_memory(const cli_options *options, const q35_model_config *config,
+                        const q35_session_options *wanted)
+{
+    const uint64_t much = UINT64_C(64) << 20;
+    uint64_t per_token = q35_session_kv_bytes(config, wanted->kv_dtype);
+    uint32_t n_ctx = wanted->n_ctx ? wanted->n_ctx : q35_session_default_context(config);
+    if (!options->quiet && per_token * n_ctx >= much)
+        fprintf(stderr, "context of %" PRIu32 " tokens: %.2f GiB (%" PRIu64 " bytes per token, -c)\n", n_ctx,
+                (double)(per_token * n_ctx) / (1 << 30), per_token);
+}
+
 int cli_open_session(q35_runtime *runtime, const cli_options *options, const cli_session_request *request,
                      cli_engine *engine)
 {
@@ -64,6 +77,7 @@ int cli_open_session(q35_runtime *runtime, const cli_options *options, const cli
     wanted.act = act_values[request->act];
     wanted.kv_dtype = kv_values[request->kv];
     wanted.all_logits = request->all_logits;
+    tell_memory(options, &engine->config, &wanted);
     q35_status status = q35_session_create(runtime, engine->model, &wanted, &engine->session);
     return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_LOADING);
 }

@@ -63,6 +63,20 @@ static int keep_text(generation *g, const char *text, uint64_t len)
     return 0;
 }
 
+/* The text of a token; of a model without a tokenizer: its id. */
+static int keep_token(generation *g, q35_detokenizer *detokenizer, int32_t id)
+{
+    char number[16];
+    const char *text = number;
+    uint64_t len;
+    if (!g->tokenizer) {
+        len = (uint64_t)snprintf(number, sizeof number, "%s%d", g->n_ids > 1 ? " " : "", id);
+        return keep_text(g, number, len);
+    }
+    q35_status status = q35_detokenizer_push(detokenizer, id, &text, &len);
+    return status == Q35_OK ? keep_text(g, text, len) : cli_fail_status(status, CLI_WHILE_RUNNING);
+}
+
 static int keep_id(generation *g, int32_t id, uint64_t *cap)
 {
     if (g->n_ids == *cap) {
@@ -97,24 +111,21 @@ static int decode(generation *g, q35_sampler *sampler, q35_detokenizer *detokeni
         int32_t id = q35_sampler_sample(sampler, logits);
         if (g->n_ids == 0)
             g->first_token_s = g->prompt_s + term_now() - start;
-        if (!g->options->ignore_eos && q35_tokenizer_is_stop(g->tokenizer, id)) {
+        if (!g->options->ignore_eos && g->tokenizer && q35_tokenizer_is_stop(g->tokenizer, id)) {
             g->stop = STOP_TOKEN;
             break;
         }
         q35_sampler_accept(sampler, id);
         rc = keep_id(g, id, &cap);
-        const char *text;
-        uint64_t len;
-        q35_status status = q35_detokenizer_push(detokenizer, id, &text, &len);
         if (rc == 0)
-            rc = status == Q35_OK ? keep_text(g, text, len) : cli_fail_status(status, CLI_WHILE_RUNNING);
+            rc = keep_token(g, detokenizer, id);
         if (rc || is_over(g))
             break;
         if (q35_session_pos(g->session) == q35_session_n_ctx(g->session)) {
             g->stop = STOP_CONTEXT;
             break;
         }
-        status = q35_session_eval(g->session, &id, 1, &logits);
+        q35_status status = q35_session_eval(g->session, &id, 1, &logits);
         if (status != Q35_OK)
             rc = cli_fail_status(status, CLI_WHILE_RUNNING);
         else
@@ -147,6 +158,8 @@ static int answer(generation *g, q35_sampler *sampler, const float *logits)
 {
     q35_detokenizer detokenizer;
     q35_detokenizer_init(&detokenizer, g->tokenizer);
+    if (g->options->raw || g->options->ids)
+        detokenizer.flags = Q35_DETOKENIZE_CONTINUE;
     uint64_t kv_before, kv_after;
     q35_session_bytes_per_token(g->session, &g->weight_bytes, &kv_before);
     int rc = decode(g, sampler, &detokenizer, logits);

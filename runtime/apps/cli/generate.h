@@ -13,7 +13,7 @@ typedef struct generation {
     /* in */
     const cli_options *options;
     q35_session *session;
-    const q35_tokenizer *tokenizer;
+    const q35_tokenizer *tokenizer; /* NULL: ids are the text */
     uint32_t vocab;
     int stream; /* 1: text to standard output as it comes */
     /* out */
