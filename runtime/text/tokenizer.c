@@ -37,6 +37,11 @@ static bool is_text(q35_string s, const char *text)
 static q35_status read_kind(const q35_model *model, bool *out_pieces)
 {
     q35_string kind;
+    if (!q35_model_meta(model, KEY_MODEL))
+        return Q35_FAIL(Q35_E_FORMAT,
+                        "%s: missing, the model has no tokenizer, need one (--ids and --no-calibration "
+                        "go without)",
+                        KEY_MODEL);
     Q35_TRY(string_value(model, KEY_MODEL, &kind));
     *out_pieces = is_text(kind, "llama");
     if (*out_pieces || is_text(kind, "gpt2"))
