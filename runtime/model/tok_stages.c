@@ -121,6 +121,8 @@ static q35_status read_normalizer(const q35i_json *json, q35i_tok_stages *out, b
     return Q35_OK;
 }
 
+/* One difference is accepted: Metaspace puts no space before a text that begins with one; SentencePiece, of which
+ * it is a rendering, always does, and so do we, or the text would not come back from its tokens. */
 static q35_status read_metaspace(const q35i_json *json, uint32_t stage, q35i_tok_stages *out)
 {
     static const char *const schemes[] = {"always", "first", "never"};
