@@ -114,7 +114,7 @@ typedef void q35k_attention_fn(const float *q, int64_t rs_q, int64_t n_heads, fl
 
 static inline uint64_t q35k_attention_scratch_bytes(int64_t head_dim)
 {
-    return (uint64_t)head_dim * 512 + 16384;
+    return (uint64_t)head_dim * 768 + 16384;
 }
 
 /* SWIGLU / ADD / MUL / SILU, elements [begin, end) of flat f32 arrays. b unused by SILU. y may equal a or b.

@@ -162,13 +162,9 @@ INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const p
         add_values_part(n_rows, dtype, 1, rows, v, n, d);
 }
 
-static void finish(const row *r, int64_t dim)
+static float exp_of(float x)
 {
-    for (int64_t d = 0; d < dim; d += 8) {
-        __m256i m = q35i_first8(dim - d);
-        __m256 sum = _mm256_maskload_ps(r->acc + d, m);
-        _mm256_maskstore_ps(r->out + d, m, _mm256_div_ps(sum, _mm256_set1_ps(r->total)));
-    }
+    return _mm256_cvtss_f32(q35i_exp__avx2(_mm256_set1_ps(x)));
 }
 
 /* n positions of f16 or Q8_0 to f32 [n][dim]. */

@@ -159,13 +159,9 @@ INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const p
         add_values_part(n_rows, dtype, 1, rows, v, n, d);
 }
 
-static void finish(const row *r, int64_t dim)
+static float exp_of(float x)
 {
-    for (int64_t d = 0; d < dim; d += 16) {
-        __mmask16 m = q35i_first16(dim - d);
-        __m512 sum = _mm512_maskz_loadu_ps(m, r->acc + d);
-        _mm512_mask_storeu_ps(r->out + d, m, _mm512_div_ps(sum, _mm512_set1_ps(r->total)));
-    }
+    return _mm512_cvtss_f32(q35i_exp__avx512(_mm512_set1_ps(x)));
 }
 
 /* n positions of f16 or Q8_0 to f32 [n][dim]. */

@@ -6,20 +6,23 @@
  * the same order: blocks are counted from position 0, and a row's last block ends with what its token sees.
  * Static only; the including file brings first
  *   GROUP = 4, the rows that its functions take at a time; then includes this with ATTENTION_WALK_TYPES; then
- *   score_rows, add_values_rows, finish, widen   with the signatures used below; and includes this again.
+ *   score_rows, add_values_rows, exp_of, widen   with the signatures used below; and includes this again.
+ * Sums are kept in two levels, a span of blocks and all spans before it: over 10^5 positions a single f32 sum
+ * would lose several digits.
  */
 #ifdef ATTENTION_WALK_TYPES
 #undef ATTENTION_WALK_TYPES
 
-enum { BLOCK = 64, MAX_ROWS = 64 };
+enum { BLOCK = 64, SPAN = 16 * BLOCK, MAX_ROWS = 64 };
 
 /* One query head of one token. */
 typedef struct row {
-    const float *q;   /* [dim] */
-    float *out, *acc; /* [dim]: result; weighted values so far */
-    float *w;         /* [BLOCK]: scores of the block, then weights */
-    int64_t n_seen;   /* positions */
-    float top, total; /* largest score so far, sum of weights relative to it */
+    const float *q;           /* [dim] */
+    float *out, *acc, *far;   /* [dim]: result; weighted values of the span; of the spans before it */
+    float *w;                 /* [BLOCK]: scores of the block, then weights */
+    int64_t n_seen;           /* positions */
+    float top, total;         /* largest score so far, sum of the span's weights relative to it */
+    float far_top, far_total; /* likewise for the spans before */
 } row;
 
 /* Positions of one kv head from somewhere on, as the file's functions read them. */
@@ -95,16 +98,41 @@ static positions block_of(const job *j, const void *base, int64_t g, int64_t p, 
     return (positions){(const uint8_t *)j->tile, Q35_DT_F32, 4 * b.dim, b.dim};
 }
 
+static void begin_row(row *r, int64_t dim)
+{
+    r->top = r->far_top = -INFINITY;
+    r->total = r->far_total = 0;
+    memset(r->acc, 0, (size_t)dim * sizeof(float));
+    memset(r->far, 0, (size_t)dim * sizeof(float));
+}
+
+/* Adds the span to those before it, and starts another. */
+static void end_span(row *r, int64_t dim)
+{
+    const float shrink = exp_of(r->far_top - r->top);
+    for (int64_t d = 0; d < dim; d++) {
+        r->far[d] = r->far[d] * shrink + r->acc[d];
+        r->acc[d] = 0;
+    }
+    r->far_total = r->far_total * shrink + r->total;
+    r->far_top = r->top;
+    r->total = 0;
+}
+
+static void end_row(row *r, int64_t dim)
+{
+    end_span(r, dim);
+    for (int64_t d = 0; d < dim; d++)
+        r->out[d] = r->far[d] / r->far_total;
+}
+
 /* Rows of kv head g, in the order of their tokens. */
 static void attend(const job *j, int64_t g, int n_rows)
 {
     row *rows = j->rows;
     int64_t n_seen = n_rows > 0 ? rows[n_rows - 1].n_seen : 0;
-    for (int i = 0; i < n_rows; i++) {
-        rows[i].top = -INFINITY;
-        rows[i].total = 0;
-        memset(rows[i].acc, 0, (size_t)j->kv->head_dim * sizeof(float));
-    }
+    for (int i = 0; i < n_rows; i++)
+        begin_row(&rows[i], j->kv->head_dim);
     for (int64_t p = 0; p < n_seen; p += BLOCK) {
         int64_t n = n_seen - p < BLOCK ? n_seen - p : BLOCK;
         int first = 0;
@@ -120,9 +148,12 @@ static void attend(const job *j, int64_t g, int n_rows)
             run = run_length(rows, i, n_rows, p);
             add_values(run, &rows[i], &v, seen_of(&rows[i], p));
         }
+        for (int i = first; i < n_rows && (p + BLOCK) % SPAN == 0; i++)
+            if (seen_of(&rows[i], p) == BLOCK)
+                end_span(&rows[i], j->kv->head_dim);
     }
     for (int i = 0; i < n_rows; i++)
-        finish(&rows[i], j->kv->head_dim);
+        end_row(&rows[i], j->kv->head_dim);
 }
 
 /* Items [begin, end), kv head by kv head. scratch: q35k_attention_scratch_bytes. */
@@ -131,7 +162,7 @@ static void walk(const float *q, int64_t rs_q, int64_t n_heads, float scale, con
 {
     const int64_t dim = kv->head_dim, heads_per_kv = n_heads / kv->n_kv_heads;
     row rows[MAX_ROWS];
-    float *weights = scratch + 2 * BLOCK * dim;
+    float *weights = scratch + (BLOCK + 2 * MAX_ROWS) * dim;
     job j = {kv, scale, scratch, rows};
     for (int64_t g = 0; g < kv->n_kv_heads && begin < end; g++) {
         int n = 0;
@@ -146,6 +177,7 @@ static void walk(const float *q, int64_t rs_q, int64_t n_heads, float scale, con
                 rows[n] = (row){.q = (const float *)(const void *)((const char *)q + t * rs_q) + h * dim,
                                 .out = (float *)(void *)((char *)out + t * rs_out) + h * dim,
                                 .acc = scratch + (BLOCK + n) * dim,
+                                .far = scratch + (BLOCK + MAX_ROWS + n) * dim,
                                 .w = weights + n * BLOCK,
                                 .n_seen = pos + t + 1};
                 n++;
