@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "hf_dir.h"
 
+#include "runtime/model/safetensors.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +109,7 @@ typedef struct writer {
     q35t_st *files; /* [o->shards] */
     uint32_t next;  /* tensors so far: they go to the files in turn */
     q35t_image map; /* members of weight_map */
+    int extra;      /* 1: at the added tensor, which may take a dropped one's name */
 } writer;
 
 static void shard_name(const q35t_hf_options *o, uint32_t i, char out[NAME_BYTES])
@@ -123,7 +126,7 @@ static void put_tensor(writer *w, const char *name, const char *dtype, uint32_t 
 {
     char file[NAME_BYTES], member[3 * NAME_BYTES];
     uint32_t i = w->next % w->o->shards;
-    if (w->o->drop && strcmp(w->o->drop, name) == 0)
+    if (w->o->drop && strcmp(w->o->drop, name) == 0 && !w->extra)
         return;
     w->next++;
     q35t_st_add(&w->files[i], name, dtype, rank, shape, data, bytes);
@@ -255,17 +258,16 @@ static void put_vision(writer *w)
 static void put_extra(writer *w)
 {
     const q35t_hf_options *o = w->o;
-    const char *dtype = o->add_dtype ? o->add_dtype : "F32";
-    uint64_t n = strcmp(dtype, "BF16") == 0 || strcmp(dtype, "I16") == 0 ? 2
-                 : strcmp(dtype, "F8_E4M3") == 0                         ? 1
-                                                                         : 4;
-    const float one = 1;
+    const int floats = strcmp(o->add_dtype, "F32") == 0 || strcmp(o->add_dtype, "BF16") == 0;
+    uint64_t n = 1;
     q35t_image data = {0};
     for (uint32_t i = 0; i < o->add_rank; i++)
         n *= o->add_shape[i];
-    while (data.len < n)
-        q35t_put(&data, &one, 4);
-    put_tensor(w, o->add, dtype, o->add_rank, o->add_shape, data.data, n);
+    for (uint64_t i = 0; i < n && floats; i++)
+        put_float(&data, o->add_dtype, o->add_value);
+    if (!floats)
+        q35t_put_zeros(&data, n * q35i_safetensors_bits(o->add_dtype) / 8);
+    put_tensor(w, o->add, o->add_dtype, o->add_rank, o->add_shape, data.data, data.len);
     free(data.data);
 }
 
@@ -286,6 +288,7 @@ static void put_all(writer *w)
                    o->hidden, 0);
     if (o->vision)
         put_vision(w);
+    w->extra = 1;
     if (o->add)
         put_extra(w);
 }

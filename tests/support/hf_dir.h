@@ -34,8 +34,9 @@ typedef struct q35t_hf_options {
     uint32_t shards;         /* 1: one file */
     const char *config;      /* members of the configuration, which replace those of the same name; NULL: none */
     const char *drop;        /* tensor left out, by its name in the file; NULL: none */
-    const char *add;         /* tensor of the first file, F32 ones, or add_dtype; NULL: none */
-    const char *add_dtype;
+    const char *add;         /* tensor added as the last one; NULL: none */
+    const char *add_dtype;   /* F32 or BF16, all elements add_value; other types: zeros */
+    float add_value;
     uint32_t add_rank;
     uint64_t add_shape[4];
 } q35t_hf_options;
