@@ -245,7 +245,7 @@ static q35_status value(parser *s, bool *opened)
 
 q35_status q35i_json_parse(q35i_json *json, const char *name, const void *text, uint64_t bytes)
 {
-    parser s = {.json = json, .p = text, .begin = text, .end = (const uint8_t *)text + bytes};
+    parser s = {.json = json, .p = text, .begin = text};
     bool more = true, opened;
     json->name = name;
     json->text = text;
@@ -253,6 +253,7 @@ q35_status q35i_json_parse(q35i_json *json, const char *name, const void *text, 
         return Q35_FAIL(Q35_E_FORMAT, "%s: %" PRIu64 " bytes, need at most %" PRIu32, name, bytes, UINT32_MAX);
     if (bytes == 0)
         return Q35_FAIL(Q35_E_FORMAT, "%s: empty, need JSON", name);
+    s.end = s.begin + bytes; /* text may be NULL without bytes */
     while (more) {
         Q35_TRY(value(&s, &opened));
         Q35_TRY(close_containers(&s, opened, &more));
