@@ -50,6 +50,13 @@ void cli_signals_init(int at_once);
 int cli_interrupted(void); /* signal number, 0: none */
 /* Signals end the process at once again: for commands that leave nothing behind. */
 void cli_signals_default(void);
+/* Forgets a SIGINT, so that the program can go on; other signals stay. */
+void cli_signals_forget_interrupt(void);
+/* A descriptor that poll finds readable after a signal, -1: none could be made. Whatever thread took the signal. */
+int cli_signals_wake_fd(void);
+/* Makes it readable (from any signal handler), and unreadable again. */
+void cli_signals_wake(void);
+void cli_signals_wake_clear(void);
 /* File to unlink when a second signal ends the process; NULL: none. Borrowed until replaced. */
 void cli_signals_temporary(const char *path);
 

@@ -7,6 +7,7 @@
 #include "opts.h"
 
 int cmd_run(const cli_options *options);
+int cmd_chat(const cli_options *options);
 int cmd_eval(const cli_options *options);
 int cmd_convert(const cli_options *options);
 int cmd_inspect(const cli_options *options);

@@ -8,8 +8,8 @@
 
 static const uint32_t act_values[] = {Q35_ACT_INT8, Q35_ACT_F32};
 static const char *const act_names[] = {"int8", "f32"};
-static const uint32_t kv_values[] = {Q35_DT_F16, Q35_DT_F32};
-static const char *const kv_names[] = {"f16", "f32"};
+static const uint32_t kv_values[] = {Q35_DT_F16, Q35_DT_F32, Q35_DT_Q8_0};
+static const char *const kv_names[] = {"f16", "f32", "q8"};
 
 const char *cli_act_name(uint32_t act)
 {
@@ -19,6 +19,11 @@ const char *cli_act_name(uint32_t act)
 const char *cli_kv_name(uint32_t kv)
 {
     return kv_names[kv];
+}
+
+uint64_t cli_kv_bytes(const cli_options *options, const q35_model_config *config)
+{
+    return q35_session_kv_bytes(config, kv_values[options->kv]);
 }
 
 int cli_open_runtime(const cli_options *options, q35_runtime **out)

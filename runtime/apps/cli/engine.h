@@ -36,5 +36,7 @@ void cli_engine_close(cli_engine *engine);
 
 const char *cli_act_name(uint32_t act);
 const char *cli_kv_name(uint32_t kv);
+/* Bytes of KV cache per token of context. */
+uint64_t cli_kv_bytes(const cli_options *options, const q35_model_config *config);
 
 #endif

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_CHUNK 512u
-
 const char *stop_reason_name(stop_reason reason)
 {
     static const char *const names[] = {"length", "stop_token", "context", "interrupted"};
@@ -20,7 +18,7 @@ const char *stop_reason_name(stop_reason reason)
 /* *out_logits: of the prompt's last token, or NULL when interrupted. */
 static int prefill(generation *g, const int32_t *ids, uint64_t n, logits_file *dump, const float **out_logits)
 {
-    uint32_t most = g->options->chunk ? g->options->chunk : DEFAULT_CHUNK;
+    uint32_t most = g->options->chunk ? g->options->chunk : GENERATION_CHUNK;
     int rc = 0;
     for (uint64_t done = 0; done < n && rc == 0;) {
         if (cli_interrupted()) {
@@ -135,9 +133,8 @@ static int decode(generation *g, q35_sampler *sampler, q35_detokenizer *detokeni
     return rc;
 }
 
-static int make_sampler(const generation *g, const int32_t *prompt, uint64_t n_prompt, q35_sampler **out)
+int generation_sampler(const cli_options *o, uint32_t vocab, const int32_t *context, uint64_t n, q35_sampler **out)
 {
-    const cli_options *o = g->options;
     q35_sampler_options wanted = q35_sampler_options_default();
     wanted.temperature = o->temp;
     wanted.top_k = o->top_k;
@@ -146,11 +143,11 @@ static int make_sampler(const generation *g, const int32_t *prompt, uint64_t n_p
     wanted.repeat_penalty = o->repeat_penalty;
     wanted.repeat_last = o->repeat_last;
     wanted.seed = o->seed;
-    q35_status status = q35_sampler_create(&wanted, g->vocab, out);
+    q35_status status = q35_sampler_create(&wanted, vocab, out);
     if (status != Q35_OK)
         return cli_fail_status(status, CLI_WHILE_RUNNING);
-    for (uint64_t i = 0; i < n_prompt; i++)
-        q35_sampler_accept(*out, prompt[i]);
+    for (uint64_t i = 0; i < n; i++)
+        q35_sampler_accept(*out, context[i]);
     return 0;
 }
 
@@ -177,7 +174,7 @@ int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, logi
 {
     q35_sampler *sampler = NULL;
     const float *logits = NULL;
-    int rc = make_sampler(g, prompt, n_prompt, &sampler);
+    int rc = generation_sampler(g->options, g->vocab, prompt, n_prompt, &sampler);
     double start = term_now();
     if (rc == 0)
         rc = prefill(g, prompt, n_prompt, dump, &logits);

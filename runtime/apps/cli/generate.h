@@ -7,6 +7,8 @@
 #include "engine.h"
 #include "logits_file.h"
 
+#define GENERATION_CHUNK 512u /* prompt tokens per step, unless --chunk says otherwise */
+
 typedef enum stop_reason { STOP_LENGTH, STOP_TOKEN, STOP_CONTEXT, STOP_INTERRUPT } stop_reason;
 
 typedef struct generation {
@@ -33,6 +35,10 @@ typedef struct generation {
  */
 int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, logits_file *dump);
 void generation_free(generation *g);
+
+/* The options' sampler, told of the n tokens before; q35_sampler_destroy. */
+int generation_sampler(const cli_options *options, uint32_t vocab, const int32_t *context, uint64_t n,
+                       q35_sampler **out);
 
 const char *stop_reason_name(stop_reason reason);
 

@@ -10,6 +10,9 @@ const cli_command cli_commands[] = {
     {"run", CLI_RUN, cmd_run, "", 0, "generate text from a prompt",
      "  q35rt -m model.gguf -p \"Why is the sky blue?\"\n"
      "  q35rt -m model.gguf -f prompt.txt -n 100 --temp 0.8 --top-p 0.95 --seed 7\n"},
+    {"chat", CLI_CHAT, cmd_chat, "", 0, "talk with a model",
+     "  q35rt chat -m model.gguf\n"
+     "  q35rt chat -m model.gguf --system \"Answer in one sentence.\" --load talk.json\n"},
     {"eval", CLI_EVAL, cmd_eval, "", 0, "perplexity of a text, and distance to another model",
      "  q35rt eval -m model-q35.gguf -f text.txt --base model.gguf\n"
      "  q35rt eval -m model.gguf -f text.txt --base model.gguf --base-act f32\n"},

@@ -6,6 +6,8 @@
 
 #include "term.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -75,6 +77,15 @@ int cli_fail_status(q35_status status, cli_phase phase)
 static volatile sig_atomic_t caught;
 static volatile sig_atomic_t end_at_once;
 static const char *volatile temporary;
+static int wake_pipe[2] = {-1, -1};
+
+void cli_signals_wake(void)
+{
+    int error = errno;
+    if (wake_pipe[1] >= 0)
+        (void)!write(wake_pipe[1], "", 1);
+    errno = error;
+}
 
 static void on_signal(int number)
 {
@@ -83,7 +94,9 @@ static void on_signal(int number)
             unlink(temporary);
         _exit(CLI_EXIT_SIGNAL + number);
     }
-    caught = number;
+    if (!caught || caught == SIGINT)
+        caught = number;
+    cli_signals_wake();
 }
 
 static const int remembered[] = {SIGINT, SIGTERM, SIGHUP};
@@ -117,6 +130,30 @@ void cli_signals_default(void)
 int cli_interrupted(void)
 {
     return caught;
+}
+
+void cli_signals_forget_interrupt(void)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &old);
+    if (caught == SIGINT)
+        caught = 0;
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+int cli_signals_wake_fd(void)
+{
+    if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
+        wake_pipe[0] = wake_pipe[1] = -1;
+    return wake_pipe[0];
+}
+
+void cli_signals_wake_clear(void)
+{
+    char bytes[64];
+    while (wake_pipe[0] >= 0 && read(wake_pipe[0], bytes, sizeof bytes) > 0)
+        ;
 }
 
 void cli_signals_temporary(const char *path)

@@ -18,7 +18,8 @@ enum {
     CLI_DEVICES = 1u << 6,
     CLI_TOKENIZE = 1u << 7,
     CLI_DETOKENIZE = 1u << 8,
-    CLI_ALL = 0x1ff
+    CLI_CHAT = 1u << 9,
+    CLI_ALL = 0x3ff
 };
 
 enum opt_kind { OPT_FLAG, OPT_COUNT, OPT_TEXT, OPT_LIST, OPT_I32, OPT_U32, OPT_U64, OPT_F32, OPT_CHOICE };
@@ -32,7 +33,7 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_options {
-    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump;
+    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *system, *load;
     cli_list calibration, plugins;
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;

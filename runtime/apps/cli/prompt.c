@@ -39,10 +39,15 @@ static int encode(const cli_options *options, const cli_engine *engine, const ch
     if (chat && options->special)
         return cli_fail(CLI_EXIT_USAGE,
                         "--special found with a chat format, --raw needed: a message is plain text");
+    if (!chat && options->system)
+        return cli_fail(CLI_EXIT_USAGE,
+                        "--system found without a chat format, a model with one needed (and no --raw)");
     if (chat) {
-        const q35_part part = {Q35_PART_TEXT, text};
-        const q35_message message = {.role = "user", .parts = &part, .n_parts = 1};
-        const q35_conversation conversation = {.messages = &message, .n_messages = 1};
+        const q35_part system = {Q35_PART_TEXT, options->system}, user = {Q35_PART_TEXT, text};
+        const q35_message messages[] = {{.role = "system", .parts = &system, .n_parts = 1},
+                                        {.role = "user", .parts = &user, .n_parts = 1}};
+        const q35_conversation conversation = {.messages = options->system ? messages : messages + 1,
+                                               .n_messages = options->system ? 2 : 1};
         status = q35_tokenizer_chat(engine->tokenizer, &conversation, &ids, out_n);
     } else {
         uint32_t flags = Q35_ENCODE_BOS | (options->special ? Q35_ENCODE_SPECIAL : 0);
@@ -62,6 +67,8 @@ static int encode(const cli_options *options, const cli_engine *engine, const ch
 int prompt_ids(const cli_options *options, const cli_engine *engine, int32_t **out_ids, uint64_t *out_n)
 {
     *out_ids = NULL;
+    if (options->ids && options->system)
+        return cli_fail(CLI_EXIT_USAGE, "--system found with --ids, -p or -f needed");
     if (options->ids)
         return ids_of_list(options->ids, engine->config.vocab, out_ids, out_n);
     char *read = NULL;

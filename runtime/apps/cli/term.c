@@ -18,10 +18,20 @@ static struct {
     int step, visible; /* step: last 5 % printed */
 } line;
 
-int term_colour(void)
+static int takes_colour(int fd)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(STDERR_FILENO) && !(no && *no) && term && strcmp(term, "dumb") != 0;
+    return isatty(fd) && !(no && *no) && term && strcmp(term, "dumb") != 0;
+}
+
+int term_colour(void)
+{
+    return takes_colour(STDERR_FILENO);
+}
+
+int term_colour_out(void)
+{
+    return takes_colour(STDOUT_FILENO);
 }
 
 double term_now(void)

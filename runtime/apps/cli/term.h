@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-int term_colour(void); /* 1: standard error takes colour (terminal, NO_COLOR unset, TERM not dumb) */
+int term_colour(void);     /* 1: standard error takes colour (terminal, NO_COLOR unset, TERM not dumb) */
+int term_colour_out(void); /* the same of standard output */
 
 double term_now(void); /* seconds, monotonic */
 
