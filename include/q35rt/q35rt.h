@@ -15,6 +15,7 @@
 #include <q35rt/convert.h>
 #include <q35rt/device.h>
 #include <q35rt/export.h>
+#include <q35rt/generate.h>
 #include <q35rt/log.h>
 #include <q35rt/model.h>
 #include <q35rt/sampler.h>

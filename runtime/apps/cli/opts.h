@@ -19,7 +19,8 @@ enum {
     CLI_TOKENIZE = 1u << 7,
     CLI_DETOKENIZE = 1u << 8,
     CLI_CHAT = 1u << 9,
-    CLI_ALL = 0x3ff
+    CLI_GENERATE = 1u << 10,
+    CLI_ALL = 0x7ff
 };
 
 enum opt_kind { OPT_FLAG, OPT_COUNT, OPT_TEXT, OPT_LIST, OPT_I32, OPT_U32, OPT_U64, OPT_F32, OPT_CHOICE };
@@ -38,10 +39,11 @@ typedef struct cli_options {
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;
     uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens;
+    uint32_t gen_type, layout, arch, hidden, layers, heads, kv_heads, head_dim, ffn, vocab, context;
     int32_t predict, top_k, repeat_last;
     float temp, top_p, min_p, repeat_penalty;
     uint64_t seed;
-    int raw, special, no_bos, as_ids, as_pieces, no_calibration, force, ignore_eos, why, json, quiet, verbose,
+    int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, force, ignore_eos, why, json, quiet, verbose,
         help, help_all;
 } cli_options;
 
