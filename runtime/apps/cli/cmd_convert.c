@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "engine.h"
 #include "json_out.h"
+#include "skipped.h"
 #include "term.h"
 
 #include <errno.h>
@@ -129,6 +130,8 @@ int cmd_convert(const cli_options *options)
     q35_status status = rc ? Q35_OK : q35_model_open(options->args[0], &in);
     if (status != Q35_OK)
         rc = cli_fail_status(status, CLI_WHILE_OPENING_MODEL);
+    if (rc == 0)
+        cli_note_skipped(options, in);
     if (rc == 0)
         rc = read_calibration(options, &text, &len);
     if (rc == 0)

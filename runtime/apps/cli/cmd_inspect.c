@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * q35rt inspect: what a model file holds, and its three sizes: bits per code, bits per weight with scales (before
+ * q35rt inspect: what a model holds, and its three sizes: bits per code, bits per weight with scales (before
  * and with row padding), bits per parameter of the whole file. */
 #include "commands.h"
 #include "engine.h"
@@ -82,7 +82,7 @@ static void print_array(const q35_meta *meta)
 }
 
 typedef struct file_sizes {
-    uint64_t parameters, tensors35, weights35;
+    uint64_t parameters, tensors35, weights35, skipped, skipped_bytes;
     double bytes35; /* codes and scales without padding */
     uint64_t padded35;
     double per_code, per_weight, per_weight_padded, per_parameter; /* bits; 0: no 3.5-bit tensor */
@@ -120,8 +120,9 @@ static file_sizes measure(const q35_model *model)
         s.per_weight = 8 * s.bytes35 / (double)s.weights35;
         s.per_weight_padded = 8 * (double)s.padded35 / (double)s.weights35;
     }
+    s.skipped = q35_model_n_skipped(model, &s.skipped_bytes);
     if (s.parameters)
-        s.per_parameter = 8 * (double)q35_model_file_bytes(model) / (double)s.parameters;
+        s.per_parameter = 8 * (double)(q35_model_file_bytes(model) - s.skipped_bytes) / (double)s.parameters;
     return s;
 }
 
@@ -156,8 +157,10 @@ static void print_tensors(const q35_model *model)
 
 static void print_sizes(const q35_model *model, const file_sizes *s)
 {
-    printf("%" PRIu64 " tensors, %" PRIu64 " parameters, %" PRIu64 " bytes\n", q35_model_n_tensors(model),
-           s->parameters, q35_model_file_bytes(model));
+    printf("%s: %" PRIu64 " tensors, %" PRIu64 " parameters, %" PRIu64 " bytes\n", q35_model_format(model),
+           q35_model_n_tensors(model), s->parameters, q35_model_file_bytes(model));
+    if (s->skipped)
+        printf("skipped: %" PRIu64 " vision tensors of %" PRIu64 " bytes\n", s->skipped, s->skipped_bytes);
     if (s->weights35) {
         printf("3.5-bit tensors: %" PRIu64 " of %" PRIu64 " weights\n", s->tensors35, s->weights35);
         printf("bits per code: %.2f\n", s->per_code);
@@ -213,12 +216,14 @@ static int print_json(const q35_model *model, const file_sizes *s)
         json_decref(key);
     }
     json_t *sizes = json_pack(
-        "{s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "file_bytes", (json_int_t)q35_model_file_bytes(model), "parameters",
-        (json_int_t)s->parameters, "weights_3_5_bit", (json_int_t)s->weights35, "bits_per_code",
+        "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "file_bytes", (json_int_t)q35_model_file_bytes(model),
+        "parameters", (json_int_t)s->parameters, "skipped_tensors", (json_int_t)s->skipped, "skipped_bytes",
+        (json_int_t)s->skipped_bytes, "weights_3_5_bit", (json_int_t)s->weights35, "bits_per_code",
         json_number(s->per_code), "bits_per_weight", json_number(s->per_weight), "bits_per_weight_padded",
         json_number(s->per_weight_padded), "bits_per_parameter", json_number(s->per_parameter));
-    return json_out(json_pack("{s:o, s:o, s:o, s:o}", "file", json_text(q35_model_path(model)), "metadata",
-                              metadata, "tensors", json_tensors(model), "sizes", sizes));
+    return json_out(json_pack("{s:o, s:s, s:o, s:o, s:o}", "file", json_text(q35_model_path(model)), "format",
+                              q35_model_format(model), "metadata", metadata, "tensors", json_tensors(model),
+                              "sizes", sizes));
 }
 
 int cmd_inspect(const cli_options *options)

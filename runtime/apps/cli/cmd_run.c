@@ -5,6 +5,7 @@
 #include "generate.h"
 #include "json_out.h"
 #include "prompt.h"
+#include "skipped.h"
 #include "term.h"
 
 #include <inttypes.h>
@@ -151,6 +152,8 @@ int cmd_run(const cli_options *options)
         rc = prompt_check(options);
     if (rc == 0)
         rc = cli_open_model(path, &engine);
+    if (rc == 0)
+        cli_note_skipped(options, engine.model);
     if (rc == 0 && needs_tokenizer(options, &engine))
         rc = cli_open_tokenizer(&engine);
     if (rc == 0)
