@@ -11,6 +11,7 @@
 #include "runtime/base/log.h"
 #include "tok_files.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +144,31 @@ static q35_status check_index(const q35i_hf_index *index, const q35i_hf_shards *
     return Q35_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+    return strcmp(*x, *y);
+}
+
+/* A file that counts itself among the shards ("-of-00003") is one, so the index must name it. */
+static q35_status check_others(const char *dir, const q35i_hf_index *index)
+{
+    const char *first = index->shards[0], *count = strstr(first, "-of-");
+    DIR *list = count ? opendir(dir) : NULL;
+    q35_status status = Q35_OK;
+    struct dirent *entry;
+    while (list && status == Q35_OK && (entry = readdir(list)) != NULL) {
+        const char *name = entry->d_name;
+        if (strlen(name) == strlen(first) && strcmp(name + (count - first), count) == 0 &&
+            !bsearch(&name, index->shards, index->n_shards, sizeof name, by_name))
+            status = Q35_FAIL(Q35_E_FORMAT, "%s: is no file of the index, need all of the same count in it",
+                              quote(name).text);
+    }
+    if (list)
+        closedir(list);
+    return status;
+}
+
 static q35_status open_index(q35_model *model, const char *dir, const char *name, const q35i_tok_file *file,
                              q35i_hf_shards *out)
 {
@@ -153,7 +179,8 @@ static q35_status open_index(q35_model *model, const char *dir, const char *name
     q35_status status;
     Q35_TRY_GOTO(q35i_hf_read_index(&index, name, file->map.data, file->map.bytes), done);
     Q35_TRY_GOTO(open_all(model, dir, index.shards, index.n_shards, out), done);
-    status = check_index(&index, out);
+    Q35_TRY_GOTO(check_index(&index, out), done);
+    status = check_others(dir, &index);
 done:
     q35i_hf_index_free(&index);
     return status;

@@ -5,8 +5,10 @@
 #define _GNU_SOURCE
 #include "support/expect.h"
 #include "support/hf_dir.h"
+#include "support/rng.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
+#include "support/walk_model.h"
 #include "support/whole_file.h"
 
 #include <q35rt/model.h>
@@ -16,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define MUTATIONS 3000
 
 static char dir[Q35T_PATH_BYTES];
 
@@ -342,6 +346,21 @@ START_TEST(test_missing_shard)
 }
 END_TEST
 
+START_TEST(test_extra_shard)
+{
+    q35_model *model;
+    q35t_hf_options o = q35t_hf_options_default();
+    o.shards = 3;
+    q35t_hf_write(dir, &o);
+    q35t_hf_put_file(dir, "model-00001-of-00002.safetensors", "x", 1);
+    EXPECT_OK(q35_model_open(dir, &model)); /* of another set */
+    q35_model_close(model);
+    q35t_hf_put_file(dir, "model-00004-of-00003.safetensors", "x", 1);
+    EXPECT_FAILURE(q35_model_open(dir, &model), Q35_E_FORMAT,
+                   "model-00004-of-00003.safetensors: is no file of the index");
+}
+END_TEST
+
 static void expect_refused(q35_status status, const char *text)
 {
     q35_model *model;
@@ -401,6 +420,43 @@ START_TEST(test_truncation)
 }
 END_TEST
 
+/* Headers changed at random, within a directory: what opens is used to the full. */
+START_TEST(test_mutations)
+{
+    static const char alphabet[] = "{}[]\",:0123456789-.eE_ BFIUmodelayrswighttsc";
+    char path[Q35T_PATH_BYTES + 64];
+    size_t bytes;
+    uint64_t header, opened = 0;
+    q35t_hf_options o = q35t_hf_options_default();
+    q35t_rng rng = q35t_rng_seed(5);
+    o.layers = 1;
+    o.dtype = "F8_E4M3";
+    o.vision = 1;
+    q35t_hf_write(dir, &o);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    uint8_t *file = q35t_read_file(path, &bytes), *copy = malloc(bytes);
+    ck_assert_ptr_nonnull(copy);
+    memcpy(&header, file, sizeof header);
+    for (int i = 0; i < MUTATIONS; i++) {
+        q35_model *model;
+        memcpy(copy, file, bytes);
+        for (uint64_t n = 1 + q35t_rng_below(&rng, 2); n > 0; n--)
+            copy[8 + q35t_rng_below(&rng, header)] = (uint8_t)alphabet[q35t_rng_below(&rng, sizeof alphabet - 1)];
+        q35t_hf_put_file(dir, "model.safetensors", copy, bytes);
+        if (q35_model_open(dir, &model) == Q35_OK) {
+            q35t_walk_model(model);
+            q35_model_close(model);
+            opened++;
+        } else {
+            ck_assert_msg(q35t_error_is_sentence(), "\"%s\"", q35_error_message());
+        }
+    }
+    ck_assert_uint_gt(opened, 0);
+    free(copy);
+    free(file);
+}
+END_TEST
+
 #define LOOP(tc, test, n) tcase_add_loop_test(tc, test, 0, (int)(n))
 
 int main(void)
@@ -414,6 +470,8 @@ int main(void)
     tcase_add_test(tc, test_wrong_index);
     tcase_add_test(tc, test_index_against_files);
     tcase_add_test(tc, test_missing_shard);
+    tcase_add_test(tc, test_extra_shard);
+    tcase_add_test(tc, test_mutations);
     tcase_add_test(tc, test_directories);
     tcase_add_test(tc, test_truncation);
     suite_add_tcase(suite, tc);
