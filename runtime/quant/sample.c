@@ -32,6 +32,22 @@ static void decode_part(uint32_t dtype, const uint8_t *block, uint64_t skip, uin
     memcpy(out, whole + skip, n * sizeof *out);
 }
 
+/* Whole blocks; the types that big models come in without a call per weight. */
+static void decode_blocks(uint32_t dtype, q35_dtype_info type, const uint8_t *blocks, uint64_t n, float *out)
+{
+    if (dtype == Q35_DT_F32) {
+        memcpy(out, blocks, n * sizeof *out);
+        return;
+    }
+    if (dtype == Q35_DT_BF16) {
+        for (uint64_t i = 0; i < n; i++)
+            out[i] = q35_bf16_to_f32(q35_load_u16(blocks + 2 * i));
+        return;
+    }
+    for (uint64_t b = 0; b < n; b++)
+        q35_block_decode(dtype, blocks + b * type.block_bytes, NULL, out + b * type.block_len);
+}
+
 void q35i_read_weights(const q35_tensor_info *info, uint64_t row, uint64_t column, uint64_t n, float *out)
 {
     enum { RUN = 16 }; /* blocks at a time, for those that have to be composed */
@@ -40,18 +56,17 @@ void q35i_read_weights(const q35_tensor_info *info, uint64_t row, uint64_t colum
     uint64_t end = column + n, at = column;
     while (at < end) {
         uint64_t block = at / type.block_len, blocks = q35i_div_up(end, type.block_len) - block;
-        if (!info->data)
+        if (info->dtype == Q35_DT_F8_32)
             blocks = q35i_min(blocks, RUN);
         const uint8_t *bytes = q35i_model_blocks(info, row, block, blocks, scratch);
-        for (uint64_t b = 0; b < blocks; b++, bytes += type.block_bytes) {
-            uint64_t skip = at % type.block_len, take = q35i_min(type.block_len - skip, end - at);
-            if (take == type.block_len)
-                q35_block_decode(info->dtype, bytes, NULL, out);
-            else
-                decode_part(info->dtype, bytes, skip, take, out);
-            at += take;
-            out += take;
-        }
+        uint64_t skip = at % type.block_len, whole = skip ? 0 : q35i_min(blocks, (end - at) / type.block_len);
+        uint64_t take = whole ? whole * type.block_len : q35i_min(type.block_len - skip, end - at);
+        if (whole)
+            decode_blocks(info->dtype, type, bytes, whole, out);
+        else
+            decode_part(info->dtype, bytes, skip, take, out);
+        at += take;
+        out += take;
     }
 }
 
