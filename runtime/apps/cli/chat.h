@@ -6,6 +6,7 @@
 #define Q35_CLI_CHAT_H
 
 #include "chat_log.h"
+#include "chat_reuse.h"
 #include "engine.h"
 #include "generate.h"
 
@@ -23,6 +24,8 @@ typedef struct chat {
     int over;       /* 1: the chat ends */
     chat_log log;
     int32_t *ids; /* [n_ctx]: the tokens of the session, as many as its position */
+    chat_reuse reuse;
+    int32_t *generated; /* [n_ctx]: the tokens of the last answer, last.generated of them */
     chat_numbers last;
     int turns_done; /* 1: last holds something */
 } chat;

@@ -2,9 +2,8 @@
  *
  * A turn. The whole conversation is rendered each time and compared with the tokens in the session: the session
  * goes back to the first difference and evaluates the rest, so whatever changed (a turn dropped, another system
- * message, a conversation loaded) takes the same way. An answer's text usually gives the tokens it was generated
- * as; where it does not, the rest of the answer is evaluated again, and the model reads what a new chat would
- * read. */
+ * message, a conversation loaded) takes the same way. Answers stand in it as they were generated (chat_reuse.h).
+ */
 #include "chat.h"
 
 #include "chat_show.h"
@@ -41,16 +40,21 @@ static int too_long(const chat *c, uint64_t n)
                     q35_session_n_ctx(c->engine->session));
 }
 
-/* Drops the oldest turns when the conversation leaves no room for an answer: an eighth of the context, or -n. Then
- * a quarter is made free, so that not every turn drops one and evaluates all again. The fewest turns are searched
- * for by halving: each step renders. */
+/* Tokens that are left for an answer: an eighth of the context, or -n. */
+static uint64_t answer_room(const chat *c)
+{
+    uint64_t room = q35_session_n_ctx(c->engine->session) / 8;
+    return c->options->predict >= 0 && (uint64_t)c->options->predict < room ? (uint64_t)c->options->predict : room;
+}
+
+/* Drops the oldest turns when the conversation leaves no room for an answer. Then a quarter of the context is made
+ * free, so that not every turn drops one and evaluates all again. The fewest turns are searched for by halving:
+ * each step renders. */
 static int make_room(chat *c, uint64_t n)
 {
     uint32_t n_ctx = q35_session_n_ctx(c->engine->session), turns = chat_log_turns(&c->log);
-    uint64_t answer = n_ctx / 8, left = n, last;
-    if (c->options->predict >= 0 && (uint64_t)c->options->predict < answer)
-        answer = (uint64_t)c->options->predict;
-    if (n + answer <= n_ctx)
+    uint64_t left = n, last;
+    if (n + answer_room(c) <= n_ctx)
         return 0;
     int rc = tokens_without(c, turns - 1, &last);
     if (rc == 0 && last > n_ctx)
@@ -75,17 +79,30 @@ static int make_room(chat *c, uint64_t n)
     return 0;
 }
 
+/* *ids: free(). */
 static int prompt(chat *c, int32_t **ids, uint64_t *n)
 {
+    const q35_tokenizer *tokenizer = c->engine->tokenizer;
     uint32_t before = c->log.n;
-    int rc = render(c, 0, ids, n);
+    int32_t *rendered = NULL;
+    uint64_t n_rendered = 0;
+    int rc = render(c, 0, &rendered, &n_rendered);
     if (rc == 0)
-        rc = make_room(c, *n);
+        rc = make_room(c, n_rendered);
     if (rc == 0 && c->log.n != before) {
-        q35_tokens_free(*ids);
-        *ids = NULL;
-        rc = render(c, 0, ids, n);
+        q35_tokens_free(rendered);
+        rendered = NULL;
+        rc = render(c, 0, &rendered, &n_rendered);
     }
+    if (rc == 0)
+        rc = chat_reuse_apply(&c->reuse, tokenizer, rendered, n_rendered, ids, n);
+    if (rc == 0 && *n > n_rendered && *n + answer_room(c) > q35_session_n_ctx(c->engine->session)) {
+        free(*ids); /* the generated tokens are too many */
+        *ids = NULL;
+        chat_reuse_free(&c->reuse);
+        rc = chat_reuse_apply(&c->reuse, tokenizer, rendered, n_rendered, ids, n);
+    }
+    q35_tokens_free(rendered);
     return rc;
 }
 
@@ -171,6 +188,7 @@ static int decode(chat *c, q35_sampler *sampler, q35_detokenizer *detokenizer, c
             break;
         }
         q35_sampler_accept(sampler, id);
+        c->generated[c->last.generated] = id;
         if (c->last.generated++ == 0)
             c->last.first_token_s = term_now() - c->last.began;
         rc = show_token(c, show, detokenizer, id);
@@ -232,6 +250,9 @@ static int keep_answer(chat *c, const chat_show *show)
         chat_log_cut(&c->log, c->log.n - 1, 1);
         return 0;
     }
+    int rc = chat_reuse_answer(&c->reuse, c->generated, c->last.generated);
+    if (rc)
+        return rc;
     return chat_log_add(&c->log, CHAT_ASSISTANT, show->answer.n ? show->answer.text : "",
                         show->think.n ? show->think.text : NULL);
 }
@@ -250,7 +271,7 @@ int chat_answer(chat *c)
     c->last.prompt_s = term_now() - c->last.began;
     if (rc == 0 && logits)
         rc = generate(c, ids, n, logits, &show, &stop);
-    q35_tokens_free(ids);
+    free(ids);
     c->turns_done = 1;
     if (rc == 0)
         tell_stop(c, stop);

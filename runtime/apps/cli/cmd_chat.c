@@ -108,7 +108,8 @@ static int chat_with(const cli_options *options, const cli_engine *engine)
     c.colour = term_colour_out();
     c.with_think = takes_reasoning(engine->tokenizer);
     c.ids = malloc(q35_session_n_ctx(engine->session) * sizeof *c.ids);
-    int rc = c.ids ? 0 : cli_fail(CLI_EXIT_NOFIT, "chat: out of memory");
+    c.generated = malloc(q35_session_n_ctx(engine->session) * sizeof *c.generated);
+    int rc = c.ids && c.generated ? 0 : cli_fail(CLI_EXIT_NOFIT, "chat: out of memory");
     if (rc == 0 && options->load)
         rc = chat_load(&c, options->load);
     if (rc == 0 && options->system)
@@ -119,6 +120,8 @@ static int chat_with(const cli_options *options, const cli_engine *engine)
         rc = talk(&c);
     }
     chat_log_free(&c.log);
+    chat_reuse_free(&c.reuse);
+    free(c.generated);
     free(c.ids);
     return rc;
 }
