@@ -135,7 +135,7 @@ q35_status q35_tokenizer_create(const q35_model *model, q35_tokenizer **out)
     Q35_TRY_GOTO(q35i_merges_init(&t->merges, &t->vocab, model), fail);
     t->rules = (q35i_bpe_rules){.vocab = &t->vocab, .merges = t->merges.list ? &t->merges : NULL};
     Q35_TRY_GOTO(pieces ? init_pieces(t, model) : init_bytes(t, model), fail);
-    Q35_TRY_GOTO(q35i_chat_format_init(&t->chat, model), fail);
+    Q35_TRY_GOTO(q35i_chat_format_init(&t->chat, model, &t->vocab), fail);
     if (!pieces)
         Q35_TRY_GOTO(find_replacement(t), fail);
     *out = t;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Chat: which templates are taken for ChatML and which are refused, what is rendered, and that a message cannot
- * leave its turn. */
-#include "runtime/base/alloc.h"
-#include "runtime/text/jinja_canon.h"
+ * Chat: templates that are ChatML, others, and broken ones; what is rendered, and that a message cannot leave its
+ * turn. */
 #include "support/alloc_sweep.h"
 #include "support/expect.h"
 #include "support/suite.h"
@@ -75,51 +73,90 @@ static const char *const chatml[] = {
      "{% endfor %}\n{% if add_generation_prompt %}\n<|im_start|>assistant\n{% endif %}\n"),
 };
 
-static const char *const other[] = {
-    "{% for message in messages %}" TURN "{% endfor %}",
-    "{% for message in messages %}" TURN "{% endfor %}" ANSWER "x",
-    "{% for message in messages %}{% if message['role'] != 'tool' %}" TURN "{% endif %}{% endfor %}" ANSWER,
-    "{% for message in messages[1:] %}" TURN "{% endfor %}" ANSWER,
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] | trim + "
-    "'<|im_end|>' + '\n'}}{% endfor %}" ANSWER,
-    "{% for message in messages %}{{'<|im_start|>' + message['content'] + '\n' + message['role'] + '<|im_end|>' + "
-    "'\n'}}{% endfor %}" ANSWER,
-    "{% for message in messages %}{{ '<|im_start|>' }}{% endfor %}<|im_end|>",
-    "{% for message in messages %}" TURN
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>bot\n' }}{% endif %}",
-    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nA<|im_end|>\n<|im_start|>user\nB<|im_end|>\n' }}{% endif %}" TURN
-    "{% endfor %}" ANSWER,
-    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nA' + name + 'B<|im_end|>\n' }}{% endif %}" TURN "{% endfor %}" ANSWER,
-    "<|im_start|><|im_end|>",
-    "{% for message in messages %}{{",
-    "{{ 'a",
-    "{{ '\\q' }}",
-    "{",
-    "\x01",
+typedef struct sample {
+    const char *jinja, *want; /* as in expect_chat */
+} sample;
+
+/* Other logic than ChatML's is followed, not taken for it. */
+static const sample other[] = {
+    {"{% for message in messages %}" TURN "{% endfor %}", "\1user\nHi\2\n"},
+    {"{% for message in messages[1:] %}" TURN "{% endfor %}x", "x"},
+    {"{% for message in messages %}{{ message.role ~ ':' ~ message.content | upper }}{% endfor %}", "user:HI"},
+    {"{{ '<|im_' + 'start|>' }}{{ messages[0].content }}", "\1Hi"},
+    {"<|im_start|>{{ messages | length }}<|im_end|>", "\0011\2"},
+};
+
+/* jinja, want: a part of the message */
+static const sample broken[] = {
+    {"{% for message in messages %}{{", "line 1: ends inside of a tag; known are chatml, llama3, mistral-v1"},
+    {"\n{{ 'a", "line 2: a string that does not end"},
+    {"{{ messages | zip }}", "uses filter 'zip', which is not known here"},
+    {"{{ messages.pop() }}", "uses method 'pop', which is not known here"},
+    {"{{ cycler() }}", "uses function 'cycler', which is not known here"},
+    {"{% include 'x' %}", "uses statement 'include', which is not known here"},
+    {"{{ x is weird }}", "uses test 'weird', which is not known here"},
+    {"{% if x %}", "'the end' found, need elif"},
+    {"{{ a b }}", "'b' found, need }}; known are"},
+    {"{{ \x01 }}", "byte 0x01 in a tag"},
 };
 
 START_TEST(known_template)
 {
     const q35_message messages[] = {SAY("user", "Hi"), SAY("assistant", ""), SAY("user", "\nx")};
     q35_tokenizer *t = make(chatml[_i]);
-    ck_assert_str_ne(q35_tokenizer_chat_format(t), "");
+    ck_assert_str_eq(q35_tokenizer_chat_format(t), "chatml");
     expect_chat(t, messages, 3, "\1user\nHi\2\n\1assistant\n\2\n\1user\n\nx\2\n\1assistant\n");
     q35_tokenizer_destroy(t);
 }
 END_TEST
 
-START_TEST(unknown_template)
+START_TEST(other_template)
 {
     const q35_message message = SAY("user", "Hi");
-    q35_tokenizer *t = make(other[_i]);
+    q35_tokenizer *t = make(other[_i].jinja);
+    ck_assert_str_eq(q35_tokenizer_chat_format(t), "template");
+    expect_chat(t, &message, 1, other[_i].want);
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
+START_TEST(broken_template)
+{
+    const q35_message message = SAY("user", "Hi");
+    q35_tokenizer *t = make(broken[_i].jinja);
     int32_t *ids = (int32_t *)&ids;
     uint64_t n = 1;
-    ck_assert_str_ne(q35_tokenizer_chat_format(t), "");
+    ck_assert_str_eq(q35_tokenizer_chat_format(t), "unknown");
     ck_assert_uint_eq(chat(t, &message, 1, &ids, &n), Q35_E_UNSUPPORTED);
     ck_assert(ids == NULL && n == 0);
-    EXPECT_ERROR("none of the known formats (chatml); --raw");
+    EXPECT_ERROR(broken[_i].want);
+    EXPECT_ERROR("; --raw goes without");
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
+/* What only shows when it runs. */
+static const sample failing[] = {
+    {"{{ raise_exception('no ' + messages[0].role) }}", "chat template, line 1: no user"},
+    {"\n{{ messages + 1 }}", "chat template, line 2: + of a list and an integer"},
+    {"{{ a.b.c }}", "a member of an undefined value"},
+    {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "levels of calls"},
+    {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "need "},
+    {"{% set n = namespace(s='xxxxxxxx') %}{% for a in range(99) %}{% set n.s = n.s ~ n.s %}{% endfor %}", "need"},
+    {"{% set n = namespace(l=[]) %}{% for a in range(9999) %}{% set n.l = [n.l] %}{% endfor %}{{ n.l }}",
+     "levels"},
+    {"{{ messages | tojson(indent='x') }}", "tojson"},
+};
+
+START_TEST(failing_template)
+{
+    const q35_message message = SAY("user", "Hi");
+    q35_tokenizer *t = make(failing[_i].jinja);
+    int32_t *ids = (int32_t *)&ids;
+    uint64_t n = 1;
+    ck_assert_uint_ne(chat(t, &message, 1, &ids, &n), Q35_OK);
+    ck_assert(ids == NULL && n == 0);
+    EXPECT_ERROR(failing[_i].want);
     q35_tokenizer_destroy(t);
 }
 END_TEST
@@ -146,7 +183,7 @@ END_TEST
 
 START_TEST(refusals)
 {
-    const q35_message tool = SAY("tool", "x"), empty = SAY("user", NULL), user = SAY("user", "x");
+    const q35_message tool = SAY("robot", "x"), empty = SAY("user", NULL), user = SAY("user", "x");
     int32_t *ids;
     uint64_t n;
     q35_tokenizer *t = make(NULL);
@@ -157,15 +194,10 @@ START_TEST(refusals)
     ck_assert_str_eq(q35_tokenizer_chat_format(t), "");
     q35_tokenizer_destroy(t);
     t = make(chatml[0]);
-    EXPECT_FAILURE(chat(t, &tool, 1, &ids, &n), Q35_E_INVALID, "role 'tool', need system, user or assistant");
+    EXPECT_FAILURE(chat(t, &tool, 1, &ids, &n), Q35_E_INVALID,
+                   "role 'robot', need system, user, assistant or tool");
     ck_assert_uint_eq(chat(t, &empty, 1, &ids, &n), Q35_E_INVALID);
     ck_assert_uint_eq(chat(t, &user, 0, &ids, &n), Q35_E_INVALID);
-    q35_tokenizer_destroy(t);
-    vocab_spec spec = vocab_spec_default();
-    spec.chat_template = chatml[0];
-    spec.extra[0] = "<|im_start|>";
-    ck_assert_uint_eq(vocab_tokenizer(&spec, &t), Q35_OK);
-    EXPECT_FAILURE(chat(t, &user, 1, &ids, &n), Q35_E_FORMAT, "'<|im_end|>' is not in the vocabulary");
     q35_tokenizer_destroy(t);
 }
 END_TEST
@@ -202,7 +234,7 @@ START_TEST(no_memory)
     spec.extra[1] = "<|im_end|>";
     spec.chat_template = "{% for message in messages %}" SYSTEM TURN "{% endfor %}" ANSWER;
     q35_model *model = vocab_open(&spec);
-    q35t_alloc_sweep sweep = {.limit = 1000};
+    q35t_alloc_sweep sweep = {.limit = 3000};
     while (q35t_alloc_sweep_next(&sweep)) {
         q35_tokenizer *t;
         int32_t *ids = NULL;
@@ -219,55 +251,19 @@ START_TEST(no_memory)
 }
 END_TEST
 
-typedef struct pair {
-    const char *source, *canon; /* NULL: refused */
-} pair;
-
-static const pair canons[] = {
-    {"", ""},
-    {"a", "{{\1a\2}}"},
-    {"a\n", "{{\1a\2}}"},
-    {"{{ a . b }}", "{{a.b}}"},
-    {"{{a.b['c'] .d}}", "{{a[\1b\2][\1c\2][\1d\2]}}"},
-    {"{{ 'x' + \"y'\" }}{{z}}", "{{\1xy'\2+z}}"},
-    {"{{ 'a\\'b' }}", "{{\1a'b\2}}"},
-    {"{% if not  a %}\n  x\n  {% endif %}\n", "{%if not a%}{{\1  x\n\2}}{%endif%}"},
-    {"a  {%- x -%}  b", "{{\1a\2}}{%x%}{{\1b\2}}"},
-    {"a  {% x %}  b", "{{\1a  \2}}{%x%}{{\1  b\2}}"},
-    {"a{# '\" #}b", "{{\1ab\2}}"},
-    {"{{ '%}' }}{% '}}' %}", "{{\1%}\2}}{%\1}}\2%}"},
-    {"{{-}}", "{{}}"},
-    {"{{ '\\", NULL},
-    {"{{ ' }}", NULL},
-    {"{% %", NULL},
-    {"{#", NULL},
-};
-
-START_TEST(canonical_form)
-{
-    q35_string source = {canons[_i].source, strlen(canons[_i].source)};
-    char *text;
-    ck_assert_uint_eq(q35i_jinja_canon(source, &text), Q35_OK);
-    if (canons[_i].canon)
-        ck_assert_pstr_eq(text, canons[_i].canon);
-    else
-        ck_assert_ptr_null(text);
-    q35i_free(text);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("chat");
     TCase *tc = tcase_create("chat");
     tcase_add_loop_test(tc, known_template, 0, (int)(sizeof chatml / sizeof *chatml));
-    tcase_add_loop_test(tc, unknown_template, 0, (int)(sizeof other / sizeof *other));
+    tcase_add_loop_test(tc, other_template, 0, (int)(sizeof other / sizeof *other));
+    tcase_add_loop_test(tc, broken_template, 0, (int)(sizeof broken / sizeof *broken));
+    tcase_add_loop_test(tc, failing_template, 0, (int)(sizeof failing / sizeof *failing));
     tcase_add_test(tc, default_system_turn);
     tcase_add_test(tc, contents_stay_in_their_turn);
     tcase_add_test(tc, refusals);
     tcase_add_test(tc, beginning_of_sequence_comes_first);
     tcase_add_test(tc, no_memory);
-    tcase_add_loop_test(tc, canonical_form, 0, (int)(sizeof canons / sizeof *canons));
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
 }
