@@ -30,6 +30,7 @@ const cli_command cli_commands[] = {
     {"devices", CLI_DEVICES, NULL, "", 0, "", ""},
     {"tokenize", CLI_TOKENIZE, NULL, "[TEXT]", 0, "", ""},
     {"detokenize", CLI_DETOKENIZE, NULL, "[ID]...", 0, "", ""},
+    {"chat", CLI_CHAT, NULL, "", 0, "", ""},
 };
 const uint32_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
@@ -48,7 +49,7 @@ static int parse(uint32_t command, const char *text, cli_options *out)
     return opts_parse(&cli_commands[command], argc, argv, out);
 }
 
-enum { RUN, EVAL, CONVERT, INSPECT, VERIFY, PLAN, DEVICES, TOKENIZE, DETOKENIZE };
+enum { RUN, EVAL, CONVERT, INSPECT, VERIFY, PLAN, DEVICES, TOKENIZE, DETOKENIZE, CHAT };
 
 START_TEST(defaults_are_set)
 {
@@ -59,6 +60,8 @@ START_TEST(defaults_are_set)
     ck_assert(o.top_p == 1.0f && o.repeat_penalty == 1.0f && o.temp == 0.0f);
     ck_assert_uint_eq(o.act, 0);
     ck_assert_ptr_null(o.prompt);
+    ck_assert_int_eq(parse(CHAT, "", &o), 0);
+    ck_assert_int_eq(o.predict, -1);
     ck_assert_int_eq(parse(EVAL, "", &o), 0);
     ck_assert_uint_eq(o.base_act, CLI_UNSET);
     ck_assert_uint_eq(o.window, 512);
@@ -111,8 +114,9 @@ static const struct {
      "option --predict: '99999999999999999999' found, a whole number from -1 to 1000000000 needed"},
     {RUN, "--temp nan", "option --temp: 'nan' found, a number from 0 to 100 needed"},
     {RUN, "--temp -0.1", "option --temp: '-0.1' found, a number from 0 to 100 needed"},
-    {RUN, "--kv-type q8", "option --kv-type: 'q8' found, f16|f32 needed"},
-    {RUN, "--kv-type f", "option --kv-type: 'f' found, f16|f32 needed"},
+    {RUN, "--kv-type q4", "option --kv-type: 'q4' found, f16|f32|q8 needed"},
+    {RUN, "--kv-type f", "option --kv-type: 'f' found, f16|f32|q8 needed"},
+    {CHAT, "--json", "unknown option --json: 'q35rt chat --help-all' lists the known ones"},
     {RUN, "--raw=yes", "option --raw: value 'yes' found, none needed"},
     {RUN, "word", "argument 'word': one too many for q35rt run, which takes options only"},
     {TOKENIZE, "a b", "argument 'b': one too many for q35rt tokenize, which takes [TEXT]"},

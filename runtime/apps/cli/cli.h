@@ -52,7 +52,8 @@ int cli_interrupted(void); /* signal number, 0: none */
 void cli_signals_default(void);
 /* Forgets a SIGINT, so that the program can go on; other signals stay. */
 void cli_signals_forget_interrupt(void);
-/* A descriptor that poll finds readable after a signal, -1: none could be made. Whatever thread took the signal. */
+/* A descriptor that poll finds readable after a signal, -1: none could be made. Whatever thread took the signal.
+ */
 int cli_signals_wake_fd(void);
 /* Makes it readable (from any signal handler), and unreadable again. */
 void cli_signals_wake(void);

@@ -233,6 +233,7 @@ line_result line_term_read(line_term *term, const char *prompt, char **out_line,
     term->prompt = prompt;
     term->state = (mbstate_t){0};
     catch_signals(old);
+    el_set(term->edit, EL_PREP_TERM, 1); /* before the prompt shows: what is typed at it is for the editor */
     const char *line = el_gets(term->edit, &n);
     release_signals(old);
     if (!line || n <= 0) {
