@@ -36,6 +36,7 @@ typedef struct q35_generate_options {
     int overwrite;   /* 1: replace an existing file (never a directory) */
     int no_tokenizer;
     uint64_t seed;
+    uint64_t shard_bytes; /* HF: data of a file, 0: 5 GB; a larger tensor has one of its own */
     /* done and total in weights, from the calling thread; not 0: cancel (CANCELLED, nothing stays). May be NULL.
      */
     int (*progress)(void *user, uint64_t done, uint64_t total);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A random model as a directory of safetensors files, in Hugging Face's layout (shards of at most 5 GB with an
- * index) or Mistral's (one file). It is made under a temporary name beside its place and renamed at the end. */
+ * A random model as a directory of safetensors files, in Hugging Face's layout (shards of at most 5 GB, or as
+ * asked for, with an index) or Mistral's (one file). It is made under a temporary name beside its place and
+ * renamed at the end. */
 #define _GNU_SOURCE
 #include "runtime/session/generate.h"
 
@@ -48,10 +49,11 @@ static void shard_name(const directory *d, uint32_t shard, char *out, size_t cap
 /* First tensor of the shard after the one that begins at `first`. */
 static uint64_t shard_end(const q35i_generation *g, uint64_t first)
 {
+    const uint64_t most = g->options->shard_bytes ? g->options->shard_bytes : SHARD_BYTES;
     uint64_t bytes = 0, i = first;
     for (; i < g->n_tensors; i++) {
         bytes += q35i_gen_bytes(&g->tensors[i]);
-        if (i > first && bytes > SHARD_BYTES && g->options->layout == Q35_LAYOUT_HF)
+        if (i > first && bytes > most && g->options->layout == Q35_LAYOUT_HF)
             break;
     }
     return i;
