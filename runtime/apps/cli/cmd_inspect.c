@@ -83,7 +83,8 @@ static void print_array(const q35_meta *meta)
 
 typedef struct file_sizes {
     uint64_t parameters, tensors35, weights35, skipped, skipped_bytes;
-    double bytes35; /* codes and scales without padding */
+    uint64_t linear, kv_bytes; /* weights of the layers' matrices; F16 cache per token; 0: no model that can run */
+    double bytes35;            /* codes and scales without padding */
     uint64_t padded35;
     double per_code, per_weight, per_weight_padded, per_parameter; /* bits; 0: no 3.5-bit tensor */
 } file_sizes;
@@ -99,6 +100,20 @@ static uint64_t elements(const q35_tensor_info *t)
 static int is_35(const q35_tensor_info *t)
 {
     return t->dtype == Q35_DT_Q35_PAIR || t->dtype == Q35_DT_Q35_SPLIT;
+}
+
+/* Sizes that only a whole model has. */
+static void measure_model(const q35_model *model, file_sizes *s)
+{
+    q35_model_config c;
+    if (q35_model_read_config(model, &c) != Q35_OK)
+        return;
+    for (uint64_t i = 0; i < q35_model_n_tensors(model); i++) {
+        const q35_tensor_info *t = q35_model_tensor_at(model, i);
+        if (t->rank == 2 && strncmp(t->name, "blk.", 4) == 0)
+            s->linear += elements(t);
+    }
+    s->kv_bytes = UINT64_C(2) * 2 * c.n_layers * c.n_kv_heads * c.head_dim;
 }
 
 static file_sizes measure(const q35_model *model)
@@ -121,6 +136,7 @@ static file_sizes measure(const q35_model *model)
         s.per_weight_padded = 8 * (double)s.padded35 / (double)s.weights35;
     }
     s.skipped = q35_model_n_skipped(model, &s.skipped_bytes);
+    measure_model(model, &s);
     if (s.parameters)
         s.per_parameter = 8 * (double)(q35_model_file_bytes(model) - s.skipped_bytes) / (double)s.parameters;
     return s;
@@ -159,6 +175,9 @@ static void print_sizes(const q35_model *model, const file_sizes *s)
 {
     printf("%s: %" PRIu64 " tensors, %" PRIu64 " parameters, %" PRIu64 " bytes\n", q35_model_format(model),
            q35_model_n_tensors(model), s->parameters, q35_model_file_bytes(model));
+    if (s->kv_bytes)
+        printf("linear layers: %" PRIu64 " parameters; KV cache: %" PRIu64 " bytes per token in f16\n", s->linear,
+               s->kv_bytes);
     if (s->skipped)
         printf("skipped: %" PRIu64 " vision tensors of %" PRIu64 " bytes\n", s->skipped, s->skipped_bytes);
     if (s->weights35) {
@@ -215,12 +234,14 @@ static int print_json(const q35_model *model, const file_sizes *s)
         json_object_set_new(metadata, key ? json_string_value(key) : NULL, json_meta(meta));
         json_decref(key);
     }
-    json_t *sizes = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "file_bytes", (json_int_t)q35_model_file_bytes(model),
-        "parameters", (json_int_t)s->parameters, "skipped_tensors", (json_int_t)s->skipped, "skipped_bytes",
-        (json_int_t)s->skipped_bytes, "weights_3_5_bit", (json_int_t)s->weights35, "bits_per_code",
-        json_number(s->per_code), "bits_per_weight", json_number(s->per_weight), "bits_per_weight_padded",
-        json_number(s->per_weight_padded), "bits_per_parameter", json_number(s->per_parameter));
+    json_t *sizes =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "file_bytes",
+                  (json_int_t)q35_model_file_bytes(model), "parameters", (json_int_t)s->parameters,
+                  "linear_parameters", (json_int_t)s->linear, "kv_bytes_per_token", (json_int_t)s->kv_bytes,
+                  "skipped_tensors", (json_int_t)s->skipped, "skipped_bytes", (json_int_t)s->skipped_bytes,
+                  "weights_3_5_bit", (json_int_t)s->weights35, "bits_per_code", json_number(s->per_code),
+                  "bits_per_weight", json_number(s->per_weight), "bits_per_weight_padded",
+                  json_number(s->per_weight_padded), "bits_per_parameter", json_number(s->per_parameter));
     return json_out(json_pack("{s:o, s:s, s:o, s:o, s:o}", "file", json_text(q35_model_path(model)), "format",
                               q35_model_format(model), "metadata", metadata, "tensors", json_tensors(model),
                               "sizes", sizes));
