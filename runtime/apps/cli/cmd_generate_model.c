@@ -70,6 +70,10 @@ static int read_shape(const cli_options *o, q35_shape *out)
     override(&out->ffn, o->ffn);
     override(&out->vocab, o->vocab);
     override(&out->context, o->context);
+    if (o->rope_base > 0)
+        out->rope_base = o->rope_base;
+    if (o->tied != CLI_UNSET)
+        out->tied = (int)o->tied;
     return 0;
 }
 

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORD_MAX 32
+#define WORD_MAX    32
+#define LEFT_MOST   32 /* longest option with its words that stands on the line of its help */
+#define HELP_COLUMN 27
+#define COLUMNS     80
 
 /* Optimal string alignment distance (insert, delete, replace, swap of neighbours) of words of at most WORD_MAX. */
 static unsigned distance(const char *a, size_t n, const char *b, size_t m)
@@ -54,16 +57,36 @@ const char *opts_nearest(const char *text, uint32_t n, const char *(*word_at)(co
     return nearest;
 }
 
+/* Words of a choice in lines below its help, broken behind a '|'. */
+static void print_words(const char *words)
+{
+    while (*words) {
+        size_t len = 0;
+        for (size_t i = 0; words[i] && i < COLUMNS - HELP_COLUMN; i++)
+            if (words[i] == '|' || !words[i + 1])
+                len = i + 1;
+        if (len == 0)
+            len = strlen(words);
+        printf("%*s%.*s\n", HELP_COLUMN, "", (int)len, words);
+        words += len;
+    }
+}
+
 static void print_row(const opt_row *row)
 {
     char left[64];
+    const char *value = row->placeholder;
     int n = row->letter ? snprintf(left, sizeof left, "-%c, ", row->letter) : snprintf(left, sizeof left, "    ");
-    snprintf(left + n, sizeof left - (size_t)n, "--%s%s%s", row->name, row->placeholder ? " " : "",
-             row->placeholder ? row->placeholder : "");
+    int below = row->kind == OPT_CHOICE && strlen(row->name) + strlen(value) > LEFT_MOST;
+    if (below)
+        value = "WORD";
+    snprintf(left + n, sizeof left - (size_t)n, "--%s%s%s", row->name, value ? " " : "", value ? value : "");
     printf("  %-24s %s", left, row->help);
     if (row->value && strcmp(row->value, "0") != 0)
         printf(" [%s]", row->value);
     putchar('\n');
+    if (below)
+        print_words(row->placeholder);
 }
 
 void help_command(const cli_command *command, int all)
@@ -83,7 +106,7 @@ void help_program(void)
            "  q35rt eval -m model-q35.gguf -f text.txt --base model.gguf\n\n"
            "usage: q35rt [COMMAND] [OPTION]...\n\n");
     for (uint32_t i = 0; i < cli_n_commands; i++)
-        printf("  %-10s %s\n", cli_commands[i].name, cli_commands[i].summary);
+        printf("  %-14s %s\n", cli_commands[i].name, cli_commands[i].summary);
     printf("\n'run' may be left out. 'q35rt COMMAND --help' lists a command's options, 'q35rt --version' the "
            "version.\n"
            "Exit codes: 0 ok, 1 failed or differs, 2 usage, 3 model file, 4 device or plugin, 5 does not fit,\n"

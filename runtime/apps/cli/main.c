@@ -29,7 +29,9 @@ const cli_command cli_commands[] = {
     {"generate-model", CLI_GENERATE, cmd_generate_model, "SHAPE OUT", 2, "random weights in the shape of a model",
      "  q35rt generate-model ministral3-8b random-8b.gguf\n"
      "  q35rt generate-model llama3-8b random-8b --layout hf --type f8_e4m3\n"
-     "  q35rt generate-model custom tiny.gguf --hidden 64 --layers 2 --heads 4 --kv-heads 2 --ffn 128 --vocab 300\n"},
+     "  q35rt generate-model ministral3-14b two-layers.gguf --layers 2 --type q4_k\n"
+     "  q35rt generate-model custom tiny.gguf --hidden 64 --layers 2 --heads 4 \\\n"
+     "      --kv-heads 2 --ffn 128 --vocab 300\n"},
     {"devices", CLI_DEVICES, cmd_devices, "", 0, "devices and plugins of this machine", "  q35rt devices --why\n"},
     {"tokenize", CLI_TOKENIZE, cmd_tokenize, "[TEXT]", 0, "token ids of a text",
      "  q35rt tokenize -m model.gguf \"Hello, world\"\n"
