@@ -127,6 +127,65 @@ START_TEST(special_tokens)
 }
 END_TEST
 
+/* Without merge rules the lowest id joins first, and whole pieces are taken first whatever the pattern. */
+START_TEST(no_rules_lowest_id_first)
+{
+    vocab_spec spec = vocab_spec_default();
+    static const char *const tokens[] = {"bc", "ab", "cd", "abcd", "xyz", "<filler>", "aaa"};
+    memcpy(spec.extra, tokens, sizeof tokens);
+    spec.no_merges = 1;
+    spec.extra_type[6] = 5;
+    q35_tokenizer *t = make(&spec);
+    EXPECT_IDS(t, "abc", 0, 'a', 256);
+    EXPECT_IDS(t, "cdab", 0, 258, 257);
+    EXPECT_IDS(t, "abcd", 0, 259); /* not reached by joining */
+    EXPECT_IDS(t, "abcde", 0, 'a', 256, 'd', 'e');
+    EXPECT_IDS(t, "xyz", 0, 260);
+    EXPECT_IDS(t, "xyzz", 0, 'x', 'y', 'z', 'z');
+    EXPECT_IDS(t, "aaa", 0, 'a', 'a', 'a'); /* fills the vocabulary up */
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
+START_TEST(tekken_under_another_name)
+{
+    vocab_spec spec = vocab_spec_default();
+    q35_tokenizer *t;
+    spec.pre = "pixtral";
+    spec.extra[0] = "12";
+    spec.merges[0] = "1 2";
+    t = make(&spec);
+    EXPECT_IDS(t, "12", 0, 256);
+    q35_tokenizer_destroy(t);
+    spec.third = "[INST]";
+    t = make(&spec);
+    EXPECT_IDS(t, "12", 0, '1', '2');
+    EXPECT_IDS(t, "[INST]", Q35_ENCODE_SPECIAL, 3);
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
+START_TEST(marks_and_stops)
+{
+    vocab_spec spec = vocab_spec_default();
+    static const char *const tokens[] = {"[THINK]",  "[/THINK]",   "[TOOL_CALLS]", "<think>",
+                                         "</think>", "<|eot_id|>", "<|eom_id|>",   "</s>"};
+    static const uint32_t marks[] = {Q35_MARK_THINK,     Q35_MARK_THINK_END, Q35_MARK_TOOL_CALLS, Q35_MARK_THINK,
+                                     Q35_MARK_THINK_END, Q35_MARK_NONE,      Q35_MARK_NONE,       Q35_MARK_NONE};
+    memcpy(spec.extra, tokens, sizeof tokens);
+    for (int i = 0; i < 8; i++)
+        spec.extra_type[i] = 3;
+    q35_tokenizer *t = make(&spec);
+    for (int i = 0; i < 8; i++) {
+        ck_assert_uint_eq(q35_tokenizer_mark(t, 256 + i), marks[i]);
+        ck_assert_int_eq(q35_tokenizer_is_stop(t, 256 + i), i == 5 || i == 6);
+    }
+    ck_assert_uint_eq(q35_tokenizer_mark(t, -1), Q35_MARK_NONE);
+    ck_assert_uint_eq(q35_tokenizer_mark(t, 1000), Q35_MARK_NONE);
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
 START_TEST(beginning_of_sequence)
 {
     vocab_spec spec = vocab_spec_default();
@@ -219,7 +278,7 @@ static void expect_round_trip(const q35_tokenizer *t, const char *text, uint64_t
 
 START_TEST(any_bytes_round_trip)
 {
-    static const char *const names[] = {"gpt-2", "llama-bpe", "smollm"};
+    static const char *const names[] = {"gpt-2", "llama-bpe", "smollm", "tekken"};
     static const char alphabet[] = "aab  \n\r\t'sS19.<|>\xC3\xA9\xE2\x80\x83\xF0\x9F\x98\x80\xFF\xC0";
     vocab_spec spec = vocab_spec_default();
     spec.pre = names[_i];
@@ -244,7 +303,7 @@ END_TEST
 START_TEST(long_pieces)
 {
     static const char *const patterns[] = {"a", " ", "\n", " \n", "<", "'", "1", "\xC3\xA9", "\xFF", "  a"};
-    static const char *const names[] = {"gpt-2", "llama-bpe", "smollm"};
+    static const char *const names[] = {"gpt-2", "llama-bpe", "smollm", "tekken"};
     enum { N = 1 << 20 };
     char *text = malloc(N);
     vocab_spec spec = vocab_spec_default();
@@ -328,11 +387,14 @@ int main(void)
     tcase_add_test(tc, whole_pieces_before_merges_for_llama);
     tcase_add_test(tc, pieces);
     tcase_add_test(tc, special_tokens);
+    tcase_add_test(tc, no_rules_lowest_id_first);
+    tcase_add_test(tc, tekken_under_another_name);
+    tcase_add_test(tc, marks_and_stops);
     tcase_add_test(tc, beginning_of_sequence);
     tcase_add_test(tc, invalid_bytes_and_control_merges);
     tcase_add_test(tc, bytes_without_tokens_become_replacement_characters);
-    tcase_add_loop_test(tc, any_bytes_round_trip, 0, 3);
-    tcase_add_loop_test(tc, long_pieces, 0, 3);
+    tcase_add_loop_test(tc, any_bytes_round_trip, 0, 4);
+    tcase_add_loop_test(tc, long_pieces, 0, 4);
     tcase_add_test(tc, bad_arguments);
     tcase_add_test(tc, no_memory);
     suite_add_tcase(suite, tc);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Ids against other programs' on real vocabularies. These files are not ours to ship:
- *   Q35RT_TEST_DATA   folder with data/vocab/ggml-vocab-gpt-2.gguf, .gguf.inp (texts, separated by lines
- *                     __ggml_vocab_test__) and .gguf.out (ids, a line per text)
- *   Q35RT_TEST_MODEL  SmolLM2-135M-Instruct as GGUF
- * Without one of them its tests are left out, said aloud; without both this program counts as skipped. */
+ *   Q35RT_TEST_DATA      folder with data/vocab/ggml-vocab-NAME.gguf, .gguf.inp (texts, separated by lines
+ *                        __ggml_vocab_test__) and .gguf.out (ids, a line per text)
+ *   Q35RT_TEST_PACKAGES  folder with the Python packages mistral-common and llama-models, unpacked
+ *   Q35RT_TEST_MODEL     SmolLM2-135M-Instruct as GGUF
+ * Without one of them its tests are left out, said aloud; without all this program counts as skipped. */
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/whole_file.h"
 #include "text/expect_ids.h"
+#include "text/package_vocab.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -52,16 +54,16 @@ static char *read_ids(char *line, int32_t *ids, uint64_t cap, uint64_t *out_n)
     return *line == '\n' ? line + 1 : line;
 }
 
-START_TEST(gpt2_cases)
+/* All cases of ggml-vocab-NAME.gguf.inp and .out. */
+static void expect_cases(const q35_tokenizer *t, const char *name)
 {
     const char *folder = getenv("Q35RT_TEST_DATA");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/data/vocab/ggml-vocab-gpt-2.gguf", folder);
-    q35_tokenizer *t = open_tokenizer(path);
-    size_t n_in, n_out;
+    char file[256];
     uint64_t n_ids;
-    char *texts = read_file(folder, "data/vocab/ggml-vocab-gpt-2.gguf.inp", &n_in);
-    char *lines = read_file(folder, "data/vocab/ggml-vocab-gpt-2.gguf.out", &n_out);
+    snprintf(file, sizeof file, "data/vocab/ggml-vocab-%s.gguf.inp", name);
+    char *texts = read_file(folder, file, NULL);
+    snprintf(file, sizeof file, "data/vocab/ggml-vocab-%s.gguf.out", name);
+    char *lines = read_file(folder, file, NULL);
     int n_cases = 0;
     char *text = texts, *line = lines, *end;
     int32_t ids[1024];
@@ -71,12 +73,102 @@ START_TEST(gpt2_cases)
         text = end + strlen(SEPARATOR);
         n_cases++;
     }
-    ck_assert_int_ge(n_cases, 40);
+    ck_assert_int_eq(n_cases, 46);
     ck_assert_msg(*line == '\0', "ids left after %d cases", n_cases);
-    ck_assert(q35_tokenizer_is_stop(t, 50256));
-    ck_assert_str_eq(q35_tokenizer_chat_format(t), "");
     free(texts);
     free(lines);
+}
+
+static const struct {
+    const char *name;
+    int32_t stop;
+} with_vocabulary[] = {{"gpt-2", 50256}, {"llama-spm", 2}};
+
+START_TEST(cases)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/data/vocab/ggml-vocab-%s.gguf", getenv("Q35RT_TEST_DATA"),
+             with_vocabulary[_i].name);
+    q35_tokenizer *t = open_tokenizer(path);
+    expect_cases(t, with_vocabulary[_i].name);
+    ck_assert(q35_tokenizer_is_stop(t, with_vocabulary[_i].stop));
+    ck_assert_str_eq(q35_tokenizer_chat_format(t), "");
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
+/* The rank file has no merge rules. */
+START_TEST(llama3_cases)
+{
+    q35_tokenizer *t = package_tokenizer(LLAMA3_RANKS);
+    ck_assert_uint_eq(q35_tokenizer_n_vocab(t), 128256);
+    expect_cases(t, "llama-bpe");
+    EXPECT_IDS(t, "<|begin_of_text|>Hi<|eot_id|>", Q35_ENCODE_SPECIAL, 128000, 13347, 128009);
+    EXPECT_IDS(t, "Hi", Q35_ENCODE_BOS, 128000, 13347);
+    ck_assert(q35_tokenizer_is_stop(t, 128001) && q35_tokenizer_is_stop(t, 128008));
+    ck_assert(q35_tokenizer_is_stop(t, 128009) && !q35_tokenizer_is_stop(t, 128007));
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
+/* Ids that mistral-common gives, too. */
+START_TEST(tekken_ids)
+{
+    q35_tokenizer *t = package_tokenizer(TEKKEN);
+    ck_assert_uint_eq(q35_tokenizer_n_vocab(t), 131072);
+    EXPECT_IDS(t, "Hello, how are you?", 0, 22177, 1044, 2606, 1584, 1636, 1063);
+    EXPECT_IDS(t, "Plz tekkenize me", 0, 4444, 1122, 16058, 3569, 2033, 1639);
+    EXPECT_IDS(t, "Hello World", Q35_ENCODE_BOS, 1, 22177, 5325);
+    EXPECT_IDS(t, " Hello World!", 0, 45383, 5325, 1033);
+    EXPECT_IDS(t, "What is 2+2?", 0, 7493, 1395, 1032, 1050, 1043, 1050, 1063);
+    EXPECT_IDS(t, "don't stop 2024", 0, 21797, 2405, 5304, 1032, 1050, 1048, 1050, 1052);
+    EXPECT_IDS(t,
+               "\xC3\x89"
+               "cole \xC3\x89"
+               "COLE na\xC3\xAFve",
+               0, 7904, 17242, 4664, 9335, 3561, 98355);
+    EXPECT_IDS(t, "  multiple   spaces", 0, 1032, 6245, 1256, 18971);
+    EXPECT_IDS(t, "\n\n  x", 0, 1267, 1032, 2460);
+    EXPECT_IDS(t, "a\r\nb", 0, 1097, 1013, 1010, 1098);
+    EXPECT_IDS(t, "\t\n", 0, 1009, 1010);
+    EXPECT_IDS(t, "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E\xE3\x83\x86\xE3\x82\xAD\xE3\x82\xB9\xE3\x83\x88", 0, 10008,
+               15199, 7282, 14742, 13854);
+    EXPECT_IDS(t, "\xF0\x9F\x98\x80", 0, 1240, 1159, 1152, 1128);
+    EXPECT_IDS(t, "{\"location\": \"Paris\"}", 0, 19227, 17611, 2811, 1429, 42572, 46005);
+    EXPECT_IDS(t, "get_weather", 0, 1689, 1095, 45629);
+    EXPECT_IDS(t, "ied 4 \xC2\xBD months", 0, 2014, 1032, 1052, 1032, 28504, 6972);
+    EXPECT_IDS(t, "\xC3\x84pfel", 0, 86169, 22950, 1299);
+    EXPECT_IDS(t, "w048 7tuijk dsdfhu", 0, 1119, 1048, 1052, 1056, 1032, 1055, 17391, 23216, 30203, 7785, 17279);
+    EXPECT_IDS(t,
+               "\xD0\xBD\xD0\xB5\xD1\x89\xD0\xBE \xD0\xBD\xD0\xB0 "
+               "\xD0\x91\xD1\x8A\xD0\xBB\xD0\xB3\xD0\xB0\xD1\x80\xD1\x81\xD0\xBA\xD0\xB8",
+               0, 3337, 30757, 1902, 4200, 63073, 3671);
+    EXPECT_IDS(t,
+               "Hello, y'all! How are you \xF0\x9F\x98\x81 ?"
+               "\xE6\x88\x91\xE6\x83\xB3\xE5\x9C\xA8"
+               "apple"
+               "\xE5\xB7\xA5\xE4\xBD\x9C"
+               "1314151\xE5\xA4\xA9\xEF\xBD\x9E",
+               0, 22177, 1044, 1404, 48054, 1033, 3075, 1584, 1636, 119685, 1152, 1129, 3082, 26060, 2998, 63614,
+               82278, 1049, 1051, 1049, 1052, 1049, 1053, 1049, 6434, 6749);
+    EXPECT_IDS(t, "    Hello\n    Hello", 0, 1293, 45383, 1010, 1293, 45383);
+    EXPECT_IDS(t, "' era", 0, 1039, 4033);
+    EXPECT_IDS(t, "!!!!!!", 0, 7290, 7290, 7290);
+    EXPECT_IDS(t, "[INST]Hello[/INST]", Q35_ENCODE_SPECIAL, 3, 22177, 4);
+    ck_assert_uint_eq(q35_tokenizer_mark(t, 9), Q35_MARK_TOOL_CALLS);
+    ck_assert_uint_eq(q35_tokenizer_mark(t, 3), Q35_MARK_NONE);
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
+START_TEST(sentencepiece_ids)
+{
+    q35_tokenizer *t = package_tokenizer(PIECES_V3);
+    ck_assert_uint_eq(q35_tokenizer_n_vocab(t), 32768);
+    EXPECT_IDS(t, "Hello, we can use", 0, 23325, 29493, 1246, 1309, 1706);
+    EXPECT_IDS(t, "Hello, we can use", Q35_ENCODE_BOS, 1, 23325, 29493, 1246, 1309, 1706);
+    EXPECT_IDS(t, "[INST]Hello[/INST]", Q35_ENCODE_SPECIAL, 3, 23325, 4);
+    ck_assert_uint_eq(q35_tokenizer_mark(t, 5), Q35_MARK_TOOL_CALLS);
     q35_tokenizer_destroy(t);
 }
 END_TEST
@@ -155,16 +247,27 @@ END_TEST
 int main(void)
 {
     int have_data = getenv("Q35RT_TEST_DATA") != NULL, have_model = getenv("Q35RT_TEST_MODEL") != NULL;
+    int have_packages = getenv("Q35RT_TEST_PACKAGES") != NULL;
     Suite *suite = suite_create("tokenizer_reference");
     TCase *tc = tcase_create("tokenizer_reference");
+    tcase_set_timeout(tc, 120);
     if (!have_data)
-        printf("skipped: gpt-2 cases, Q35RT_TEST_DATA is not set (folder with data/vocab)\n");
+        printf("skipped: cases of other programs, Q35RT_TEST_DATA is not set (folder with data/vocab)\n");
+    if (!have_packages)
+        printf("skipped: Tekken, SentencePiece and Llama 3 ids, Q35RT_TEST_PACKAGES is not set (folder with "
+               "mistral-common and llama-models)\n");
     if (!have_model)
         printf("skipped: SmolLM2 ids and chat, Q35RT_TEST_MODEL is not set (SmolLM2-135M-Instruct GGUF)\n");
-    if (!have_data && !have_model)
+    if (!have_data && !have_model && !have_packages)
         return 77;
     if (have_data)
-        tcase_add_test(tc, gpt2_cases);
+        tcase_add_loop_test(tc, cases, 0, (int)(sizeof with_vocabulary / sizeof *with_vocabulary));
+    if (have_data && have_packages)
+        tcase_add_test(tc, llama3_cases);
+    if (have_packages) {
+        tcase_add_test(tc, tekken_ids);
+        tcase_add_test(tc, sentencepiece_ids);
+    }
     if (have_model) {
         tcase_add_test(tc, smollm2_ids);
         tcase_add_test(tc, golden_prompts);

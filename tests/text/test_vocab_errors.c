@@ -6,6 +6,7 @@
 #include "text/expect_ids.h"
 #include "text/vocab_file.h"
 
+#include <math.h>
 #include <string.h>
 
 #define CONTROL_TYPE 3
@@ -104,7 +105,62 @@ static void special_twice(vocab_spec *s)
     s->extra_type[1] = s->extra_type[2] = CONTROL_TYPE;
 }
 
+static void other_embedding(vocab_spec *s)
+{
+    s->n_rows = 260;
+}
+
+static const float one_score[] = {-1};
+static const float no_score[] = {(float)NAN};
+
+static void nan_score(vocab_spec *s)
+{
+    s->model = "llama";
+    s->no_merges = 1;
+    s->scores = no_score;
+}
+static void few_scores(vocab_spec *s)
+{
+    s->model = "llama";
+    s->no_merges = s->scores_short = 1;
+    s->scores = one_score;
+}
+static void byte_without_number(vocab_spec *s)
+{
+    s->model = "llama";
+    s->scores = one_score;
+    s->extra_type[0] = 6;
+}
+static void byte_twice(vocab_spec *s)
+{
+    s->model = "llama";
+    s->scores = one_score;
+    s->extra[0] = "<0x41>";
+    s->extra_type[0] = 6;
+}
+static void piece_twice(vocab_spec *s)
+{
+    static const float scores[] = {-1, -1};
+    s->model = "llama";
+    s->scores = scores;
+    s->extra[0] = s->extra[1] = "\xE2\x96\x81";
+}
+static void long_special(vocab_spec *s)
+{
+    static char name[2000];
+    memset(name, 'x', sizeof name - 1);
+    s->extra[0] = name;
+    s->extra_type[0] = CONTROL_TYPE;
+}
+
 static const broken cases[] = {
+    {other_embedding, Q35_E_FORMAT, "tokenizer.ggml.tokens: 257 tokens, need 260 (rows of token_embd.weight)"},
+    {nan_score, Q35_E_FORMAT, "tokenizer.ggml.scores[256]: NaN, need a number"},
+    {few_scores, Q35_E_FORMAT, "scores: 256 elements, need 257"},
+    {byte_without_number, Q35_E_FORMAT, "tokens[256]: byte token 'ab', need <0x00> to <0xFF>"},
+    {byte_twice, Q35_E_FORMAT, "ids 65 and 256 are both '<0x41>'"},
+    {piece_twice, Q35_E_FORMAT, "ids 256 and 257 are both"},
+    {long_special, Q35_E_FORMAT, "of 1999 bytes, need at most 1024"},
     {unknown_model, Q35_E_UNSUPPORTED, "tokenizer.ggml.model: 't5', need gpt2 (byte-level BPE) or llama"},
     {no_scores, Q35_E_FORMAT, "tokenizer.ggml.scores: missing, need a score per token"},
     {no_model, Q35_E_FORMAT, "tokenizer.ggml.model: missing"},
@@ -149,6 +205,7 @@ START_TEST(optional_keys)
     spec.extra[0] = "<|im_end|>";
     spec.extra[1] = "";
     spec.extra[2] = "";
+    spec.n_rows = 259;
     EXPECT_OK(vocab_tokenizer(&spec, &t));
     ck_assert(q35_tokenizer_is_control(t, 256));
     uint64_t len = 1;

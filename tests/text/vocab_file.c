@@ -85,6 +85,10 @@ static void write_tokens(q35i_gguf_writer *w, const vocab_spec *spec)
         tokens[b] = bytes[b];
         types[b] = bytes[b][0] == '<' && bytes[b][1] == '0' ? 6 : 1;
     }
+    if (spec->third) {
+        tokens[3] = spec->third;
+        types[3] = 3;
+    }
     for (; spec->extra[n - VOCAB_BYTES]; n++) {
         tokens[n] = spec->extra[n - VOCAB_BYTES];
         types[n] = spec->extra_type[n - VOCAB_BYTES] ? spec->extra_type[n - VOCAB_BYTES] : 1;

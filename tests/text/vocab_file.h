@@ -23,6 +23,7 @@ typedef struct vocab_spec {
     const float *scores;       /* of the tokens extra, NULL: key left out */
     int whole_scores;          /* scores as i32 */
     int space_prefix, squeeze; /* below 0: key left out */
+    const char *third;         /* control token 3 instead of its byte, NULL: the byte */
     int64_t unknown;           /* below 0: key left out */
     int64_t n_rows;            /* of token_embd.weight, 0: no such tensor */
 } vocab_spec;
