@@ -86,10 +86,18 @@ static int fail_out(int error)
     return out_failed;
 }
 
+/* Not through stdio: what a signal interrupts would be lost. */
 int cli_write_out(const char *text, uint64_t len)
 {
-    if (!out_failed && (fwrite(text, 1, (size_t)len, stdout) != len || fflush(stdout) != 0))
+    if (!out_failed && fflush(stdout) != 0)
         fail_out(errno);
+    while (len && !out_failed) {
+        ssize_t n = write(STDOUT_FILENO, text, (size_t)len);
+        if (n < 0 && errno != EINTR)
+            fail_out(errno);
+        text += n < 0 ? 0 : n;
+        len -= n < 0 ? 0 : (uint64_t)n;
+    }
     return out_failed;
 }
 
