@@ -78,7 +78,8 @@ q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_conversa
     *out_n = 0;
     if (chat->kind == Q35I_CHAT_NONE)
         return Q35_FAIL(Q35_E_UNSUPPORTED,
-                        "tokenizer.chat_template: missing, need one for a chat; --raw goes without");
+                        "tokenizer.chat_template: missing, need one for a chat; known are " Q35I_CHAT_KNOWN
+                        "; --raw goes without");
     if (chat->kind == Q35I_CHAT_UNKNOWN)
         return Q35_FAIL(Q35_E_UNSUPPORTED,
                         "%s; known are " Q35I_CHAT_KNOWN " and what can be run; --raw goes without", chat->reason);
