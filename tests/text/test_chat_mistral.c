@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Mistral's chat formats against its own library: tests/golden/chat_mistral.json (made by make_mistral_golden.py).
+ * The vocabularies come from Q35RT_TEST_PACKAGES (mistral-common, unpacked); without it the program counts as
+ * skipped. */
+#define _GNU_SOURCE
+#include "runtime/apps/cli/messages_file.h"
+#include "runtime/base/file_map.h"
+#include "runtime/model/gguf_write.h"
+#include "runtime/model/hf_tokenizer.h"
+#include "support/expect.h"
+#include "support/suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The vocabularies of the last file, as keys; tests run one after the other. */
+static q35i_meta_list keys;
+static char keys_of[128];
+
+/* A tekken.json of the golden's versions lists its special tokens: put in front of the rest. */
+static char *with_special(const q35i_file_map *map, const json_t *special, size_t *out_n)
+{
+    char *list = json_dumps(special, 0), *text = malloc(map->bytes + strlen(list) + 32);
+    ck_assert(list && text && map->bytes > 1);
+    int head = sprintf(text, "{\"special_tokens\": %s,", list);
+    memcpy(text + head, (const char *)map->data + 1, map->bytes - 1);
+    *out_n = (size_t)head + map->bytes - 1;
+    free(list);
+    return text;
+}
+
+static void read_keys(const char *name, const json_t *special)
+{
+    char path[4096];
+    q35i_file_map map;
+    q35i_tok tok = {0};
+    if (strcmp(keys_of, name) == 0)
+        return;
+    q35i_meta_list_free(&keys);
+    snprintf(keys_of, sizeof keys_of, "%s", name);
+    snprintf(path, sizeof path, "%s/mistral_common/data/%s", getenv("Q35RT_TEST_PACKAGES"), name);
+    EXPECT_OK(q35i_file_map_open(path, &map));
+    if (strstr(name, ".json")) {
+        size_t n;
+        char *text = with_special(&map, special, &n);
+        EXPECT_OK(q35i_tok_read_tekken(&tok, name, text, n));
+        free(text);
+    } else {
+        EXPECT_OK(q35i_tok_read_model(&tok, name, map.data, map.bytes));
+    }
+    EXPECT_OK(q35i_tok_write(&tok, 0, &keys));
+    q35i_tok_free(&tok);
+    q35i_file_map_close(&map);
+}
+
+/* The vocabulary as a model that says it is of another version. */
+static q35_tokenizer *make(const char *name, const char *version, const json_t *special)
+{
+    char path[] = "mistral-XXXXXX";
+    q35i_gguf_writer *w;
+    q35_model *model;
+    q35_tokenizer *t;
+    read_keys(name, special);
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    EXPECT_OK(q35i_gguf_writer_create(path, true, &w));
+    EXPECT_OK(q35i_gguf_writer_string(w, "general.architecture", "llama"));
+    EXPECT_OK(q35i_gguf_writer_string(w, "tokenizer.mistral.version", version));
+    for (uint64_t i = 0; i < keys.n; i++) {
+        if (strncmp(keys.entries[i].key.data, "tokenizer.mistral.version", keys.entries[i].key.len) != 0)
+            EXPECT_OK(q35i_gguf_writer_copy(w, &keys.entries[i]));
+    }
+    EXPECT_OK(q35i_gguf_writer_begin(w));
+    EXPECT_OK(q35i_gguf_writer_commit(w));
+    q35_status status = q35_model_open(path, &model);
+    unlink(path);
+    EXPECT_OK(status);
+    EXPECT_OK(q35_tokenizer_create(model, &t));
+    q35_model_close(model);
+    return t;
+}
+
+static void expect_case(const q35_tokenizer *t, json_t *conversation, const char *want, size_t number)
+{
+    messages_file file = {0};
+    int32_t *ids;
+    uint64_t n;
+    char *end;
+    ck_assert_msg(messages_of_json(&file, json_incref(conversation)) == 0, "case %zu: %s", number, file.error);
+    q35_status status = q35_tokenizer_chat(t, &file.conversation, &ids, &n);
+    ck_assert_msg(status == Q35_OK, "case %zu: %s", number, q35_error_message());
+    for (uint64_t i = 0; i < n; i++, want = end) {
+        long id = strtol(want, &end, 10);
+        ck_assert_msg(end != want && ids[i] == id, "case %zu: id %d at %d, need %ld", number, (int)ids[i], (int)i,
+                      id);
+    }
+    ck_assert_msg(*want == '\0', "case %zu: ends early, need %s", number, want);
+    q35_tokens_free(ids);
+    messages_free(&file);
+}
+
+START_TEST(same_ids_as_the_library)
+{
+    json_t *golden = json_load_file(Q35RT_GOLDEN "/chat_mistral.json", 0, NULL), *one;
+    json_t *special = json_object_get(golden, "special"), *tools = json_object_get(golden, "tools");
+    char made[160] = "", name[64];
+    q35_tokenizer *t = NULL;
+    size_t i;
+    ck_assert_uint_ge(json_array_size(json_object_get(golden, "cases")), 200);
+    json_array_foreach(json_object_get(golden, "cases"), i, one)
+    {
+        const char *file = json_string_value(json_object_get(one, "file"));
+        const char *version = json_string_value(json_object_get(one, "version"));
+        json_t *conversation = json_object_get(one, "conversation"),
+               *n_tools = json_object_get(conversation, "tools");
+        char wanted[160];
+        snprintf(wanted, sizeof wanted, "%s %s", file, version);
+        if (strcmp(made, wanted) != 0) {
+            q35_tokenizer_destroy(t);
+            t = make(file, version, special);
+            memcpy(made, wanted, sizeof made);
+            snprintf(name, sizeof name, "mistral-%s", version);
+            ck_assert_str_eq(q35_tokenizer_chat_format(t), name);
+        }
+        if (n_tools) {
+            json_t *some = json_array();
+            for (json_int_t k = 0; k < json_integer_value(n_tools); k++)
+                json_array_append(some, json_array_get(tools, (size_t)k));
+            json_object_set_new(conversation, "tools", some);
+        }
+        expect_case(t, conversation, json_string_value(json_object_get(one, "ids")), i);
+    }
+    q35_tokenizer_destroy(t);
+    json_decref(golden);
+}
+END_TEST
+
+/* Ids that were published for this format. */
+START_TEST(published_ids)
+{
+    json_t *golden = json_load_file(Q35RT_GOLDEN "/chat_mistral.json", 0, NULL);
+    q35_tokenizer *t = make("tekken_240718.json", "v13", json_object_get(golden, "special"));
+    json_t *one =
+        json_loads("{\"messages\": [{\"role\": \"system\", \"content\": \"Answer briefly.\"}, {\"role\": "
+                   "\"user\", \"content\": \"What is 2+2?\"}]}",
+                   0, NULL);
+    json_t *two =
+        json_loads("{\"messages\": [{\"role\": \"system\", \"content\": \"Answer briefly.\"}, {\"role\": "
+                   "\"user\", \"content\": \"Say A.\"}, {\"role\": \"assistant\", \"content\": \"A.\"}, "
+                   "{\"role\": \"user\", \"content\": \"Now B.\"}]}",
+                   0, NULL);
+    expect_case(t, one, "1 17 31106 27457 1046 18 3 7493 1395 1032 1050 1043 1050 1063 4", 0);
+    expect_case(t, two, "1 17 31106 27457 1046 18 3 67935 1349 1046 4 1065 1046 2 3 12082 1398 1046 4", 1);
+    json_decref(one);
+    json_decref(two);
+    q35_tokenizer_destroy(t);
+    json_decref(golden);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("chat_mistral");
+    TCase *tc = tcase_create("chat_mistral");
+    if (!getenv("Q35RT_TEST_PACKAGES")) {
+        printf("skipped: Mistral's chat formats, Q35RT_TEST_PACKAGES is not set (folder with mistral-common)\n");
+        return 77;
+    }
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, same_ids_as_the_library);
+    tcase_add_test(tc, published_ids);
+    suite_add_tcase(suite, tc);
+    return q35t_run(suite);
+}
