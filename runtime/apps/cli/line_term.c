@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "line_term.h"
 
+#include <stddef.h>
+
 #ifdef Q35RT_HAVE_LIBEDIT
 
 #include "cli.h"
@@ -23,6 +25,12 @@
 
 enum { HISTORY_LINES = 1000 };
 
+/* Bracketed paste: between these marks the terminal sends what was pasted, so that its line ends are no Enter. */
+#define PASTE_ON    "\033[?2004h"
+#define PASTE_OFF   "\033[?2004l"
+#define PASTE_BEGIN "\033[200~"
+#define PASTE_END   L"\033[201~"
+
 struct line_term {
     EditLine *edit;
     History *history;
@@ -31,6 +39,8 @@ struct line_term {
     char *line; /* last one returned */
     uint64_t cap;
     mbstate_t state; /* of a character being read */
+    uint64_t typed;  /* characters in the line when a signal came */
+    FILE *out;
 };
 
 static volatile sig_atomic_t terminal_signal; /* SIGTSTP, SIGQUIT or SIGWINCH to be answered, 0: none */
@@ -61,16 +71,24 @@ static void release_signals(const struct sigaction old[N_HANDLED])
         sigaction(handled[i], &old[i], NULL);
 }
 
+static void tell_terminal(const line_term *term, const char *text)
+{
+    fputs(text, term->out);
+    fflush(term->out);
+}
+
 /* Lets a signal do what it does by default, with the terminal as it was. */
 static void pass_signal(line_term *term, int number)
 {
     struct sigaction plain = {.sa_handler = SIG_DFL}, old;
     sigemptyset(&plain.sa_mask);
+    tell_terminal(term, PASTE_OFF);
     el_set(term->edit, EL_PREP_TERM, 0);
     sigaction(number, &plain, &old);
-    kill(getpid(), number);
+    raise(number);
     sigaction(number, &old, NULL);
     el_set(term->edit, EL_PREP_TERM, 1);
+    tell_terminal(term, PASTE_ON);
     el_set(term->edit, EL_REFRESH);
 }
 
@@ -87,6 +105,8 @@ static int get_char(EditLine *edit, wchar_t *out)
         else if (number)
             pass_signal(term, number);
         if (!line_wait()) {
+            const LineInfo *line = el_line(edit);
+            term->typed = (uint64_t)(line->lastchar - line->buffer);
             if (cli_interrupted())
                 return -1;
             continue;
@@ -102,6 +122,50 @@ static int get_char(EditLine *edit, wchar_t *out)
         if (used == (size_t)-1)
             term->state = (mbstate_t){0};
     }
+}
+
+/* Takes a pasted text up to its end mark, which is left out; *text: free(). Line ends become "\n", other control
+ * characters but tabs go. 0: no end came, or out of memory. */
+static int read_paste(EditLine *edit, wchar_t **text)
+{
+    const size_t mark = wcslen(PASTE_END);
+    size_t n = 0, cap = 0;
+    wchar_t c, before = 0;
+    for (; el_wgetc(edit, &c) == 1; before = c) {
+        if (n + 1 >= cap) {
+            cap = 2 * cap + 256;
+            wchar_t *grown = realloc(*text, cap * sizeof *grown);
+            if (!grown)
+                return 0;
+            *text = grown;
+        }
+        if (c == L'\r' || (c == L'\n' && before != L'\r'))
+            (*text)[n++] = L'\n';
+        else if ((c >= 32 && c != 127) || c == L'\t' || c == PASTE_END[0])
+            (*text)[n++] = c;
+        if (n >= mark && wmemcmp(*text + n - mark, PASTE_END, mark) == 0) {
+            (*text)[n - mark] = L'\0';
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static unsigned char on_paste(EditLine *edit, int key)
+{
+    wchar_t *text = NULL;
+    (void)key;
+    int complete = read_paste(edit, &text);
+    if (complete) {
+        wchar_t *to = text;
+        for (const wchar_t *from = text; *from; from++)
+            if (*from != PASTE_END[0])
+                *to++ = *from;
+        *to = L'\0';
+        (void)el_winsertstr(edit, text);
+    }
+    free(text);
+    return complete ? CC_REFRESH : CC_EOF;
 }
 
 static char *get_prompt(EditLine *edit)
@@ -165,7 +229,8 @@ line_term *line_term_open(void)
         return NULL;
     use_utf8();
     HistEvent event;
-    term->edit = el_init("q35rt", stdin, isatty(STDOUT_FILENO) ? stdout : stderr, stderr);
+    term->out = isatty(STDOUT_FILENO) ? stdout : stderr;
+    term->edit = el_init("q35rt", stdin, term->out, stderr);
     term->history = history_init();
     if (!term->edit || !term->history) {
         line_term_close(term);
@@ -183,6 +248,8 @@ line_term *line_term_open(void)
     if (term->history_path)
         history(term->history, &event, H_LOAD, term->history_path);
     el_source(term->edit, NULL);
+    el_set(term->edit, EL_ADDFN, "q35rt-paste", "takes a pasted text", on_paste);
+    el_set(term->edit, EL_BIND, PASTE_BEGIN, "q35rt-paste", (char *)NULL);
     return term;
 }
 
@@ -232,18 +299,20 @@ line_result line_term_read(line_term *term, const char *prompt, char **out_line,
     int n = 0;
     term->prompt = prompt;
     term->state = (mbstate_t){0};
+    term->typed = 0;
     catch_signals(old);
     el_set(term->edit, EL_PREP_TERM, 1); /* before the prompt shows: what is typed at it is for the editor */
+    tell_terminal(term, PASTE_ON);
     const char *line = el_gets(term->edit, &n);
+    tell_terminal(term, PASTE_OFF);
     release_signals(old);
     if (!line || n <= 0) {
-        FILE *out = isatty(STDOUT_FILENO) ? stdout : stderr;
-        fputc('\n', out);
-        fflush(out);
+        tell_terminal(term, "\n");
+        *out_len = term->typed;
         return cli_interrupted() ? LINE_SIGNAL : LINE_END;
     }
     uint64_t len = (uint64_t)n;
-    if (line[len - 1] == '\n')
+    while (len && line[len - 1] == '\n') /* Enter's, and those at the end of a paste */
         len--;
     if (keep_line(term, line, len))
         return LINE_FAILED;
