@@ -34,7 +34,7 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_options {
-    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *system, *load;
+    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *system, *load, *messages;
     cli_list calibration, plugins;
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;
