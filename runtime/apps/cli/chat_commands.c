@@ -26,7 +26,8 @@ static int do_help(chat *c, const char *argument)
           "/quit           end, as Ctrl-D does\n"
           "//text          a message that begins with /\n"
           "line\\           goes on in the next line; so does everything between \"\"\" and \"\"\"\n"
-          "Ctrl-C          stops an answer, clears a line\n",
+          "                and a pasted text, where the terminal marks it\n"
+          "Ctrl-C          stops an answer, clears a line; twice at an empty one: ends\n",
           stderr);
     return 0;
 }

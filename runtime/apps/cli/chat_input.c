@@ -105,6 +105,7 @@ line_result chat_input_read(chat_input *input)
         uint64_t len;
         input->n = 0;
         line_result result = line_edit_read(input->lines, "> ", &line, &len);
+        input->dropped = result != LINE_SIGNAL || len > 0;
         if (result != LINE_READ)
             return result;
         int block = begins_block(line);

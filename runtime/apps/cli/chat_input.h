@@ -11,6 +11,7 @@ typedef struct chat_input {
     char *text; /* of the last message, owned */
     uint64_t n, cap;
     int is_command; /* 1: text begins with the "/" of a command */
+    int dropped;    /* after LINE_SIGNAL, 1: something was typed */
 } chat_input;
 
 /* Reads the next message or command into text, never an empty one. LINE_SIGNAL: what was begun is forgotten.

@@ -71,16 +71,32 @@ static int check_signal(chat *c)
     return CLI_EXIT_SIGNAL + cli_interrupted();
 }
 
+/* Ctrl-C while a line is typed: the second one in a row with nothing typed ends the chat. */
+static void count_interrupts(chat *c, const chat_input *input, int *times)
+{
+    if (!c->terminal || cli_interrupted() != SIGINT)
+        return;
+    *times = input->dropped ? 0 : *times + 1;
+    if (*times > 1)
+        c->over = 1;
+    else if (*times && !c->options->quiet)
+        fputs("Ctrl-C again ends the chat, as Ctrl-D does\n", stderr);
+}
+
 static int talk(chat *c)
 {
     chat_input input = {0};
-    int first = 0, rc = line_edit_open(c->terminal, &input.lines);
+    int first = 0, interrupts = 0, rc = line_edit_open(c->terminal, &input.lines);
     if (rc)
         return rc;
     while (!c->over && (rc = check_signal(c)) == 0) {
         line_result result = chat_input_read(&input);
         if (result == LINE_END)
             break;
+        if (result == LINE_SIGNAL)
+            count_interrupts(c, &input, &interrupts);
+        else
+            interrupts = 0;
         if (result == LINE_READ)
             rc = take_turn(c, &input);
         else if (result == LINE_FAILED)

@@ -129,6 +129,7 @@ static line_result read_line(line_edit *edit, char **out_line, uint64_t *out_len
 
 line_result line_edit_read(line_edit *edit, const char *prompt, char **out_line, uint64_t *out_len)
 {
+    *out_len = 0;
     if (edit->term)
         return line_term_read(edit->term, prompt, out_line, out_len);
     if (edit->interactive) {

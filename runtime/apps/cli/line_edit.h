@@ -22,7 +22,8 @@ int line_edit_open(int interactive, line_edit **out);
 void line_edit_close(line_edit *edit); /* NULL ok */
 
 /* One line without its line end, NUL-terminated behind *out_len bytes; borrowed until the next call. A last line
- * needs no line end. The prompt is shown on a terminal only. */
+ * needs no line end; a pasted text is one line, with line ends in it. The prompt is shown on a terminal only.
+ * LINE_SIGNAL: *out_len is 0 when nothing was typed. */
 line_result line_edit_read(line_edit *edit, const char *prompt, char **out_line, uint64_t *out_len);
 
 #endif

@@ -130,8 +130,8 @@ static int read_paste(EditLine *edit, wchar_t **text)
 {
     const size_t mark = wcslen(PASTE_END);
     size_t n = 0, cap = 0;
-    wchar_t c, before = 0;
-    for (; el_wgetc(edit, &c) == 1; before = c) {
+    wchar_t c;
+    while (el_wgetc(edit, &c) == 1) {
         if (n + 1 >= cap) {
             cap = 2 * cap + 256;
             wchar_t *grown = realloc(*text, cap * sizeof *grown);
@@ -139,7 +139,7 @@ static int read_paste(EditLine *edit, wchar_t **text)
                 return 0;
             *text = grown;
         }
-        if (c == L'\r' || (c == L'\n' && before != L'\r'))
+        if (c == L'\r' || c == L'\n')
             (*text)[n++] = L'\n';
         else if ((c >= 32 && c != 127) || c == L'\t' || c == PASTE_END[0])
             (*text)[n++] = c;
