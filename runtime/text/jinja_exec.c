@@ -71,33 +71,27 @@ static q35_status write(q35i_jrun *run, q35i_jv v)
     return q35i_jrun_step(run, run->out->n - before);
 }
 
-/* a + b + c is written without being put together when all are strings: *done. Nothing is computed twice. */
-static q35_status write_sum(q35i_jrun *run, const q35i_jnode *node, q35i_jv *v, bool *done)
-{
-    q35i_jv right;
-    *done = false;
-    if (node->kind != Q35I_JN_BINARY || node->op != Q35I_JO_ADD)
-        return q35i_jrun_eval(run, node, v);
-    Q35_TRY(write_sum(run, node->a, v, done));
-    Q35_TRY(q35i_jrun_eval(run, node->b, &right));
-    bool strings = right.kind == Q35I_JV_STRING && !right.u.s->safe;
-    if (!*done && !(strings && v->kind == Q35I_JV_STRING && !v->u.s->safe))
-        return q35i_jop_binary(run, Q35I_JO_ADD, *v, right, v);
-    if (!strings)
-        return Q35_FAIL(Q35_E_UNSUPPORTED, "+ of a string and %s, need two strings",
-                        q35i_jv_kind_name(right.kind));
-    if (!*done)
-        Q35_TRY(write(run, *v));
-    *done = true;
-    return write(run, right);
-}
-
+/* a + b + c: the operands are computed first; when all are plain strings, they are written one by one instead of
+ * being put together. */
 static q35_status output(q35i_jrun *run, const q35i_jnode *node)
 {
-    q35i_jv v;
-    bool done;
-    Q35_TRY(write_sum(run, node->a, &v, &done));
-    return done ? Q35_OK : write(run, v);
+    const q35i_jnode *operands[Q35I_JINJA_DEPTH + 1];
+    q35i_jv values[Q35I_JINJA_DEPTH + 1];
+    uint32_t n = 0;
+    bool strings = true;
+    const q35i_jnode *left = node->a;
+    for (; left->kind == Q35I_JN_BINARY && left->op == Q35I_JO_ADD; left = left->a)
+        operands[n++] = left->b;
+    operands[n++] = left;
+    for (uint32_t i = 0; i < n; i++) {
+        Q35_TRY(q35i_jrun_eval(run, operands[n - 1 - i], &values[i]));
+        strings = strings && values[i].kind == Q35I_JV_STRING && !values[i].u.s->safe;
+    }
+    for (uint32_t i = 1; i < n && !strings; i++)
+        Q35_TRY(q35i_jop_binary(run, Q35I_JO_ADD, values[0], values[i], &values[0]));
+    for (uint32_t i = 0; i < (strings ? n : 1); i++)
+        Q35_TRY(write(run, values[i]));
+    return Q35_OK;
 }
 
 static q35_status if_statement(q35i_jrun *run, const q35i_jnode *node)
