@@ -144,7 +144,7 @@ static q35_status check_space(const q35i_generation *g, const char *path)
         need += q35i_gen_bytes(&g->tensors[i]);
     if (need > there)
         return Q35_FAIL(Q35_E_NOFIT, "%s: %llu MB of disk space are free, need %llu MB", q35i_path_tail(path),
-                        (unsigned long long)(there / 1000000), (unsigned long long)(need / 1000000));
+                        (unsigned long long)(there / 1000000), (unsigned long long)(need / 1000000 + 1));
     return Q35_OK;
 }
 

@@ -43,11 +43,16 @@ static json_t *hf_config(const q35i_generation *g)
     if (is_mistral3(g->shape))
         config = json_pack("{s:[s], s:s, s:b, s:o}", "architectures", "Mistral3ForConditionalGeneration",
                            "model_type", "mistral3", "tie_word_embeddings", g->shape->tied, "text_config", config);
-    json_object_set_new(config, "dtype", json_string("bfloat16"));
-    if (g->options->dtype == Q35_DT_F8_32)
+    const uint32_t dtype = g->options->dtype;
+    json_object_set_new(config, "dtype",
+                        json_string(dtype == Q35_DT_F32   ? "float32"
+                                    : dtype == Q35_DT_F16 ? "float16"
+                                                          : "bfloat16")); /* FP8: of what is not FP8 */
+    if (dtype == Q35_DT_F8_32)
         json_object_set_new(config, "quantization_config",
-                            json_pack("{s:s, s:s, s:n}", "quant_method", "fp8", "activation_scheme", "static",
-                                      "weight_block_size"));
+                            json_pack("{s:s, s:s, s:n, s:[s, s, s]}", "quant_method", "fp8", "activation_scheme",
+                                      "static", "weight_block_size", "modules_to_not_convert", "vision_tower",
+                                      "multi_modal_projector", "lm_head"));
     return config;
 }
 
@@ -70,29 +75,50 @@ static json_t *params(const q35i_generation *g)
     return p;
 }
 
-/* The vocabulary of the GGUF file: control tokens, then the bytes. What follows is filled up by the reader. */
+static json_t *added_token(int id, const char *content)
+{
+    return json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", content, "single_word", 0,
+                     "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1);
+}
+
+/* <s>, then the sequences of letters. */
+static json_t *template_of(const char *letters)
+{
+    json_t *list = json_pack("[{s:{s:s, s:i}}]", "SpecialToken", "id", "<s>", "type_id", 0);
+    for (; *letters; letters++)
+        json_array_append_new(list,
+                              json_pack("{s:{s:s%, s:i}}", "Sequence", "id", letters, (size_t)1, "type_id", 0));
+    return list;
+}
+
+/* The vocabulary of the GGUF file: control tokens, then the bytes. What follows is filled up by the reader. Every
+ * field that the tokenizers library asks for is there; it wants the control tokens in both lists, or gives them
+ * other ids. */
 static json_t *tokenizer(void)
 {
     static const char *const control[] = {"<unk>", "<s>", "</s>"};
     json_t *added = json_array(), *vocabulary = json_object();
     q35i_alphabet alphabet;
     q35i_alphabet_init(&alphabet);
-    for (int id = 0; id < 3; id++)
-        json_array_append_new(added, json_pack("{s:i, s:s, s:b}", "id", id, "content", control[id], "special", 1));
+    for (int id = 0; id < 3; id++) {
+        json_array_append_new(added, added_token(id, control[id]));
+        json_object_set_new(vocabulary, control[id], json_integer(id));
+    }
     for (int b = 0; b < 256; b++) {
         char text[8] = {0};
         const uint8_t byte = (uint8_t)b;
         (void)q35i_alphabet_encode(&alphabet, &byte, 1, text);
         json_object_set_new(vocabulary, text, json_integer(3 + b));
     }
-    return json_pack("{s:s, s:o, s:n, s:{s:s, s:b, s:b}, s:o, s:{s:s}, s:{s:s, s:o, s:[]}}", "version", "1.0",
-                     "added_tokens", added, "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space",
-                     0, "use_regex", 1, "post_processor",
-                     json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:[], s:{s:{s:s, s:[i], s:[s]}}}",
-                               "type", "TemplateProcessing", "single", "SpecialToken", "id", "<s>", "type_id", 0,
-                               "Sequence", "id", "A", "type_id", 0, "pair", "special_tokens", "<s>", "id", "<s>",
-                               "ids", 1, "tokens", "<s>"),
-                     "decoder", "type", "ByteLevel", "model", "type", "BPE", "vocab", vocabulary, "merges");
+    json_t *bos = json_pack("{s:s, s:o, s:o, s:{s:{s:s, s:[i], s:[s]}}}", "type", "TemplateProcessing", "single",
+                            template_of("A"), "pair", template_of("AB"), "special_tokens", "<s>", "id", "<s>",
+                            "ids", 1, "tokens", "<s>");
+    json_t *bytes = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
+                              1, "use_regex", 1);
+    return json_pack("{s:s, s:n, s:n, s:o, s:n, s:O, s:o, s:o, s:{s:s, s:n, s:b, s:b, s:o, s:[]}}", "version",
+                     "1.0", "truncation", "padding", "added_tokens", added, "normalizer", "pre_tokenizer", bytes,
+                     "post_processor", bos, "decoder", bytes, "model", "type", "BPE", "unk_token", "byte_fallback",
+                     0, "ignore_merges", 0, "vocab", vocabulary, "merges");
 }
 
 static q35_status write_json(const char *dir, const char *name, json_t *value)

@@ -256,6 +256,8 @@ q35_status q35i_gen_directory(q35i_generation *g, const char *path)
     q35_status status;
     while (len > 1 && path[len - 1] == '/')
         len--;
+    if (len == 0)
+        return Q35_FAIL(Q35_E_INVALID, "output directory: the name is empty, need a path");
     if (len + sizeof suffix + 64 > 4096)
         return Q35_FAIL(Q35_E_INVALID, "%s: name of %zu bytes, need less than 4000", q35i_path_tail(path), len);
     if (stat(path, &st) == 0)
