@@ -5,8 +5,8 @@ cat >chat.json <<'J'
               {"role": "assistant", "content": "two"},
               {"role": "user", "content": "three"}]}
 J
-"$Q35RT" run -m "$TINY" -n 4 --seed 1 --messages chat.json >first.txt 2>/dev/null
-"$Q35RT" run -m "$TINY" -n 4 --seed 1 --messages - <chat.json >second.txt 2>/dev/null
+"$Q35RT" run -m "$TINY" -n 4 -s 1 --temp 1 --ignore-eos --messages chat.json >first.txt 2>/dev/null
+"$Q35RT" run -m "$TINY" -n 4 -s 1 --temp 1 --ignore-eos --messages - <chat.json >second.txt 2>/dev/null
 test -s first.txt && cmp first.txt second.txt && echo same
 try() {
     printf '%s' "$1" >wrong.json
