@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fuzz target: text through the tokenizer and back. Input: one byte of options, then the text. Every byte has a
- * token in this vocabulary, so the pieces of the ids joined are the text itself, with and without control tokens;
- * what the streaming detokenizer gives is whole characters. */
+ * Fuzz target: text through byte-level tokenizers and back. Input: one byte of options (lowest bit: control tokens
+ * count; the others: which tokenizer), then the text. Every byte has a token in these vocabularies, so the pieces
+ * of the ids joined are the text itself; what the streaming detokenizer gives is whole characters. */
 #include "runtime/base/utf8.h"
 #include "text/vocab_file.h"
 
@@ -11,7 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static q35_tokenizer *make(const char *pre)
+/* rules: with merge rules; else the order of the tokens is what joins. */
+static q35_tokenizer *make(const char *pre, int rules)
 {
     vocab_spec spec = vocab_spec_default();
     static const char *const tokens[] = {
@@ -23,7 +24,9 @@ static q35_tokenizer *make(const char *pre)
     q35_tokenizer *t;
     spec.pre = pre;
     memcpy(spec.extra, tokens, sizeof tokens);
-    memcpy(spec.merges, merges, sizeof merges);
+    if (rules)
+        memcpy(spec.merges, merges, sizeof merges);
+    spec.no_merges = !rules;
     spec.extra_type[0] = 3;
     spec.extra_type[1] = 4;
     return vocab_tokenizer(&spec, &t) == Q35_OK ? t : NULL;
@@ -55,15 +58,20 @@ static void check_stream(const q35_tokenizer *t, const int32_t *ids, uint64_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"gpt-2", "llama-bpe", "smollm"};
-    static q35_tokenizer *made[3]; /* kept for the process */
+    static const struct {
+        const char *pre;
+        int rules;
+    } kinds[] = {{"gpt-2", 1}, {"llama-bpe", 1}, {"smollm", 1}, {"tekken", 0}, {"llama-bpe", 0}};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    static q35_tokenizer *made[KINDS]; /* kept for the process */
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
     uint64_t len = size - 1, n, at = 0, piece_len;
-    q35_tokenizer **t = &made[data[0] / 2 % 3];
+    uint32_t kind = data[0] / 2 % KINDS;
+    q35_tokenizer **t = &made[kind];
     if (!*t)
-        *t = make(names[data[0] / 2 % 3]);
+        *t = make(kinds[kind].pre, kinds[kind].rules);
     require(*t != NULL);
     int32_t *ids;
     require(q35_tokenizer_encode(*t, text, len, data[0] % 2 ? Q35_ENCODE_SPECIAL : 0, &ids, &n) == Q35_OK);
