@@ -248,7 +248,8 @@ line_term *line_term_open(void)
     if (term->history_path)
         history(term->history, &event, H_LOAD, term->history_path);
     el_source(term->edit, NULL);
-    el_set(term->edit, EL_ADDFN, "q35rt-paste", "takes a pasted text", on_paste);
+    /* wide: the narrow call would copy both texts and lose them */
+    el_wset(term->edit, EL_ADDFN, L"q35rt-paste", L"takes a pasted text", on_paste);
     el_set(term->edit, EL_BIND, PASTE_BEGIN, "q35rt-paste", (char *)NULL);
     return term;
 }
