@@ -13,6 +13,8 @@
 typedef struct chat_numbers {
     uint64_t reused, evaluated, generated, steps;    /* tokens; steps: decoded one at a time */
     double began, prompt_s, first_token_s, decode_s; /* began: a time, the others durations */
+    uint32_t dropped_turns;                          /* to be told */
+    uint64_t dropped_tokens;
 } chat_numbers;
 
 typedef struct chat {
@@ -34,6 +36,16 @@ typedef struct chat {
  * hold yet, generates, shows and keeps the answer. When nothing comes of it the message is taken back. 0, or an
  * exit code after a message; the chat can go on unless over is set. */
 int chat_answer(chat *c);
+
+/* Ids of the conversation for an answer to its newest message, the oldest turns dropped if need be; free(). */
+int chat_prompt(chat *c, int32_t **ids, uint64_t *n);
+/* The same within the answer, when the context is full: what was generated stands behind. *ids stays NULL when
+ * dropping turns would not help. */
+int chat_prompt_again(chat *c, int32_t **ids, uint64_t *n);
+/* Tokens that the conversation takes; 0 while nothing was said. */
+uint64_t chat_count_tokens(chat *c);
+/* Says what was dropped, once. */
+void chat_tell_dropped(chat *c);
 
 /* Does "/name argument". 0, or an exit code after a message. */
 int chat_command(chat *c, char *text);

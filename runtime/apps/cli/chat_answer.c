@@ -14,97 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *plural(uint64_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
-static int render(const chat *c, uint32_t skip, int32_t **ids, uint64_t *n)
-{
-    q35_status status = chat_log_render(&c->log, skip, c->engine->tokenizer, c->with_think, ids, n);
-    return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_RUNNING);
-}
-
-static int tokens_without(const chat *c, uint32_t turns, uint64_t *out_n)
-{
-    int32_t *ids = NULL;
-    int rc = render(c, chat_log_messages_of_turns(&c->log, turns), &ids, out_n);
-    q35_tokens_free(ids);
-    return rc;
-}
-
-static int too_long(const chat *c, uint64_t n)
-{
-    return cli_fail(CLI_EXIT_NOFIT, "message: %" PRIu64 " tokens found%s, at most %" PRIu32 " fit (-c)", n,
-                    chat_log_system(&c->log) ? " with the system message" : "",
-                    q35_session_n_ctx(c->engine->session));
-}
-
-/* Tokens that are left for an answer: an eighth of the context, or -n. */
-static uint64_t answer_room(const chat *c)
-{
-    uint64_t room = q35_session_n_ctx(c->engine->session) / 8;
-    return c->options->predict >= 0 && (uint64_t)c->options->predict < room ? (uint64_t)c->options->predict : room;
-}
-
-/* Drops the oldest turns when the conversation leaves no room for an answer. Then a quarter of the context is made
- * free, so that not every turn drops one and evaluates all again. The fewest turns are searched for by halving:
- * each step renders. */
-static int make_room(chat *c, uint64_t n)
-{
-    uint32_t n_ctx = q35_session_n_ctx(c->engine->session), turns = chat_log_turns(&c->log);
-    uint64_t left = n, last;
-    if (n + answer_room(c) <= n_ctx)
-        return 0;
-    int rc = tokens_without(c, turns - 1, &last);
-    if (rc == 0 && last > n_ctx)
-        rc = too_long(c, last);
-    uint32_t few = 0, enough = turns - 1;
-    while (rc == 0 && few + 1 < enough) {
-        uint32_t middle = few + (enough - few) / 2;
-        rc = tokens_without(c, middle, &left);
-        if (left <= n_ctx - n_ctx / 4)
-            enough = middle;
-        else
-            few = middle;
-    }
-    if (rc == 0 && enough > 0)
-        rc = tokens_without(c, enough, &left);
-    if (rc || enough == 0)
-        return rc;
-    chat_log_cut(&c->log, chat_log_system(&c->log) != NULL, chat_log_messages_of_turns(&c->log, enough));
-    if (!c->options->quiet)
-        fprintf(stderr, "context full: dropped the first %" PRIu32 " turn%s (%" PRIu64 " tokens)\n", enough,
-                plural(enough), n - left);
-    return 0;
-}
-
-/* *ids: free(). */
-static int prompt(chat *c, int32_t **ids, uint64_t *n)
-{
-    const q35_tokenizer *tokenizer = c->engine->tokenizer;
-    uint32_t before = c->log.n;
-    int32_t *rendered = NULL;
-    uint64_t n_rendered = 0;
-    int rc = render(c, 0, &rendered, &n_rendered);
-    if (rc == 0)
-        rc = make_room(c, n_rendered);
-    if (rc == 0 && c->log.n != before) {
-        q35_tokens_free(rendered);
-        rendered = NULL;
-        rc = render(c, 0, &rendered, &n_rendered);
-    }
-    if (rc == 0)
-        rc = chat_reuse_apply(&c->reuse, tokenizer, rendered, n_rendered, ids, n);
-    if (rc == 0 && *n > n_rendered && *n + answer_room(c) > q35_session_n_ctx(c->engine->session)) {
-        free(*ids); /* the generated tokens are too many */
-        *ids = NULL;
-        chat_reuse_free(&c->reuse);
-        rc = chat_reuse_apply(&c->reuse, tokenizer, rendered, n_rendered, ids, n);
-    }
-    q35_tokens_free(rendered);
-    return rc;
-}
+#define FIRST_STEP 64u  /* tokens */
+#define QUICK_S    0.25 /* a step of less time may be followed by one of twice the tokens */
 
 /* Appends n tokens to session and list. On an error the list is cut to what the session holds. */
 static int append(chat *c, const int32_t *ids, uint32_t n, const float **logits)
@@ -122,31 +33,36 @@ static int append(chat *c, const int32_t *ids, uint32_t n, const float **logits)
     return rc;
 }
 
-/* *out_logits: NULL when a signal came first. */
+/* *out_logits: NULL when a signal came first. Steps grow while they are quick, so that a signal is soon seen; the
+ * results are the same. Counted and shown is the prompt, not what is evaluated again within an answer. */
 static int prefill(chat *c, const int32_t *ids, uint32_t n, const float **out_logits)
 {
     q35_session *session = c->engine->session;
     uint32_t most = c->options->chunk ? c->options->chunk : GENERATION_CHUNK, same = 0;
-    uint32_t pos = q35_session_pos(session);
+    uint32_t quick = most < FIRST_STEP ? most : FIRST_STEP, pos = q35_session_pos(session);
+    int is_prompt = c->last.generated == 0;
     while (same < pos && same + 1 < n && c->ids[same] == ids[same])
         same++;
     q35_status status = q35_session_rewind(session, same);
     if (status != Q35_OK)
         return cli_fail_status(status, CLI_WHILE_RUNNING);
-    c->last.reused = same;
+    c->last.reused = is_prompt ? same : c->last.reused;
     for (uint32_t done = same; done < n;) {
         if (cli_interrupted()) {
             term_progress_clear();
             *out_logits = NULL;
             return 0;
         }
-        uint32_t step = n - done < most ? n - done : most;
+        uint32_t step = n - done < quick ? n - done : quick;
+        double start = term_now();
         int rc = append(c, ids + done, step, out_logits);
         if (rc)
             return rc;
+        if (term_now() - start < QUICK_S)
+            quick = most / 2 < quick ? most : 2 * quick;
         done += step;
-        c->last.evaluated += step;
-        if (n - same > most)
+        c->last.evaluated += is_prompt ? step : 0;
+        if (n - same > most && is_prompt)
             term_progress(c->options->quiet || !c->terminal, "prompt", done - same, n - same);
     }
     term_progress_clear();
@@ -162,6 +78,32 @@ static int show_token(chat *c, chat_show *show, q35_detokenizer *detokenizer, in
         return chat_show_thinking(show, mark == Q35_MARK_THINK);
     q35_status status = q35_detokenizer_push(detokenizer, id, &text, &len);
     return status == Q35_OK ? chat_show_text(show, text, len) : cli_fail_status(status, CLI_WHILE_RUNNING);
+}
+
+/* 1: the chat format begins the answer within reasoning. */
+static int begins_thinking(const chat *c, const int32_t *ids, uint64_t n)
+{
+    const q35_tokenizer *tokenizer = c->engine->tokenizer;
+    while (n-- && !q35_tokenizer_is_stop(tokenizer, ids[n])) {
+        uint32_t mark = q35_tokenizer_mark(tokenizer, ids[n]);
+        if (mark == Q35_MARK_THINK || mark == Q35_MARK_THINK_END)
+            return mark == Q35_MARK_THINK;
+    }
+    return 0;
+}
+
+/* The context is full within an answer: goes on with fewer turns in front of it. *out_logits: NULL when there is
+ * nothing to drop, or a signal came. */
+static int go_on(chat *c, const float **out_logits)
+{
+    int32_t *ids = NULL;
+    uint64_t n = 0;
+    int rc = chat_prompt_again(c, &ids, &n);
+    *out_logits = NULL;
+    if (rc == 0 && ids)
+        rc = prefill(c, ids, (uint32_t)n, out_logits);
+    free(ids);
+    return rc;
 }
 
 /* 1: the answer is over before another token. */
@@ -194,11 +136,14 @@ static int decode(chat *c, q35_sampler *sampler, q35_detokenizer *detokenizer, c
         rc = show_token(c, show, detokenizer, id);
         if (rc || is_over(c, stop))
             break;
-        if (q35_session_pos(session) == q35_session_n_ctx(session)) {
-            *stop = STOP_CONTEXT;
+        if (q35_session_pos(session) < q35_session_n_ctx(session))
+            rc = append(c, &id, 1, &logits);
+        else
+            rc = go_on(c, &logits);
+        if (rc == 0 && !logits) {
+            *stop = cli_interrupted() ? STOP_INTERRUPT : STOP_CONTEXT;
             break;
         }
-        rc = append(c, &id, 1, &logits);
         if (rc == 0)
             c->last.steps++;
     }
@@ -217,7 +162,9 @@ static int generate(chat *c, const int32_t *ids, uint64_t n, const float *logits
         return rc;
     q35_detokenizer_init(&detokenizer, c->engine->tokenizer);
     double start = term_now();
-    rc = decode(c, sampler, &detokenizer, logits, show, stop);
+    rc = chat_show_thinking(show, begins_thinking(c, ids, n));
+    if (rc == 0)
+        rc = decode(c, sampler, &detokenizer, logits, show, stop);
     c->last.decode_s = term_now() - start;
     if (rc == 0 && q35_detokenizer_finish(&detokenizer, &text, &len) == Q35_OK)
         rc = chat_show_text(show, text, len);
@@ -227,13 +174,14 @@ static int generate(chat *c, const int32_t *ids, uint64_t n, const float *logits
     return rc ? rc : end;
 }
 
-static void tell_stop(const chat *c, stop_reason stop)
+static void tell_stop(chat *c, stop_reason stop)
 {
+    chat_tell_dropped(c);
     if (c->options->quiet || stop == STOP_TOKEN)
         return;
     if (stop == STOP_LENGTH)
         fprintf(stderr, "stopped: %" PRIu64 " token%s generated (-n)\n", c->last.generated,
-                plural(c->last.generated));
+                c->last.generated == 1 ? "" : "s");
     else if (stop == STOP_CONTEXT)
         fprintf(stderr, "stopped: context of %" PRIu32 " tokens full (-c)\n",
                 q35_session_n_ctx(c->engine->session));
@@ -265,7 +213,7 @@ int chat_answer(chat *c)
     stop_reason stop = STOP_INTERRUPT;
     chat_show show = {.terminal = c->terminal, .colour = c->colour};
     c->last = (chat_numbers){.began = term_now()};
-    int rc = prompt(c, &ids, &n);
+    int rc = chat_prompt(c, &ids, &n);
     if (rc == 0)
         rc = prefill(c, ids, (uint32_t)n, &logits);
     c->last.prompt_s = term_now() - c->last.began;

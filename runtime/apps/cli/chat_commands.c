@@ -111,25 +111,13 @@ static void print_last(const chat_numbers *last)
     fputc('\n', stderr);
 }
 
-/* Tokens that the conversation takes, 0 while there is nothing that can be said in the chat format. */
-static uint64_t count_tokens(const chat *c)
-{
-    int32_t *ids = NULL;
-    uint64_t n = 0;
-    if (chat_log_turns(&c->log) == 0 ||
-        chat_log_render(&c->log, 0, c->engine->tokenizer, c->with_think, &ids, &n) != Q35_OK)
-        return 0;
-    q35_tokens_free(ids);
-    return n;
-}
-
 static int do_stats(chat *c, const char *argument)
 {
     (void)argument;
     uint32_t turns = chat_log_turns(&c->log), n_ctx = q35_session_n_ctx(c->engine->session);
     uint64_t per_token = cli_kv_bytes(c->options, &c->engine->config);
     fprintf(stderr, "%" PRIu32 " turn%s\n", turns, plural(turns));
-    fprintf(stderr, "conversation: %" PRIu64 " tokens of a context of %" PRIu32 ", ", count_tokens(c), n_ctx);
+    fprintf(stderr, "conversation: %" PRIu64 " tokens of a context of %" PRIu32 ", ", chat_count_tokens(c), n_ctx);
     print_bytes("KV cache", per_token * n_ctx);
     fprintf(stderr, " (%" PRIu64 " bytes per token, %s)\n", per_token, cli_kv_name(c->options->kv));
     if (c->turns_done)

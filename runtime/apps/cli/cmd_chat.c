@@ -160,6 +160,8 @@ int cmd_chat(const cli_options *options)
         cli_session_request request = {options->act, options->kv, options->ctx, options->chunk, 0};
         rc = cli_open_session(runtime, options, &request, &engine);
     }
+    if (rc == 0 && cli_interrupted())
+        rc = CLI_EXIT_SIGNAL + cli_interrupted();
     if (rc == 0)
         rc = chat_with(options, &engine);
     cli_engine_close(&engine);
