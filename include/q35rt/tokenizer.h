@@ -106,14 +106,14 @@ typedef struct q35_conversation {
         *tools; /* JSON array of tools in OpenAI's form ({"type": "function", "function": ...}), NULL: none */
 } q35_conversation;
 
-/* Name of the chat format, "" for a file without a template, "unknown" for a template that is none of the known:
- * "chatml", "llama3", "mistral-v1" ... "mistral-v13". Static string. */
+/* Name of the chat format, "" for a file without one: "chatml", "llama3", "mistral-v1" ... "mistral-v13",
+ * "template" for another template that can be run, "unknown" for one that cannot. Static string. */
 Q35_API const char *q35_tokenizer_chat_format(const q35_tokenizer *tokenizer);
 
 /* Renders a conversation in the file's chat format, ending where the assistant's answer begins (no generation
  * prompt when the last message is the assistant's). Text of the format becomes control tokens, contents never do.
- * UNSUPPORTED when the template is none of the known formats (names them and --raw), or when the format has no
- * way to say something (a tool in a format without tools); INVALID names the message that is out of order. */
+ * UNSUPPORTED when the template uses what is not known (names it, the known formats and --raw), or the format has
+ * no way to say something (a tool in a format without tools); INVALID names the message that is out of order. */
 Q35_API q35_status q35_tokenizer_chat(const q35_tokenizer *tokenizer, const q35_conversation *conversation,
                                       int32_t **out_ids, uint64_t *out_n);
 

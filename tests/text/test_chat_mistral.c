@@ -162,6 +162,91 @@ START_TEST(published_ids)
 }
 END_TEST
 
+/* Everything that v13 has, in the form with its control tokens spelled. */
+START_TEST(all_of_v13)
+{
+    static const char tool[] = "{\"type\": \"function\", \"function\": {\"name\": \"F1\", \"description\": "
+                               "\"D\", \"parameters\": {}}}";
+    static const char form[] =
+        "<s>[SYSTEM_PROMPT]S1[THINK]TS[/THINK]S2[/SYSTEM_PROMPT][AVAILABLE_TOOLS][%s][/AVAILABLE_TOOLS][INST]U1"
+        "[/INST]A1[TOOL_CALLS]F1[ARGS]{}[TOOL_CALLS]F2[ARGS]{}</s>[TOOL_RESULTS]R1[/TOOL_RESULTS][TOOL_RESULTS]R2"
+        "[/TOOL_RESULTS][THINK]T1[/THINK]A2</s>[INST]U2[/INST]";
+    static const q35_part system[] = {{Q35_PART_TEXT, "S1"}, {Q35_PART_THINK, "TS"}, {Q35_PART_TEXT, "S2"}};
+    static const q35_part u1 = {Q35_PART_TEXT, "U1"}, a1 = {Q35_PART_TEXT, "A1"}, r1 = {Q35_PART_TEXT, "R1"},
+                          r2 = {Q35_PART_TEXT, "R2"}, u2 = {Q35_PART_TEXT, "U2"};
+    static const q35_part a2[] = {{Q35_PART_THINK, "T1"}, {Q35_PART_TEXT, "A2"}};
+    static const q35_tool_call calls[] = {{"one", "F1", ""}, {"two", "F2", "{}"}};
+    static const q35_message messages[] = {
+        {.role = "system", .parts = system, .n_parts = 3},
+        {.role = "user", .parts = &u1, .n_parts = 1},
+        {.role = "assistant", .parts = &a1, .n_parts = 1, .calls = calls, .n_calls = 2},
+        {.role = "tool", .parts = &r2, .n_parts = 1, .call_id = "two"}, /* results come in the calls' order */
+        {.role = "tool", .parts = &r1, .n_parts = 1, .call_id = "one"},
+        {.role = "assistant", .parts = a2, .n_parts = 2},
+        {.role = "user", .parts = &u2, .n_parts = 1}};
+    char text[1024], tools[256];
+    json_t *golden = json_load_file(Q35RT_GOLDEN "/chat_mistral.json", 0, NULL);
+    q35_tokenizer *t = make("tekken_240718.json", "v13", json_object_get(golden, "special"));
+    int32_t *ids, *want;
+    uint64_t n, n_want;
+    snprintf(text, sizeof text, form, tool);
+    snprintf(tools, sizeof tools, "[%s]", tool);
+    const q35_conversation conversation = {.messages = messages, .n_messages = 7, .tools = tools};
+    EXPECT_OK(q35_tokenizer_chat(t, &conversation, &ids, &n));
+    EXPECT_OK(q35_tokenizer_encode(t, text, strlen(text), Q35_ENCODE_SPECIAL, &want, &n_want));
+    ck_assert_uint_eq(n, n_want);
+    ck_assert_mem_eq(ids, want, n * sizeof *ids);
+    q35_tokens_free(ids);
+    q35_tokens_free(want);
+    q35_tokenizer_destroy(t);
+    json_decref(golden);
+}
+END_TEST
+
+static const struct {
+    const char *file, *version, *conversation, *want;
+} refused[] = {
+    {"tokenizer.model.v1", "v1",
+     "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"tools\": [{\"function\": "
+     "{\"name\": \"f\"}}]}",
+     "tools, which mistral-v1 has no form for"},
+    {"tokenizer.model.v1", "v1", "{\"messages\": [{\"role\": \"tool\", \"content\": \"a\"}]}",
+     "message 0: tools, which mistral-v1 has no form for"},
+    {"tokenizer.model.v1", "v3",
+     "{\"messages\": [{\"role\": \"tool\", \"tool_call_id\": \"a\", \"content\": \"a\"}]}",
+     "message 0: id of a tool call, need 9 letters and digits"},
+    {"tokenizer.model.v1", "v3",
+     "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"tool\", \"tool_call_id\": "
+     "\"abcdefghi\", \"content\": \"a\"}]}",
+     "message 1: tool after user, which is out of order"},
+    {"tokenizer.model.v1", "v7",
+     "{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}, {\"role\": \"system\", \"content\": "
+     "\"a\"}]}",
+     "message 1: system after assistant, which is out of order"},
+    {"tokenizer.model.v1", "v3",
+     "{\"messages\": [{\"role\": \"assistant\", \"reasoning_content\": \"r\", \"content\": \"a\"}]}",
+     "message 0: reasoning of assistant, which mistral-v3 has no form for"},
+    {"tokenizer.model.v1", "v3", "{\"messages\": [{\"role\": \"assistant\", \"content\": \"\"}]}",
+     "message 0: an empty answer"},
+    {"tokenizer.model.v1", "v2", "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}",
+     "control token '[INST]' is not in the vocabulary"},
+};
+
+START_TEST(refusals)
+{
+    q35_tokenizer *t = make(refused[_i].file, refused[_i].version, NULL);
+    messages_file file = {0};
+    int32_t *ids;
+    uint64_t n;
+    ck_assert(messages_of_text(&file, refused[_i].conversation, strlen(refused[_i].conversation)) == 0);
+    ck_assert_uint_ne(q35_tokenizer_chat(t, &file.conversation, &ids, &n), Q35_OK);
+    ck_assert(ids == NULL && n == 0);
+    EXPECT_ERROR(refused[_i].want);
+    messages_free(&file);
+    q35_tokenizer_destroy(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("chat_mistral");
@@ -173,6 +258,8 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, same_ids_as_the_library);
     tcase_add_test(tc, published_ids);
+    tcase_add_test(tc, all_of_v13);
+    tcase_add_loop_test(tc, refusals, 0, (int)(sizeof refused / sizeof *refused));
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
 }
