@@ -207,6 +207,8 @@ static uint64_t marked(const q35i_jout *text, uint64_t at)
 q35_status q35i_chat_encode(q35i_encoder *encoder, const q35i_jout *text)
 {
     const q35i_vocab *vocab = &encoder->tokenizer->vocab;
+    /* the space that SentencePiece puts in front of a text is the template's own */
+    bool space = !encoder->tokenizer->splitter && encoder->tokenizer->pieces.space_prefix;
     uint64_t begin = 0, run_end = 0;
     for (uint64_t at = 0; at < text->n;) {
         uint32_t id = Q35I_NO_TOKEN;
@@ -225,6 +227,7 @@ q35_status q35i_chat_encode(q35i_encoder *encoder, const q35i_jout *text)
         Q35_TRY(q35i_encoder_id(encoder, id));
         q35i_vocab_piece(vocab, id, &spelling);
         at += spelling;
+        at += space && at < text->n && text->marks[at] && text->bytes[at] == ' ';
         begin = at;
     }
     return text->n > begin ? q35i_encoder_text(encoder, text->bytes + begin, text->n - begin, false) : Q35_OK;

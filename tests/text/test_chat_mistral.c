@@ -57,7 +57,7 @@ static void read_keys(const char *name, const json_t *special)
 }
 
 /* The vocabulary as a model that says it is of another version. */
-static q35_tokenizer *make(const char *name, const char *version, const json_t *special)
+static q35_tokenizer *make_with(const char *name, const char *version, const json_t *special, const char *jinja)
 {
     char path[] = "mistral-XXXXXX";
     q35i_gguf_writer *w;
@@ -70,6 +70,8 @@ static q35_tokenizer *make(const char *name, const char *version, const json_t *
     EXPECT_OK(q35i_gguf_writer_create(path, true, &w));
     EXPECT_OK(q35i_gguf_writer_string(w, "general.architecture", "llama"));
     EXPECT_OK(q35i_gguf_writer_string(w, "tokenizer.mistral.version", version));
+    if (jinja)
+        EXPECT_OK(q35i_gguf_writer_string(w, "tokenizer.chat_template", jinja));
     for (uint64_t i = 0; i < keys.n; i++) {
         if (strncmp(keys.entries[i].key.data, "tokenizer.mistral.version", keys.entries[i].key.len) != 0)
             EXPECT_OK(q35i_gguf_writer_copy(w, &keys.entries[i]));
@@ -82,6 +84,11 @@ static q35_tokenizer *make(const char *name, const char *version, const json_t *
     EXPECT_OK(q35_tokenizer_create(model, &t));
     q35_model_close(model);
     return t;
+}
+
+static q35_tokenizer *make(const char *name, const char *version, const json_t *special)
+{
+    return make_with(name, version, special, NULL);
 }
 
 static void expect_case(const q35_tokenizer *t, json_t *conversation, const char *want, size_t number)
@@ -203,6 +210,33 @@ START_TEST(all_of_v13)
 }
 END_TEST
 
+/* A template with a space behind [INST] gives SentencePiece one space, not two. */
+START_TEST(template_with_a_space)
+{
+    static const char jinja[] =
+        "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
+        "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}";
+    static const char file[] = "mistral_instruct_tokenizer_240323.model.v3";
+    static const q35_part parts[] = {{Q35_PART_TEXT, "Hello, we can use"}, {Q35_PART_TEXT, "Yes."}};
+    static const q35_message messages[] = {{.role = "user", .parts = parts, .n_parts = 1},
+                                           {.role = "assistant", .parts = parts + 1, .n_parts = 1},
+                                           {.role = "user", .parts = parts, .n_parts = 1}};
+    static const q35_conversation conversation = {.messages = messages, .n_messages = 3};
+    q35_tokenizer *with = make_with(file, "v3", NULL, jinja), *without = make(file, "v3", NULL);
+    int32_t *ids, *want;
+    uint64_t n, n_want;
+    ck_assert_str_eq(q35_tokenizer_chat_format(with), "mistral-v1"); /* it knows no tools */
+    EXPECT_OK(q35_tokenizer_chat(with, &conversation, &ids, &n));
+    EXPECT_OK(q35_tokenizer_chat(without, &conversation, &want, &n_want));
+    ck_assert_uint_eq(n, n_want);
+    ck_assert_mem_eq(ids, want, n * sizeof *ids);
+    q35_tokens_free(ids);
+    q35_tokens_free(want);
+    q35_tokenizer_destroy(with);
+    q35_tokenizer_destroy(without);
+}
+END_TEST
+
 static const struct {
     const char *file, *version, *conversation, *want;
 } refused[] = {
@@ -259,6 +293,7 @@ int main(void)
     tcase_add_test(tc, same_ids_as_the_library);
     tcase_add_test(tc, published_ids);
     tcase_add_test(tc, all_of_v13);
+    tcase_add_test(tc, template_with_a_space);
     tcase_add_loop_test(tc, refusals, 0, (int)(sizeof refused / sizeof *refused));
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
