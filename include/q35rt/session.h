@@ -34,8 +34,8 @@ Q35_API uint32_t q35_session_default_context(const q35_model_config *config);
 Q35_API uint64_t q35_session_kv_bytes(const q35_model_config *config, uint32_t kv_dtype);
 
 /* Builds, places and compiles; packs weights or maps them from the pack cache. Borrows runtime and model until
- * destroy. NOFIT names the memory needed and there, and the largest context that fits; UNAVAILABLE an unusable device; UNSUPPORTED an op no device
- * can do. */
+ * destroy. NOFIT names the memory needed and there, and the largest context that fits; UNAVAILABLE an unusable
+ * device; UNSUPPORTED an op no device can do. */
 Q35_API q35_status q35_session_create(q35_runtime *runtime, const q35_model *model,
                                       const q35_session_options *options, q35_session **out);
 Q35_API void q35_session_destroy(q35_session *session);

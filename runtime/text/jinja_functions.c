@@ -11,7 +11,7 @@
 
 enum { MAX_RANGE = 100000 };
 
-static q35_status raise(q35i_jrun *run, const q35i_jargs *args)
+static q35_status fail_with(q35i_jrun *run, const q35i_jargs *args)
 {
     const q35i_jstr *text = NULL;
     if (args->n != 1)
@@ -135,7 +135,7 @@ q35_status q35i_jrun_function(q35i_jrun *run, const q35i_jnode *call, q35i_jv *o
         return members(run, call, out);
     Q35_TRY(q35i_jargs_eval(run, call->a, &args));
     switch ((q35i_jfunction)call->op) {
-    case Q35I_FUNCTION_RAISE: return raise(run, &args);
+    case Q35I_FUNCTION_RAISE: return fail_with(run, &args);
     case Q35I_FUNCTION_RANGE: return range(run, &args, out);
     default: return strftime_now(run, &args, out);
     }

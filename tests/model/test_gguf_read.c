@@ -467,8 +467,7 @@ END_TEST
 START_TEST(test_not_a_file)
 {
     q35_model *model;
-    expect_failure(q35_model_open("/", &model), Q35_E_FORMAT, "/: ",
-                   "directory");
+    expect_failure(q35_model_open("/", &model), Q35_E_FORMAT, "/: ", "directory");
     expect_failure(q35_model_open("/nonexistent/model.gguf", &model), Q35_E_IO, "No such file", "absent file");
 }
 END_TEST
