@@ -109,16 +109,16 @@ static q35_status place_specials(tekken *t)
     return Q35_OK;
 }
 
+/* Special tokens are control tokens whether or not is_control says that they are shown: none of them ever comes
+ * from the text of a message. */
 static q35_status add_special(tekken *t, q35i_tok *tok, uint64_t id)
 {
     char filler[32];
-    bool control = true;
     uint32_t node = t->special_at[id];
     if (node != 0) {
         uint32_t name;
-        Q35_TRY(q35i_json_get_bool(&t->json, node, "is_control", &control));
         Q35_TRY(q35i_json_need(&t->json, node, "token_str", Q35I_JSON_STRING, &name));
-        return q35i_tok_add(tok, q35i_json_text(&t->json, name), control ? Q35I_TOK_CONTROL : Q35I_TOK_USER, 0);
+        return q35i_tok_add(tok, q35i_json_text(&t->json, name), Q35I_TOK_CONTROL, 0);
     }
     if (t->specials == Q35I_JSON_NONE && id < N_EARLY)
         return q35i_tok_add(tok, q35i_tok_literal(early_specials[id]), Q35I_TOK_CONTROL, 0);
