@@ -80,14 +80,25 @@ static q35_status opened(q35_model *model, q35_status status, q35_model **out)
     return status;
 }
 
-q35_status q35_model_open(const char *path, q35_model **out)
+static q35_status open_path(const char *path, q35_status (*open_folder)(q35_model *model, const char *path),
+                            q35_model **out)
 {
     struct stat st;
     q35_model *model;
     *out = NULL;
     Q35_TRY(create(path, &model));
     int folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    return opened(model, folder ? q35i_hf_open(model, path) : q35i_gguf_open(model, path), out);
+    return opened(model, folder ? open_folder(model, path) : q35i_gguf_open(model, path), out);
+}
+
+q35_status q35_model_open(const char *path, q35_model **out)
+{
+    return open_path(path, q35i_hf_open, out);
+}
+
+q35_status q35_model_open_tokenizer(const char *path, q35_model **out)
+{
+    return open_path(path, q35i_hf_open_tokenizer, out);
 }
 
 q35_status q35i_model_open_image(const char *name, const void *data, uint64_t bytes, q35_model **out)
