@@ -132,10 +132,15 @@ line_result line_edit_read(line_edit *edit, const char *prompt, char **out_line,
     *out_len = 0;
     if (edit->term)
         return line_term_read(edit->term, prompt, out_line, out_len);
+    FILE *out = isatty(STDOUT_FILENO) ? stdout : stderr;
     if (edit->interactive) {
-        FILE *out = isatty(STDOUT_FILENO) ? stdout : stderr;
         fputs(prompt, out);
         fflush(out);
     }
-    return read_line(edit, out_line, out_len);
+    line_result result = read_line(edit, out_line, out_len);
+    if (edit->interactive && result != LINE_READ) {
+        fputc('\n', out);
+        fflush(out);
+    }
+    return result;
 }
