@@ -80,14 +80,28 @@ static q35_status opened(q35_model *model, q35_status status, q35_model **out)
     return status;
 }
 
+/* One file of a directory that is a model as a whole. */
+static int is_part_of_directory(const char *path)
+{
+    static const char *const endings[] = {".safetensors", ".json"};
+    size_t len = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (len > strlen(endings[i]) && strcmp(path + len - strlen(endings[i]), endings[i]) == 0)
+            return 1;
+    return 0;
+}
+
 static q35_status open_path(const char *path, q35_status (*open_folder)(q35_model *model, const char *path),
                             q35_model **out)
 {
     struct stat st;
     q35_model *model;
     *out = NULL;
+    int there = stat(path, &st) == 0, folder = there && S_ISDIR(st.st_mode);
+    if (there && !folder && is_part_of_directory(path))
+        return Q35_FAIL(Q35_E_FORMAT, "%s: one file of a model directory, need the directory itself",
+                        q35i_path_tail(path));
     Q35_TRY(create(path, &model));
-    int folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
     return opened(model, folder ? open_folder(model, path) : q35i_gguf_open(model, path), out);
 }
 
