@@ -18,6 +18,8 @@ typedef struct q35_model q35_model;
 /* IO: cannot be read. FORMAT: not a valid file. VERSION, UNSUPPORTED: a version, a tensor type or a feature that
  * is not read here. The message names the object, the value found and the value needed. */
 Q35_API q35_status q35_model_open(const char *path, q35_model **out);
+/* As q35_model_open, for text alone: of a directory only the tokenizer's files are needed and read. */
+Q35_API q35_status q35_model_open_tokenizer(const char *path, q35_model **out);
 Q35_API void q35_model_close(q35_model *model); /* NULL ok */
 
 Q35_API const char *q35_model_path(const q35_model *model);

@@ -170,3 +170,14 @@ q35_status q35i_hf_open(q35_model *model, const char *path)
     model->n_meta = model->made.n;
     return q35i_model_index_meta(model);
 }
+
+q35_status q35i_hf_open_tokenizer(q35_model *model, const char *path)
+{
+    Q35_TRY(q35i_hf_tokenizer(path, 0, &model->made));
+    if (model->made.n == 0)
+        return q35i_hf_open(model, path);
+    model->format = "directory";
+    model->meta = model->made.entries;
+    model->n_meta = model->made.n;
+    return q35i_model_index_meta(model);
+}

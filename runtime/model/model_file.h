@@ -81,5 +81,7 @@ bool q35i_is_vision_name(const char *name);
 q35_status q35i_gguf_open(q35_model *model, const char *path);
 q35_status q35i_gguf_open_image(q35_model *model, const void *data, uint64_t bytes);
 q35_status q35i_hf_open(q35_model *model, const char *path); /* a directory */
+/* Its tokenizer alone; a directory without one is opened whole, for what that says. */
+q35_status q35i_hf_open_tokenizer(q35_model *model, const char *path);
 
 #endif

@@ -18,7 +18,7 @@ static int open_tokenizer(const cli_options *options, cli_engine *engine)
     int rc = cli_model_path(options, &path);
     if (rc)
         return rc;
-    q35_status status = q35_model_open(path, &engine->model);
+    q35_status status = q35_model_open_tokenizer(path, &engine->model);
     if (status != Q35_OK)
         return cli_fail_status(status, CLI_WHILE_OPENING_MODEL);
     return cli_open_tokenizer(engine);
