@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Conversations in JSON. Contents of messages are strings, or lists of text parts as other programs write them. */
+ * Conversations in JSON: written here, read as messages_file.c does. */
 #define _GNU_SOURCE
 #include "chat_file.h"
 
 #include "cli.h"
 #include "json_out.h"
+#include "messages_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -90,76 +91,54 @@ static int wrong(const char *path, uint32_t i, const char *found, const char *ne
                     needed);
 }
 
-/* Text of a content: a string, null, or a list of {"type": "text", "text": ...}. NULL: something else, or out of
- * memory; free(). */
-static char *content_text(const json_t *content)
+/* The parts of one kind, joined; free(). */
+static char *join(const q35_message *message, uint32_t kind)
 {
-    if (!content || json_is_null(content))
-        return strdup("");
-    if (json_is_string(content))
-        return strdup(json_string_value(content));
-    if (!json_is_array(content))
-        return NULL;
-    size_t len = 0, n = json_array_size(content);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *part = json_array_get(content, i);
-        const char *type = json_string_value(json_object_get(part, "type"));
-        if (!type || strcmp(type, "text") != 0 || !json_is_string(json_object_get(part, "text")))
-            return NULL;
-        len += json_string_length(json_object_get(part, "text"));
-    }
+    size_t len = 0;
+    for (uint32_t i = 0; i < message->n_parts; i++)
+        if (message->parts[i].kind == kind)
+            len += strlen(message->parts[i].text);
     char *text = malloc(len + 1), *end = text;
     if (!text)
         return NULL;
-    for (size_t i = 0; i < n; i++)
-        end = stpcpy(end, json_string_value(json_object_get(json_array_get(content, i), "text")));
+    for (uint32_t i = 0; i < message->n_parts; i++)
+        if (message->parts[i].kind == kind)
+            end = stpcpy(end, message->parts[i].text);
     *end = '\0';
     return text;
 }
 
-static int load_message(const char *path, uint32_t i, const json_t *object, chat_log *log)
+static int add_message(const char *path, uint32_t i, const q35_message *message, chat_log *log)
 {
-    const char *role = json_string_value(json_object_get(object, "role"));
-    const json_t *think = json_object_get(object, "reasoning_content");
-    chat_role known = CHAT_SYSTEM;
-    while (role && known <= CHAT_ASSISTANT && strcmp(role, chat_role_name(known)) != 0)
-        known++;
-    if (!role || known > CHAT_ASSISTANT) {
+    chat_role role = CHAT_SYSTEM;
+    while (role <= CHAT_ASSISTANT && strcmp(message->role, chat_role_name(role)) != 0)
+        role++;
+    if (role > CHAT_ASSISTANT) {
         char found[64];
-        if (role)
-            snprintf(found, sizeof found, "role '%.40s'", role);
-        else
-            snprintf(found, sizeof found, "no role");
+        snprintf(found, sizeof found, "role '%.40s'", message->role);
         return wrong(path, i, found, "system, user or assistant");
     }
-    if (known == CHAT_SYSTEM && i > 0)
+    if (role == CHAT_SYSTEM && i > 0)
         return wrong(path, i, "a system message", "only message 0 as one");
-    if (json_object_get(object, "tool_calls"))
+    if (message->n_calls > 0)
         return wrong(path, i, "tool_calls", "only text");
-    if (think && !json_is_string(think) && !json_is_null(think))
-        return wrong(path, i, "reasoning_content that is no string", "one");
-    char *text = content_text(json_object_get(object, "content"));
-    if (!text)
-        return wrong(path, i, "content that is no text", "a string or text parts");
-    const char *reasoning = json_string_value(think);
-    int rc = chat_log_add(log, known, text, reasoning && *reasoning ? reasoning : NULL);
+    char *text = join(message, Q35_PART_TEXT), *think = join(message, Q35_PART_THINK);
+    int rc = text && think ? chat_log_add(log, role, text, *think ? think : NULL)
+                           : cli_fail(CLI_EXIT_NOFIT, "conversation %s: out of memory", path);
     free(text);
+    free(think);
     return rc;
 }
 
-static int load_root(const char *path, const json_t *root, chat_log *log)
+static int add_messages(const char *path, const messages_file *file, chat_log *log)
 {
-    const json_t *version = json_object_get(root, "version"), *messages = json_object_get(root, "messages");
-    if (!json_is_object(root) || !json_is_array(messages))
-        return cli_fail(CLI_EXIT_USAGE, "conversation %s: no list of messages found, an object with one needed",
-                        path);
+    const json_t *version = json_object_get(file->json, "version");
+    int rc = 0;
     if (version && json_integer_value(version) != 1)
         return cli_fail(CLI_EXIT_USAGE, "conversation %s: version %lld found, 1 needed", path,
                         (long long)json_integer_value(version));
-    size_t n = json_array_size(messages);
-    int rc = 0;
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = load_message(path, (uint32_t)i, json_array_get(messages, i), log);
+    for (uint32_t i = 0; i < file->conversation.n_messages && rc == 0; i++)
+        rc = add_message(path, i, &file->conversation.messages[i], log);
     return rc;
 }
 
@@ -167,17 +146,16 @@ int chat_file_load(const char *path, chat_log *log)
 {
     char *text;
     uint64_t len;
-    json_error_t error;
+    messages_file file = {0};
     if (strcmp(path, "-") == 0)
         return cli_fail(CLI_EXIT_USAGE, "conversation -: standard input found, a file needed");
     int rc = cli_read_file(path, "conversation", &text, &len);
     if (rc)
         return rc;
-    json_t *root = json_loadb(text, (size_t)len, JSON_REJECT_DUPLICATES, &error);
+    rc = messages_of_text(&file, text, (size_t)len)
+             ? cli_fail(CLI_EXIT_USAGE, "conversation %s: %s", path, file.error)
+             : add_messages(path, &file, log);
     free(text);
-    if (!root)
-        return cli_fail(CLI_EXIT_USAGE, "conversation %s: line %d: %s", path, error.line, error.text);
-    rc = load_root(path, root, log);
-    json_decref(root);
+    messages_free(&file);
     return rc;
 }

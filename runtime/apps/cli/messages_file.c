@@ -123,11 +123,11 @@ int messages_of_json(messages_file *file, json_t *json)
     file->json = json;
     const json_t *messages = json_object_get(json, "messages"), *tools = json_object_get(json, "tools");
     size_t n = json_array_size(messages);
-    if (!json_is_array(messages) || n == 0)
+    if (!json_is_array(messages))
         return wrong(file, "no list of messages in it, {\"messages\": [...]} needed");
     if (tools && !json_is_null(tools) && !json_is_array(tools))
         return wrong(file, "tools is no list");
-    file->messages = calloc(n, sizeof *file->messages);
+    file->messages = calloc(n + 1, sizeof *file->messages);
     if (!file->messages)
         return wrong(file, "out of memory");
     file->conversation.messages = file->messages;
@@ -144,7 +144,7 @@ int messages_of_json(messages_file *file, json_t *json)
 int messages_of_text(messages_file *file, const char *text, size_t len)
 {
     json_error_t error;
-    json_t *json = json_loadb(text, len, 0, &error);
+    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
     if (!json)
         return wrong(file, "line %d, column %d: %s", error.line, error.column, error.text);
     return messages_of_json(file, json);
