@@ -308,6 +308,7 @@ static q35_status write_encoded(conversion *c, const q35_tensor_info *info)
     Q35_TRY_GOTO(q35i_tensor_encode(&encoding, linear ? &c->linears[c->i_linear] : &plain, blocks, &error), out);
     if (linear)
         note_linear(c, blocks, bytes, &error);
+    Q35_TRY_GOTO(q35i_convert_progress(c->options, Q35_STAGE_QUANTISE, c->weights_done, c->n_weights), out);
     Q35_TRY_GOTO(q35i_gguf_writer_data(c->writer, blocks, bytes), out);
 out:
     q35i_free(blocks);

@@ -15,10 +15,30 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The work in progress. */
+typedef struct conversion {
+    const cli_options *options;
+    uint64_t peak; /* most memory seen beside mapped files, bytes; 0: unknown */
+} conversion;
+
+/* Memory of the process that is not pages of files; 0: unknown. */
+static uint64_t private_bytes(void)
+{
+    unsigned long long size, resident, shared;
+    FILE *file = fopen("/proc/self/statm", "re");
+    int n = file ? fscanf(file, "%llu %llu %llu", &size, &resident, &shared) : 0;
+    if (file)
+        fclose(file);
+    return n == 3 && resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
 static int on_progress(void *user, uint32_t stage, uint64_t done, uint64_t total)
 {
     static const char *const names[] = {"calibrate", "codebook", "quantise", "write"};
-    const cli_options *options = user;
+    conversion *c = user;
+    const cli_options *options = c->options;
+    uint64_t now = private_bytes();
+    c->peak = now > c->peak ? now : c->peak;
     if (stage < sizeof names / sizeof *names)
         term_progress(options->quiet, names[stage], done, total);
     return cli_interrupted();
@@ -74,26 +94,31 @@ static double per_weight(uint64_t bytes, uint64_t weights)
     return weights ? 8 * (double)bytes / (double)weights : 0;
 }
 
-static int report(const cli_options *options, const q35_model *in, const q35_convert_result *r, double seconds)
+static int report(const conversion *c, const q35_model *in, const q35_convert_result *r, double seconds)
 {
+    const cli_options *options = c->options;
     uint64_t in_bytes = q35_model_file_bytes(in);
     double bits = per_weight(r->weight_bytes, r->weights), padded = per_weight(r->padded_bytes, r->weights);
     if (options->json)
-        return json_out(json_pack(
-            "{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "output", json_text(options->args[1]),
-            "tensors", (json_int_t)r->tensors, "weights", (json_int_t)r->weights, "source_bytes",
-            (json_int_t)in_bytes, "file_bytes", (json_int_t)r->file_bytes, "padded_bytes",
-            (json_int_t)r->padded_bytes, "bits_per_weight", json_number(bits), "bits_per_weight_padded",
-            json_number(padded), "relative_error", json_number(r->relative_error), "calibration_tokens",
-            (json_int_t)r->calibration_tokens, "seconds", json_number(seconds)));
+        return json_out(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:I}", "output",
+                                  json_text(options->args[1]), "tensors", (json_int_t)r->tensors, "weights",
+                                  (json_int_t)r->weights, "source_bytes", (json_int_t)in_bytes, "file_bytes",
+                                  (json_int_t)r->file_bytes, "padded_bytes", (json_int_t)r->padded_bytes,
+                                  "bits_per_weight", json_number(bits), "bits_per_weight_padded",
+                                  json_number(padded), "relative_error", json_number(r->relative_error),
+                                  "calibration_tokens", (json_int_t)r->calibration_tokens, "seconds",
+                                  json_number(seconds), "peak_bytes", (json_int_t)c->peak));
     if (options->quiet)
         return 0;
     fprintf(stderr, "%s: %.1f MB, was %.1f MB\n", options->args[1], (double)r->file_bytes / 1e6,
             (double)in_bytes / 1e6);
     fprintf(stderr, "%" PRIu64 " tensors of %.1f M weights in %.3f bits per weight (%.3f with row padding)\n",
             r->tensors, (double)r->weights / 1e6, bits, padded);
-    fprintf(stderr, "relative error %.5f, %" PRIu64 " calibration tokens, %.1f s\n", r->relative_error,
+    fprintf(stderr, "relative error %.5f, %" PRIu64 " calibration tokens, %.1f s", r->relative_error,
             r->calibration_tokens, seconds);
+    if (c->peak > 0)
+        fprintf(stderr, ", %.0f MB of memory beside mapped files", (double)c->peak / 1e6);
+    fputc('\n', stderr);
     return 0;
 }
 
@@ -101,20 +126,21 @@ static int convert(const cli_options *options, q35_runtime *runtime, const q35_m
                    uint64_t len)
 {
     q35_convert_options wanted = q35_convert_options_default();
+    conversion c = {.options = options};
     wanted.codec = options->codec == 0 ? Q35_CODEC_PAIR : Q35_CODEC_SPLIT;
     wanted.overwrite = options->force;
     wanted.seed = options->seed;
     wanted.calibration_text = text;
     wanted.calibration_len = len;
     wanted.progress = on_progress;
-    wanted.user = (void *)(uintptr_t)options; /* only read */
+    wanted.user = &c;
     q35_convert_result result = {0};
     double start = term_now();
     q35_status status = q35_convert(runtime, in, options->args[1], &wanted, &result);
     term_progress_clear();
     if (status != Q35_OK)
         return cli_fail_status(status, CLI_WHILE_WRITING);
-    return report(options, in, &result, term_now() - start);
+    return report(&c, in, &result, term_now() - start);
 }
 
 int cmd_convert(const cli_options *options)
