@@ -8,6 +8,7 @@
 #include "model_file.h"
 #include "quote.h"
 #include "runtime/base/error.h"
+#include "text.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -16,35 +17,10 @@
 #define MAX_FACTOR  1e6
 #define MAX_CONTEXT (1u << 30)
 
-static bool is_text(q35_string s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 /* First of the two names that is there; the second is how another writer spells it. */
 static const char *spelling(const q35_model *model, const q35_model_config *c, const char *name, const char *other)
 {
     return !q35i_config_meta(model, c, name) && q35i_config_meta(model, c, other) ? other : name;
-}
-
-/* Factor of a linear stretch, 1: none. 0 counts as none, as files say it. */
-static q35_status read_factor(const q35_model *model, const q35_model_config *c, const char *name, double *out)
-{
-    q35i_key key;
-    const q35_meta *m = q35i_config_meta(model, c, name);
-    *out = 1;
-    if (m && (!q35_meta_f64(m, out) || !(*out >= 0) || *out > MAX_FACTOR))
-        return Q35_FAIL(Q35_E_FORMAT, "metadata %s: %g (%s), need a number from 0 to %g",
-                        q35i_config_key(c, name, &key), *out, q35i_meta_type_name(m->type), MAX_FACTOR);
-    if (*out == 0)
-        *out = 1;
-    return Q35_OK;
-}
-
-/* m(a) = 0.1 a ln(factor) + 1 for a factor above 1. */
-static double magnitude(double factor, double a)
-{
-    return factor > 1 ? 0.1 * a * log(factor) + 1 : 1;
 }
 
 /* Value of a key, absent: fallback. Finite and at least 0. */
@@ -58,6 +34,21 @@ static q35_status read_or(const q35_model *model, const q35_model_config *c, con
         return Q35_FAIL(Q35_E_FORMAT, "metadata %s: %g (%s), need a number from 0 to %g",
                         q35i_config_key(c, name, &key), *out, q35i_meta_type_name(m->type), MAX_FACTOR);
     return Q35_OK;
+}
+
+/* Factor of a linear stretch, 1: none. 0 counts as none, as files say it. */
+static q35_status read_factor(const q35_model *model, const q35_model_config *c, const char *name, double *out)
+{
+    Q35_TRY(read_or(model, c, name, 1, out));
+    if (*out == 0)
+        *out = 1;
+    return Q35_OK;
+}
+
+/* m(a) = 0.1 a ln(factor) + 1 for a factor above 1. */
+static double magnitude(double factor, double a)
+{
+    return factor > 1 ? 0.1 * a * log(factor) + 1 : 1;
 }
 
 /* What multiplies sine and cosine: attn_factor m(mscale) / m(mscale_all_dim), where the divisor is 1 when it is
@@ -129,11 +120,11 @@ static q35_status read_scaling(const q35_model *model, q35_model_config *c)
                         q35i_meta_type_name(type->type));
     Q35_TRY(read_factor(model, c, "rope.scaling.factor", &factor));
     Q35_TRY(read_factor(model, c, "rope.scale_linear", &old_factor));
-    if (is_text(name, "yarn"))
+    if (q35i_string_is(name, "yarn"))
         return read_yarn(model, c);
-    if (is_text(name, "none"))
+    if (q35i_string_is(name, "none"))
         return read_linear(model, c, 1);
-    if (is_text(name, "linear"))
+    if (q35i_string_is(name, "linear"))
         return read_linear(model, c, q35i_config_meta(model, c, "rope.scaling.factor") ? factor : old_factor);
     return Q35_FAIL(Q35_E_UNSUPPORTED, "rope scaling: '%s', need none, linear or yarn", q35i_quote(name).text);
 }

@@ -8,6 +8,7 @@
 #include "quote.h"
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
+#include "text.h"
 
 #include <q35rt/blocks.h>
 
@@ -70,21 +71,16 @@ static q35_status read_version(const q35_model *model, bool *present)
     return Q35_OK;
 }
 
-static bool string_is(q35_string s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 static q35_status read_codec(q35_model *model, uint32_t *dtype)
 {
     q35_string codec;
     const uint8_t *book;
     int8_t split[Q35_BOOK_POINTS][2];
     Q35_TRY(need_string(model, Q35I_KEY_CODEC, &codec));
-    if (!string_is(codec, Q35I_CODEC_PAIR) && !string_is(codec, Q35I_CODEC_SPLIT))
+    if (!q35i_string_is(codec, Q35I_CODEC_PAIR) && !q35i_string_is(codec, Q35I_CODEC_SPLIT))
         return Q35_FAIL(Q35_E_UNSUPPORTED, "metadata %s: '%s', need '%s' or '%s'", Q35I_KEY_CODEC,
                         q35i_quote(codec).text, Q35I_CODEC_PAIR, Q35I_CODEC_SPLIT);
-    *dtype = string_is(codec, Q35I_CODEC_PAIR) ? Q35_DT_Q35_PAIR : Q35_DT_Q35_SPLIT;
+    *dtype = q35i_string_is(codec, Q35I_CODEC_PAIR) ? Q35_DT_Q35_PAIR : Q35_DT_Q35_SPLIT;
     Q35_TRY(need_array(model, Q35I_KEY_CODEBOOK, Q35_META_I8, sizeof split, &book));
     q35_split_book(split);
     if (*dtype == Q35_DT_Q35_SPLIT && memcmp(book, split, sizeof split) != 0)

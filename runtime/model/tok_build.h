@@ -7,6 +7,7 @@
 
 #include "runtime/model/alphabet.h"
 #include "runtime/model/meta_list.h"
+#include "runtime/model/text.h"
 
 /* Values of tokenizer.ggml.token_type. */
 enum {
@@ -81,10 +82,5 @@ q35_status q35i_tok_set_template(q35i_tok *tok, q35_string text);
 /* Adds the keys. n_embeddings: 0, or the rows that the vocabulary is filled up to; FORMAT for fewer rows than
  * tokens. */
 q35_status q35i_tok_write(q35i_tok *tok, uint64_t n_embeddings, q35i_meta_list *out);
-
-static inline q35_string q35i_tok_literal(const char *text)
-{
-    return (q35_string){text, __builtin_strlen(text)};
-}
 
 #endif

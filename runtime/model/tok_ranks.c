@@ -61,7 +61,7 @@ static q35_status add_special(q35i_tok *tok, const char *name, int role)
 {
     if (role >= 0)
         tok->ids[role] = tok->n;
-    return q35i_tok_add(tok, q35i_tok_literal(name), Q35I_TOK_CONTROL, 0);
+    return q35i_tok_add(tok, q35i_string_of(name), Q35I_TOK_CONTROL, 0);
 }
 
 /* Names of Llama 3.1 and later; those of 3.0 have the same ids where they exist. */

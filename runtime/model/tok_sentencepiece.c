@@ -151,7 +151,7 @@ static void set_roles(const sp *s, q35i_tok *tok)
                     {Q35I_TOK_PAD, Q35I_TOK_CONTROL, "<pad>"}};
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
         q35_string name = s->said.names[defaults[i].role];
-        uint32_t id = q35i_tok_find(tok, name.len > 0 ? name : q35i_tok_literal(defaults[i].name), true);
+        uint32_t id = q35i_tok_find(tok, name.len > 0 ? name : q35i_string_of(defaults[i].name), true);
         if (id != Q35I_TOK_NONE && tok->types[id] == defaults[i].type)
             tok->ids[defaults[i].role] = id;
     }

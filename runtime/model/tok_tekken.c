@@ -121,9 +121,9 @@ static q35_status add_special(tekken *t, q35i_tok *tok, uint64_t id)
         return q35i_tok_add(tok, q35i_json_text(&t->json, name), Q35I_TOK_CONTROL, 0);
     }
     if (t->specials == Q35I_JSON_NONE && id < N_EARLY)
-        return q35i_tok_add(tok, q35i_tok_literal(early_specials[id]), Q35I_TOK_CONTROL, 0);
+        return q35i_tok_add(tok, q35i_string_of(early_specials[id]), Q35I_TOK_CONTROL, 0);
     snprintf(filler, sizeof filler, "<SPECIAL_%" PRIu64 ">", id);
-    return q35i_tok_add(tok, q35i_tok_literal(filler), Q35I_TOK_CONTROL, 0);
+    return q35i_tok_add(tok, q35i_string_of(filler), Q35I_TOK_CONTROL, 0);
 }
 
 static q35_status add_specials(tekken *t, q35i_tok *tok)
@@ -144,7 +144,7 @@ static q35_status add_specials(tekken *t, q35i_tok *tok)
     for (uint64_t id = 0; id < t->n_special; id++)
         Q35_TRY(add_special(t, tok, id));
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        tok->ids[roles[i].role] = q35i_tok_find(tok, q35i_tok_literal(roles[i].name), true);
+        tok->ids[roles[i].role] = q35i_tok_find(tok, q35i_string_of(roles[i].name), true);
     for (int role = Q35I_TOK_BOS; role <= Q35I_TOK_EOS; role++)
         if (tok->ids[role] == Q35I_TOK_NONE)
             return Q35_FAIL(Q35_E_FORMAT, "%s: no special token %s, need it", t->json.name,

@@ -21,7 +21,7 @@ static q35_status fill_up(q35i_tok *tok, uint64_t n_embeddings)
 
 static q35_status write_text(q35i_meta_list *out, const char *key, const char *text)
 {
-    return text && *text ? q35i_meta_add_string(out, key, q35i_tok_literal(text)) : Q35_OK;
+    return text && *text ? q35i_meta_add_string(out, key, q35i_string_of(text)) : Q35_OK;
 }
 
 static q35_status write_flag(q35i_meta_list *out, const char *key, uint8_t said)

@@ -9,17 +9,13 @@
 #include "runtime/model/alphabet.h"
 #include "runtime/model/gguf_write.h"
 #include "runtime/model/meta_list.h"
+#include "runtime/model/text.h"
 
 #include <q35rt/blocks.h>
 
 #include <stdio.h>
 
 enum { N_CONTROL = 3, N_BYTES = 256, TYPE_NORMAL = 1, TYPE_CONTROL = 3, TYPE_UNUSED = 5 };
-
-static q35_string literal(const char *text)
-{
-    return (q35_string){text, strlen(text)};
-}
 
 static q35_status add_number(q35i_meta_list *list, const char *architecture, const char *name, uint32_t value)
 {
@@ -38,8 +34,8 @@ static q35_status add_real(q35i_meta_list *list, const char *architecture, const
 static q35_status add_shape(q35i_meta_list *m, const q35_shape *s)
 {
     const char *a = s->architecture;
-    Q35_TRY(q35i_meta_add_string(m, "general.architecture", literal(a)));
-    Q35_TRY(q35i_meta_add_string(m, "general.name", literal("random weights")));
+    Q35_TRY(q35i_meta_add_string(m, "general.architecture", q35i_string_of(a)));
+    Q35_TRY(q35i_meta_add_string(m, "general.name", q35i_string_of("random weights")));
     Q35_TRY(add_number(m, a, "block_count", s->layers));
     Q35_TRY(add_number(m, a, "context_length", s->context));
     Q35_TRY(add_number(m, a, "embedding_length", s->hidden));
@@ -58,7 +54,7 @@ static q35_status add_shape(q35i_meta_list *m, const q35_shape *s)
 static q35_status add_yarn(q35i_meta_list *m)
 {
     const char *a = "mistral3";
-    Q35_TRY(q35i_meta_add_string(m, "mistral3.rope.scaling.type", literal("yarn")));
+    Q35_TRY(q35i_meta_add_string(m, "mistral3.rope.scaling.type", q35i_string_of("yarn")));
     Q35_TRY(add_real(m, a, "rope.scaling.factor", 16));
     Q35_TRY(add_number(m, a, "rope.scaling.original_context_length", 16384));
     Q35_TRY(add_real(m, a, "rope.scaling.yarn_beta_fast", 32));
@@ -77,7 +73,7 @@ static q35_status list_tokens(q35i_string_array *tokens, int32_t *types, uint32_
         q35_string s = {text, 0};
         uint8_t byte = (uint8_t)(id - N_CONTROL);
         if (id < N_CONTROL)
-            s = literal(control[id]);
+            s = q35i_string_of(control[id]);
         else if (id < N_CONTROL + N_BYTES)
             s.len = q35i_alphabet_encode(&alphabet, &byte, 1, text);
         else
@@ -95,8 +91,8 @@ static q35_status add_tokenizer(q35i_meta_list *m, uint32_t n)
     int32_t *types = q35i_calloc(n, sizeof *types);
     Q35_CHECK_ALLOC_GOTO(types, done);
     Q35_TRY_GOTO(list_tokens(&tokens, types, n), done);
-    Q35_TRY_GOTO(q35i_meta_add_string(m, "tokenizer.ggml.model", literal("gpt2")), done);
-    Q35_TRY_GOTO(q35i_meta_add_string(m, "tokenizer.ggml.pre", literal("gpt-2")), done);
+    Q35_TRY_GOTO(q35i_meta_add_string(m, "tokenizer.ggml.model", q35i_string_of("gpt2")), done);
+    Q35_TRY_GOTO(q35i_meta_add_string(m, "tokenizer.ggml.pre", q35i_string_of("gpt-2")), done);
     Q35_TRY_GOTO(q35i_meta_add_strings(m, "tokenizer.ggml.tokens", &tokens), done);
     Q35_TRY_GOTO(q35i_meta_add_array(m, "tokenizer.ggml.token_type", Q35_META_I32, types, n), done);
     Q35_TRY_GOTO(q35i_meta_add_strings(m, "tokenizer.ggml.merges", &merges), done);

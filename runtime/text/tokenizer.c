@@ -8,6 +8,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/model/quote.h"
+#include "runtime/model/text.h"
 #include "runtime/text/encode.h"
 #include "runtime/text/order.h"
 #include "runtime/text/roles.h"
@@ -29,11 +30,6 @@ static q35_status string_value(const q35_model *model, const char *key, q35_stri
     return Q35_OK;
 }
 
-static bool is_text(q35_string s, const char *text)
-{
-    return strlen(text) == s.len && memcmp(text, s.data, s.len) == 0;
-}
-
 static q35_status read_kind(const q35_model *model, bool *out_pieces)
 {
     q35_string kind;
@@ -43,8 +39,8 @@ static q35_status read_kind(const q35_model *model, bool *out_pieces)
                         "go without)",
                         KEY_MODEL);
     Q35_TRY(string_value(model, KEY_MODEL, &kind));
-    *out_pieces = is_text(kind, "llama");
-    if (*out_pieces || is_text(kind, "gpt2"))
+    *out_pieces = q35i_string_is(kind, "llama");
+    if (*out_pieces || q35i_string_is(kind, "gpt2"))
         return Q35_OK;
     return Q35_FAIL(Q35_E_UNSUPPORTED, "%s: '%s', need gpt2 (byte-level BPE) or llama (SentencePiece BPE)",
                     KEY_MODEL, q35i_quote(kind).text);
@@ -66,7 +62,7 @@ static bool is_mislabelled_tekken(const q35i_vocab *vocab, q35_string pre)
     static const char inst[] = "[INST]";
     enum { INST_ID = 3 };
     uint64_t len;
-    if (!is_text(pre, "pixtral") || vocab->n <= INST_ID)
+    if (!q35i_string_is(pre, "pixtral") || vocab->n <= INST_ID)
         return false;
     const uint8_t *piece = q35i_vocab_piece(vocab, INST_ID, &len);
     return q35i_vocab_kind(vocab, INST_ID) == Q35I_TOKEN_CONTROL && len == sizeof inst - 1 &&

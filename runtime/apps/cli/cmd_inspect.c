@@ -113,7 +113,7 @@ static void measure_model(const q35_model *model, file_sizes *s)
         if (t->rank == 2 && strncmp(t->name, "blk.", 4) == 0)
             s->linear += elements(t);
     }
-    s->kv_bytes = UINT64_C(2) * 2 * c.n_layers * c.n_kv_heads * c.head_dim;
+    s->kv_bytes = q35_session_kv_bytes(&c, Q35_DT_F16);
 }
 
 static file_sizes measure(const q35_model *model)
