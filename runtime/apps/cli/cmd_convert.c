@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * q35rt convert: a GGUF model to a 3.5-bit file, calibrated on a text. A signal cancels between two steps of the
+ * q35rt convert: a model to a 3.5-bit file, calibrated on a text. A signal cancels between two steps of the
  * work; the output appears whole or not at all. */
 #define _GNU_SOURCE
 #include "commands.h"

@@ -16,7 +16,7 @@ const cli_command cli_commands[] = {
     {"eval", CLI_EVAL, cmd_eval, "", 0, "perplexity of a text, and distance to another model",
      "  q35rt eval -m model-q35.gguf -f text.txt --base model.gguf\n"
      "  q35rt eval -m model.gguf -f text.txt --base model.gguf --base-act f32\n"},
-    {"convert", CLI_CONVERT, cmd_convert, "IN OUT", 2, "write a 3.5-bit file of a GGUF model",
+    {"convert", CLI_CONVERT, cmd_convert, "IN OUT", 2, "write a 3.5-bit file of a model",
      "  q35rt convert model.gguf model-q35.gguf\n"
      "  q35rt convert model.gguf model-q35.gguf --calibration my-text.txt\n"},
     {"inspect", CLI_INSPECT, cmd_inspect, "FILE", 1, "metadata, tensors and sizes of a file",
