@@ -112,14 +112,14 @@ static int run_prompt(const cli_options *options, q35_runtime *runtime, const cl
                     .tokenizer = engine->tokenizer,
                     .vocab = engine->config.vocab,
                     .stream = !options->json};
-    logits_file *dump = NULL;
-    int rc = options->dump ? logits_file_create(options->dump, &dump) : 0;
+    out_file *dump = NULL;
+    int rc = options->dump ? out_file_create("logits file", options->dump, &dump) : 0;
     if (rc == 0)
         rc = generation_run(&g, prompt, n_prompt, dump);
     if (dump && rc == 0 && !(g.stop == STOP_INTERRUPT && g.n_ids == 0))
-        rc = logits_file_commit(dump);
+        rc = out_file_commit(dump);
     else
-        logits_file_discard(dump);
+        out_file_discard(dump);
     if (rc == 0) {
         run_numbers n = options->quiet && !options->json ? (run_numbers){0} : count(&g, load_s, runtime);
         if (options->json)

@@ -16,7 +16,7 @@ const char *stop_reason_name(stop_reason reason)
 }
 
 /* *out_logits: of the prompt's last token, or NULL when interrupted. */
-static int prefill(generation *g, const int32_t *ids, uint64_t n, logits_file *dump, const float **out_logits)
+static int prefill(generation *g, const int32_t *ids, uint64_t n, out_file *dump, const float **out_logits)
 {
     uint32_t most = g->options->chunk ? g->options->chunk : GENERATION_CHUNK;
     int rc = 0;
@@ -31,7 +31,7 @@ static int prefill(generation *g, const int32_t *ids, uint64_t n, logits_file *d
         if (status != Q35_OK)
             return cli_fail_status(status, CLI_WHILE_RUNNING);
         if (dump) {
-            rc = logits_file_append(dump, logits, step, g->vocab);
+            rc = out_file_write(dump, logits, (uint64_t)step * g->vocab * sizeof *logits);
             logits += (uint64_t)(step - 1) * g->vocab;
         }
         *out_logits = logits;
@@ -170,7 +170,7 @@ static int answer(generation *g, q35_sampler *sampler, const float *logits)
     return rc;
 }
 
-int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, logits_file *dump)
+int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, out_file *dump)
 {
     q35_sampler *sampler = NULL;
     const float *logits = NULL;

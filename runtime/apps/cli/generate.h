@@ -5,7 +5,7 @@
 #define Q35_CLI_GENERATE_H
 
 #include "engine.h"
-#include "logits_file.h"
+#include "out_file.h"
 
 #define GENERATION_CHUNK 512u /* prompt tokens per step, unless --chunk says otherwise */
 
@@ -33,7 +33,7 @@ typedef struct generation {
 
 /* Runs the prompt (the session is empty) and generates. dump: prompt logits go there, needs an all_logits session.
  */
-int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, logits_file *dump);
+int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, out_file *dump);
 void generation_free(generation *g);
 
 /* The options' sampler, told of the n tokens before; q35_sampler_destroy. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Logits of the prompt in a file, through a temporary name that a second signal removes too. */
+ * Output through a temporary name that a second signal removes too. */
 #define _GNU_SOURCE
-#include "logits_file.h"
+#include "out_file.h"
 
 #include "cli.h"
 
@@ -12,14 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct logits_file {
+struct out_file {
+    const char *what;
     char *path, *temporary;
     FILE *out;
+    uint64_t bytes;
 };
 
-static int fail(const logits_file *file, const char *what, int error)
+static int fail(const out_file *file, const char *verb, int error)
 {
-    return cli_fail(CLI_EXIT_FAILED, "logits file %s: cannot %s: %s", file->path, what, strerror(error));
+    return cli_fail(CLI_EXIT_FAILED, "%s %s: cannot %s: %s", file->what, file->path, verb, strerror(error));
 }
 
 static FILE *open_temporary(char *name)
@@ -39,17 +41,18 @@ static FILE *open_temporary(char *name)
     return out;
 }
 
-int logits_file_create(const char *path, logits_file **out)
+int out_file_create(const char *what, const char *path, out_file **out)
 {
-    logits_file *file = calloc(1, sizeof *file);
+    out_file *file = calloc(1, sizeof *file);
     if (!file || asprintf(&file->path, "%s", path) < 0 || asprintf(&file->temporary, "%s.XXXXXX", path) < 0) {
-        logits_file_discard(file);
-        return cli_fail(CLI_EXIT_NOFIT, "logits file %s: out of memory", path);
+        out_file_discard(file);
+        return cli_fail(CLI_EXIT_NOFIT, "%s %s: out of memory", what, path);
     }
+    file->what = what;
     file->out = open_temporary(file->temporary);
     if (!file->out) {
         int rc = fail(file, "create", errno);
-        logits_file_discard(file);
+        out_file_discard(file);
         return rc;
     }
     cli_signals_temporary(file->temporary);
@@ -57,24 +60,29 @@ int logits_file_create(const char *path, logits_file **out)
     return 0;
 }
 
-int logits_file_append(logits_file *file, const float *rows, uint64_t n_rows, uint32_t vocab)
+int out_file_write(out_file *file, const void *data, uint64_t bytes)
 {
-    size_t n = (size_t)(n_rows * vocab);
-    return fwrite(rows, sizeof *rows, n, file->out) == n ? 0 : fail(file, "write", errno);
+    file->bytes += bytes;
+    return fwrite(data, 1, (size_t)bytes, file->out) == bytes ? 0 : fail(file, "write", errno);
 }
 
-int logits_file_commit(logits_file *file)
+uint64_t out_file_bytes(const out_file *file)
+{
+    return file->bytes;
+}
+
+int out_file_commit(out_file *file)
 {
     int rc = 0;
     if (fflush(file->out) != 0 || fsync(fileno(file->out)) != 0)
         rc = fail(file, "write", errno);
     if (rc == 0 && rename(file->temporary, file->path) != 0)
         rc = fail(file, "rename", errno);
-    logits_file_discard(file);
+    out_file_discard(file);
     return rc;
 }
 
-void logits_file_discard(logits_file *file)
+void out_file_discard(out_file *file)
 {
     if (!file)
         return;
