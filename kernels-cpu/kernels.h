@@ -23,15 +23,17 @@ typedef struct q35k_weights {
     uint32_t dtype;          /* Q35_DT_*, a weight type */
     uint32_t layout;         /* Q35K_LAYOUT_* */
     int64_t n, k;            /* rows, weights per row */
-    int64_t rs;              /* bytes per row (canonical), or per 16-row tile (Q35K_LAYOUT_TILE16) */
-    const int8_t (*book)[2]; /* [128], 3.5-bit types only */
+    int64_t rs;              /* bytes per row (canonical), or per tile of 16 rows */
+    const int8_t (*book)[2]; /* [q35_book_entries(dtype)], types with a codebook only */
 } q35k_weights;
 
 enum {
     Q35K_LAYOUT_CANONICAL = 0,
     /* 3.5-bit types, 16 rows interleaved; byte map: kernels-cpu/tile16.h. Rows past n in the last tile are zero
      * scales with code 0. */
-    Q35K_LAYOUT_TILE16 = 1
+    Q35K_LAYOUT_TILE16 = 1,
+    /* Types with one scale per row, 16 rows interleaved; byte map: kernels-cpu/row16.h. Missing rows are zero. */
+    Q35K_LAYOUT_ROW16 = 2
 };
 
 /* LINEAR. out[t][r] = sum_k x[t][k] * w[r][k] for r in [begin, end), begin a multiple of 16.
@@ -54,12 +56,42 @@ static inline uint64_t q35k_linear_scratch_bytes(int64_t k)
     return padded * 32 + 65536;
 }
 
-/* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K] -> blocks [T][ceil(K/32)].
- * Per block: amax = max|x|; scale = amax / 127 (f32); q = round-half-even(x * (127 / amax)), where 127 / amax is
- * one f32 division; amax == 0, or so small that 127 / amax overflows: scale 0, codes 0. sum = sum of q. Non-finite
- * x: scale is NaN, codes 0, sum 0. All implementations give the same bits. */
-typedef void q35k_quantize_act_fn(const float *x, int64_t rs_x, int64_t k, q35_act_block *out, int64_t rs_out,
-                                  int64_t begin, int64_t end);
+/* How a row of K inputs is rotated. K is cut into blocks of `width`, what is left over into blocks of decreasing
+ * powers of two. In a block of b: t = x, negated where the sign is below 0; then for h = 1, 2, 4 .. b / 2 the
+ * pairs (t[i], t[i + h]) with bit h of i clear become (t[i] + t[i + h], t[i] - t[i + h]), each one f32 rounding;
+ * then each is multiplied by (float)(1 / sqrt(b)), one f32 rounding; a block of 1 is only negated. The inverse
+ * runs the butterflies and the product first and negates last. */
+typedef struct q35k_rotation {
+    const int8_t *signs; /* [K], 1 or -1 */
+    int64_t width;       /* a power of two, up to 4096 */
+} q35k_rotation;
+
+/* ROTATE, token rows [begin, end): x f32 [T][K] -> y f32 [T][K], which may be x. All implementations give the same
+ * bits. */
+typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_rotation *rotation, int inverse,
+                            float *y, int64_t rs_y, int64_t begin, int64_t end);
+
+/* LINEAR of weights with one scale per row (Q35_ROW, Q40_ROW, Q60_ROW; canonical or ROW16): the function type,
+ * shapes and edges of LINEAR, other numerics. q: activation codes, all in +-127 (as QUANTIZE_ACT makes them); k <=
+ * 66304.
+ *
+ * A8_ROW   S = sum over k of level * q, exact in int32; out = (s_row * s_token) * (float)S: three f32 roundings in
+ *          this order.
+ * A8_128   acc = 0; for each group of 128 inputs, ascending: acc = fmaf((float)S_group, s_group, acc), S_group
+ * exact in int32; out = s_row * acc. Both: NaN results are the one NaN 0x7fc00000, and all implementations give
+ * the same bits. F32      x as it is; weights s_row * level, one f32 rounding each; then as LINEAR of float
+ * weights. */
+
+/* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K], rotated first where rotation is not NULL -> out of
+ * act_type: Q35_DT_A8_32   q35_act_block [T][ceil(K/32)] Q35_DT_A8_128  q35_act_group [T][ceil(K/128)]
+ *   Q35_DT_A8_ROW  q35_act_row and codes, padded with 0 to a multiple of 64, [T]; K at most 2^24
+ * Per block, group or row: amax = max|x|; scale = amax / 127 (f32); q = round-half-even(x * (127 / amax)), where
+ * 127 / amax is one f32 division; amax == 0, or so small that 127 / amax overflows: scale 0, codes 0. sum = sum of
+ * q. Non-finite x: scale is NaN, codes 0, sum 0. Codes past K are 0. All implementations give the same bits.
+ * scratch: f32 [K], private to the caller, 64-byte aligned; unused without a rotation. */
+typedef void q35k_quantize_act_fn(const float *x, int64_t rs_x, int64_t k, const q35k_rotation *rotation,
+                                  uint32_t act_type, void *out, int64_t rs_out, int64_t begin, int64_t end,
+                                  float *scratch);
 
 /* RMS_NORM and ADD_RMS_NORM, token rows [begin, end). s = a + b (b == NULL: s = a); y = s / sqrt(mean(s^2) + eps)
  * * w. sum: where s is stored, or NULL; may equal a. y may equal a or b. s is one f32 rounding; all else is
@@ -143,8 +175,9 @@ uint32_t q35k_cpu_features(void);
 /* One slot per contract. Const after init. */
 typedef struct q35k_table {
     uint32_t features; /* levels actually used */
-    q35k_linear_fn *linear;
+    q35k_linear_fn *linear, *linear_row;
     q35k_quantize_act_fn *quantize_act;
+    q35k_rotate_fn *rotate;
     q35k_norm_fn *norm;
     q35k_rope_fn *rope;
     q35k_kv_append_fn *kv_append;

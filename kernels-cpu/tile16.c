@@ -34,8 +34,7 @@ static uint32_t gather4(uint32_t lane)
     return (lane & 127u) | (lane >> 1 & 127u << 7) | (lane >> 2 & 127u << 14) | (lane >> 3 & 127u << 21);
 }
 
-/* codes: the 28 bytes of one row of one set; lane: byte 4 r of the set's first vector. */
-static void pack_set(const uint8_t *codes, uint8_t *lane)
+void q35k_tile16_pack_set(const uint8_t *codes, uint8_t *lane)
 {
     uint32_t v[8];
     for (int i = 0; i < 4; i++) {
@@ -50,7 +49,7 @@ static void pack_set(const uint8_t *codes, uint8_t *lane)
     }
 }
 
-static void unpack_set(const uint8_t *lane, uint8_t *codes)
+void q35k_tile16_unpack_set(const uint8_t *lane, uint8_t *codes)
 {
     uint32_t v[8];
     v[7] = 0;
@@ -105,7 +104,7 @@ void q35k_tile16_pack(uint32_t dtype, int64_t k, int64_t n_rows, const void *row
             for (int h = 0; h < n_halves; h++)
                 memcpy(p.head + 32 * h + 2 * r, block + 2 * h, 2);
             for (int s = 0; s < p.n_sets; s++)
-                pack_set(block + 2 * n_halves + 28 * s, p.sets + s * Q35K_TILE16_SET_BYTES + 4 * r);
+                q35k_tile16_pack_set(block + 2 * n_halves + 28 * s, p.sets + s * Q35K_TILE16_SET_BYTES + 4 * r);
         }
     }
 }
@@ -124,7 +123,7 @@ void q35k_tile16_unpack(uint32_t dtype, int64_t k, int64_t n_rows, const void *t
                 memcpy(block + 2 * h, p.head + 32 * h + 2 * r, 2);
             memset(block + 2 * n_halves, 0, Q35_CODE_BYTES);
             for (int s = 0; s < p.n_sets; s++)
-                unpack_set(p.sets + s * Q35K_TILE16_SET_BYTES + 4 * r, block + 2 * n_halves + 28 * s);
+                q35k_tile16_unpack_set(p.sets + s * Q35K_TILE16_SET_BYTES + 4 * r, block + 2 * n_halves + 28 * s);
         }
     }
 }

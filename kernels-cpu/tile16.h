@@ -46,4 +46,10 @@ static inline uint32_t q35k_tile16_spread(uint32_t bits)
     return (bits & 127u) | (bits << 1 & 127u << 8) | (bits << 2 & 127u << 16) | (bits << 3 & 127u << 24);
 }
 
+/* 32 codes of 7 bits (28 bytes) of one row to its lane of a set, and back. lane: byte 4 r of the set's first
+ * vector.
+ */
+void q35k_tile16_pack_set(const uint8_t *codes, uint8_t *lane);
+void q35k_tile16_unpack_set(const uint8_t *lane, uint8_t *codes);
+
 #endif

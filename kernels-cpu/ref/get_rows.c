@@ -16,7 +16,7 @@ void q35k_get_rows__ref(const int32_t *ids, const q35k_weights *w, float *out, i
         float *out_row = (float *)(void *)((char *)out + t * rs_out);
         for (int64_t i = 0; i < w->k; i += d.block_len) {
             int64_t n = w->k - i < d.block_len ? w->k - i : d.block_len;
-            q35_block_decode(w->dtype, row + i / d.block_len * d.block_bytes, w->book, block);
+            q35_row_block_decode(w->dtype, row, (uint64_t)(i / d.block_len), w->book, block);
             memcpy(out_row + i, block, (size_t)n * sizeof(float));
         }
     }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reference LINEAR of weights with one scale per row, canonical layout. With quantised activations it is specified
+ * to the bit: exact int32 sums, then the few f32 operations that kernels.h writes down. F32 activations: double
+ * over decoded weights, k ascending. Levels are decoded a step of 128 inputs at a time for up to 32 tokens. */
+#include "kernels-cpu/kernels_decl.h"
+
+#include <math.h>
+
+enum { STEP = Q35_ACT_GROUP, TOKENS = 32 }; /* STEP: a multiple of every block length */
+
+/* Sums of one row for TOKENS tokens, by activation type. */
+typedef struct sums {
+    int32_t exact[TOKENS];  /* A8_ROW */
+    float grouped[TOKENS];  /* A8_128 */
+    double decoded[TOKENS]; /* F32 */
+} sums;
+
+static int32_t dot_levels(const int8_t *q, const int8_t *level, int64_t n)
+{
+    int32_t sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (int32_t)q[i] * (int32_t)level[i];
+    return sum;
+}
+
+/* Adds inputs [k0, k0 + n), n <= STEP, of token t. */
+static void add_step(sums *s, int t, const void *x, uint32_t act_type, float scale, const int8_t *level,
+                     int64_t k0, int64_t n)
+{
+    if (act_type == Q35_DT_A8_ROW) {
+        s->exact[t] += dot_levels((const int8_t *)x + sizeof(q35_act_row) + k0, level, n);
+    } else if (act_type == Q35_DT_A8_128) {
+        const q35_act_group *g = (const q35_act_group *)x + k0 / STEP;
+        s->grouped[t] = fmaf((float)dot_levels(g->q, level, n), g->scale, s->grouped[t]);
+    } else {
+        const float *v = (const float *)x + k0;
+        for (int64_t i = 0; i < n; i++)
+            s->decoded[t] += (double)v[i] * (double)(scale * (float)level[i]);
+    }
+}
+
+static float result(const sums *s, int t, const void *x, uint32_t act_type, float scale)
+{
+    float y = (float)s->decoded[t];
+    if (act_type == Q35_DT_A8_ROW)
+        y = (scale * ((const q35_act_row *)x)->scale) * (float)s->exact[t];
+    else if (act_type == Q35_DT_A8_128)
+        y = scale * s->grouped[t];
+    return isnan(y) ? NAN : y;
+}
+
+/* One weight row for n <= TOKENS tokens. */
+static void row_tokens(const char *x, uint32_t act_type, int64_t rs_x, int n, const q35k_weights *w,
+                       const uint8_t *row, char *out, int64_t rs_out)
+{
+    q35_dtype_info d = q35_dtype_describe(w->dtype);
+    sums s = {0};
+    int8_t level[STEP];
+    float scale;
+    memcpy(&scale, row, sizeof scale);
+    for (int64_t k0 = 0; k0 < w->k; k0 += STEP) {
+        int64_t inputs = w->k - k0 < STEP ? w->k - k0 : STEP;
+        for (int64_t i = 0; i < inputs; i += d.block_len)
+            q35_row_levels(w->dtype, row + d.row_head + (k0 + i) / d.block_len * d.block_bytes, w->book,
+                           level + i);
+        for (int t = 0; t < n; t++)
+            add_step(&s, t, x + t * rs_x, act_type, scale, level, k0, inputs);
+    }
+    for (int t = 0; t < n; t++)
+        *(float *)(void *)(out + t * rs_out) = result(&s, t, x + t * rs_x, act_type, scale);
+}
+
+void q35k_linear_row__ref(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens, const q35k_weights *w,
+                          float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    for (int64_t r = begin; r < end; r++) {
+        const uint8_t *row = (const uint8_t *)w->data + r * w->rs;
+        for (int64_t t = 0; t < n_tokens; t += TOKENS) {
+            int n = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
+            row_tokens((const char *)x + t * rs_x, act_type, rs_x, n, w, row, (char *)(out + r) + t * rs_out,
+                       rs_out);
+        }
+    }
+}
