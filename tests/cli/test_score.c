@@ -45,17 +45,64 @@ START_TEST(top)
 }
 END_TEST
 
-START_TEST(summary)
+/* n .. 0 */
+static score_samples counting(int n)
 {
     score_samples s = {0};
-    ck_assert(score_summarise(&s).mean == 0);
-    for (int i = 101; i-- > 0;)
+    for (int i = n + 1; i-- > 0;)
         ck_assert_int_eq(score_add(&s, i), 0);
-    score_summary r = score_summarise(&s);
-    near(r.mean, 50);
-    near(r.median, 50);
-    near(r.p99, 99);
-    near(r.error, sqrt(101.0 * 102 / 12 / 101)); /* sample variance of 0..n-1 is n (n + 1) / 12 */
+    return s;
+}
+
+START_TEST(means)
+{
+    score_samples s = counting(100), none = {0};
+    ck_assert(score_mean(&none).value == 0 && score_mean(&none).error == 0);
+    near(score_mean(&s).value, 50);
+    near(score_mean(&s).error, sqrt(101.0 * 102 / 12 / 101)); /* sample variance of 0..n-1 is n (n + 1) / 12 */
+    score_samples pair = {(double[]){3, -4}, 2, 2};
+    near(score_rms(&pair).value, sqrt(12.5));
+    /* Squares 9 and 16: standard error 3.5, through the root 3.5 / (2 sqrt 12.5). */
+    near(score_rms(&pair).error, 3.5 / (2 * sqrt(12.5)));
+    score_value e = score_exp((score_value){2, 0.5});
+    near(e.value, exp(2));
+    near(e.error, exp(2) / 2);
+    free(s.value);
+}
+END_TEST
+
+START_TEST(paired_difference)
+{
+    /* The pairs differ by 1, whatever the spread of either: no error left. */
+    score_samples a = {(double[]){1, 50, 7}, 3, 3}, b = {(double[]){0, 49, 6}, 3, 3};
+    near(score_mean_difference(&a, &b).value, 1);
+    near(score_mean_difference(&a, &b).error, 0);
+    score_samples c = {(double[]){1, 2, 3}, 3, 3}, d = {(double[]){0, 0, 0}, 3, 3};
+    near(score_mean_difference(&c, &d).error, sqrt(1.0 / 3));
+}
+END_TEST
+
+START_TEST(shares)
+{
+    near(score_share(1, 4).value, 0.25);
+    near(score_share(1, 4).error, sqrt(0.25 * 0.75 / 4));
+    near(score_share(0, 0).value, 0);
+}
+END_TEST
+
+START_TEST(quantiles)
+{
+    score_samples s = counting(100), one = {(double[]){5}, 1, 1}, none = {0};
+    score_sort(&s);
+    near(score_quantile(&s, 0.5).value, 50);
+    near(score_quantile(&s, 0.5).error, sqrt(101.0) / 2); /* values are their own indices */
+    near(score_quantile(&s, 0.99).value, 99);
+    near(score_quantile(&s, 0.99).error, sqrt(101 * 0.99 * 0.01));
+    near(score_quantile(&s, 0.999).error, (100 - (99.9 - sqrt(101 * 0.999 * 0.001))) / 2); /* ends at the last */
+    near(score_quantile(&s, 1).value, 100);
+    near(score_quantile(&s, 1).error, 0);
+    near(score_quantile(&one, 0.9).value, 5);
+    ck_assert(score_quantile(&none, 0.9).value == 0);
     free(s.value);
 }
 END_TEST
@@ -67,7 +114,10 @@ int main(void)
     tcase_add_test(all, log_sum_exp);
     tcase_add_test(all, divergence);
     tcase_add_test(all, top);
-    tcase_add_test(all, summary);
+    tcase_add_test(all, means);
+    tcase_add_test(all, paired_difference);
+    tcase_add_test(all, shares);
+    tcase_add_test(all, quantiles);
     suite_add_tcase(suite, all);
     return q35t_run(suite);
 }

@@ -34,7 +34,8 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_options {
-    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *system, *load, *messages;
+    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *system, *load, *messages,
+        *save_base, *multiple_choice;
     cli_list calibration, plugins;
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;

@@ -20,36 +20,106 @@ int score_add(score_samples *samples, double value)
     return 0;
 }
 
+/* Mean of at(i) for i < n, and its standard error, in two passes. */
+static score_value mean_of(const score_samples *a, const score_samples *b,
+                           double (*at)(const score_samples *a, const score_samples *b, uint64_t i))
+{
+    score_value m = {0};
+    uint64_t n = a->n;
+    if (n == 0)
+        return m;
+    double sum = 0, squares = 0;
+    for (uint64_t i = 0; i < n; i++)
+        sum += at(a, b, i);
+    m.value = sum / (double)n;
+    for (uint64_t i = 0; i < n; i++) {
+        double off = at(a, b, i) - m.value;
+        squares += off * off;
+    }
+    m.error = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : 0;
+    return m;
+}
+
+static double plain(const score_samples *a, const score_samples *b, uint64_t i)
+{
+    (void)b;
+    return a->value[i];
+}
+
+static double difference(const score_samples *a, const score_samples *b, uint64_t i)
+{
+    return a->value[i] - b->value[i];
+}
+
+static double square(const score_samples *a, const score_samples *b, uint64_t i)
+{
+    (void)b;
+    return a->value[i] * a->value[i];
+}
+
+score_value score_mean(const score_samples *samples)
+{
+    return mean_of(samples, NULL, plain);
+}
+
+score_value score_mean_difference(const score_samples *a, const score_samples *b)
+{
+    return mean_of(a, b, difference);
+}
+
+score_value score_rms(const score_samples *samples)
+{
+    score_value mean_square = mean_of(samples, NULL, square), rms = {sqrt(mean_square.value), 0};
+    if (rms.value > 0)
+        rms.error = mean_square.error / (2 * rms.value);
+    return rms;
+}
+
+score_value score_share(uint64_t hits, uint64_t n)
+{
+    score_value s = {0};
+    if (n == 0)
+        return s;
+    s.value = (double)hits / (double)n;
+    s.error = sqrt(s.value * (1 - s.value) / (double)n);
+    return s;
+}
+
+score_value score_exp(score_value x)
+{
+    double e = exp(x.value);
+    return (score_value){e, e * x.error};
+}
+
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-/* Linear interpolation between the two nearest order statistics. */
-static double quantile(const double *sorted, uint64_t n, double q)
+void score_sort(score_samples *samples)
 {
-    double at = q * (double)(n - 1);
-    uint64_t low = (uint64_t)at, high = low + 1 < n ? low + 1 : low;
-    return sorted[low] + (at - (double)low) * (sorted[high] - sorted[low]);
+    if (samples->n)
+        qsort(samples->value, (size_t)samples->n, sizeof *samples->value, by_value);
 }
 
-score_summary score_summarise(score_samples *samples)
+/* Order statistic at a real-valued index, clamped to what there is. */
+static double at_index(const score_samples *sorted, double index)
 {
-    score_summary s = {0};
-    uint64_t n = samples->n;
-    if (n == 0)
+    double last = (double)(sorted->n - 1);
+    index = index < 0 ? 0 : index > last ? last : index;
+    uint64_t low = (uint64_t)index, high = low + 1 < sorted->n ? low + 1 : low;
+    return sorted->value[low] + (index - (double)low) * (sorted->value[high] - sorted->value[low]);
+}
+
+score_value score_quantile(const score_samples *sorted, double q)
+{
+    score_value s = {0};
+    if (sorted->n == 0)
         return s;
-    double sum = 0, squares = 0;
-    for (uint64_t i = 0; i < n; i++)
-        sum += samples->value[i];
-    s.mean = sum / (double)n;
-    for (uint64_t i = 0; i < n; i++)
-        squares += (samples->value[i] - s.mean) * (samples->value[i] - s.mean);
-    s.error = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : 0;
-    qsort(samples->value, (size_t)n, sizeof *samples->value, by_value);
-    s.median = quantile(samples->value, n, 0.5);
-    s.p99 = quantile(samples->value, n, 0.99);
+    double index = q * (double)(sorted->n - 1), deviation = sqrt((double)sorted->n * q * (1 - q));
+    s.value = at_index(sorted, index);
+    s.error = (at_index(sorted, index + deviation) - at_index(sorted, index - deviation)) / 2;
     return s;
 }
 
