@@ -82,9 +82,10 @@ typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_
  * the same bits. F32      x as it is; weights s_row * level, one f32 rounding each; then as LINEAR of float
  * weights. */
 
-/* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K], rotated first where rotation is not NULL -> out of
- * act_type: Q35_DT_A8_32   q35_act_block [T][ceil(K/32)] Q35_DT_A8_128  q35_act_group [T][ceil(K/128)]
- *   Q35_DT_A8_ROW  q35_act_row and codes, padded with 0 to a multiple of 64, [T]; K at most 2^24
+/* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K], rotated first where rotation is not NULL; out [T]:
+ *   Q35_DT_A8_32   q35_act_block [ceil(K/32)]
+ *   Q35_DT_A8_128  q35_act_group [ceil(K/128)]
+ *   Q35_DT_A8_ROW  q35_act_row, then codes padded with 0 to a multiple of 64; K at most 2^24
  * Per block, group or row: amax = max|x|; scale = amax / 127 (f32); q = round-half-even(x * (127 / amax)), where
  * 127 / amax is one f32 division; amax == 0, or so small that 127 / amax overflows: scale 0, codes 0. sum = sum of
  * q. Non-finite x: scale is NaN, codes 0, sum 0. Codes past K are 0. All implementations give the same bits.

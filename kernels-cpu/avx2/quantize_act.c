@@ -1,60 +1,120 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * QUANTIZE_ACT with AVX2: blocks of 32 as four vectors. Every step is one the reference takes (largest magnitude,
- * one division, one product and one rounding to even per code), so the bits are those of q35k_quantize_act__ref.
+ * QUANTIZE_ACT with AVX2: a pass over the inputs that share a scale for their largest magnitude, one for their
+ * codes. The magnitudes are compared as integers, whose order is that of the floats, with infinity and NaN above
+ * all finite ones. Every other step is one the reference takes, so the bits are those of q35k_quantize_act__ref.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx2_math.h"
 
-#include <math.h>
+#include <stdbool.h>
 
-/* x scaled to codes; sets *sum. */
-static inline __m256i codes_of(const __m256 x[4], float inverse, int32_t *sum)
+enum { LANES = 8 };
+
+/* Bits of the largest magnitude of n inputs. */
+static inline int32_t largest_bits(const float *x, int64_t n)
 {
-    __m256i q[4];
-    for (int i = 0; i < 4; i++)
-        q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(x[i], _mm256_set1_ps(inverse)));
-    __m256i total = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
-    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-    t = _mm_add_epi32(t, _mm_unpackhi_epi64(t, t));
-    *sum = _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_srli_epi64(t, 32)));
-    /* Packing works within 128-bit lanes: groups of four codes come out as 0 2 4 6 1 3 5 7. */
+    const __m256i magnitude = _mm256_set1_epi32(INT32_MAX);
+    __m256i top[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                      _mm256_setzero_si256()};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        for (int j = 0; j < 4; j++) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(x + i + LANES * j));
+            top[j] = _mm256_max_epi32(top[j], _mm256_and_si256(magnitude, v));
+        }
+    }
+    for (; i < n; i += LANES) {
+        __m256i v = _mm256_castps_si256(_mm256_maskload_ps(x + i, q35i_first8(n - i)));
+        top[0] = _mm256_max_epi32(top[0], _mm256_and_si256(magnitude, v));
+    }
+    __m256i all = _mm256_max_epi32(_mm256_max_epi32(top[0], top[1]), _mm256_max_epi32(top[2], top[3]));
+    __m128i b = _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    b = _mm_max_epi32(b, _mm_unpackhi_epi64(b, b));
+    return _mm_cvtsi128_si32(_mm_max_epi32(b, _mm_srli_epi64(b, 32)));
+}
+
+static inline int32_t sum_lanes(__m256i v)
+{
+    __m128i b = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    b = _mm_add_epi32(b, _mm_unpackhi_epi64(b, b));
+    return _mm_cvtsi128_si32(_mm_add_epi32(b, _mm_srli_epi64(b, 32)));
+}
+
+/* Four vectors of codes as bytes. Packing works within 128-bit lanes: groups of four come out as 0 2 4 6 1 3 5 7.
+ */
+static inline __m256i pack(const __m256i q[4])
+{
     __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
     return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-/* n <= 32 inputs; codes past n are 0. */
-static void quantize_block(const float *in, int64_t n, q35_act_block *out)
+/* Codes of n inputs; the sum of the codes. */
+static inline int32_t codes_of(const float *x, int64_t n, float inverse, int8_t *q)
 {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    const __m256i largest_finite = _mm256_set1_epi32(0x7f7fffff);
-    __m256 x[4], top = _mm256_setzero_ps();
-    __m256i wrong = _mm256_setzero_si256();
-    for (int i = 0; i < 4; i++) {
-        x[i] = _mm256_maskload_ps(in + 8 * i, q35i_first8(n - 8 * i));
-        __m256 magnitude = _mm256_andnot_ps(sign, x[i]);
-        wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(_mm256_castps_si256(magnitude), largest_finite));
-        top = _mm256_max_ps(top, magnitude);
+    const __m256 r = _mm256_set1_ps(inverse);
+    __m256i sum = _mm256_setzero_si256(), code[4];
+    for (int64_t i = 0; i < n; i += 4 * LANES) {
+        bool whole = i + 4 * LANES <= n;
+        for (int j = 0; j < 4; j++) {
+            const float *at = x + i + LANES * j;
+            __m256 v = whole ? _mm256_loadu_ps(at) : _mm256_maskload_ps(at, q35i_first8(n - i - LANES * j));
+            code[j] = _mm256_cvtps_epi32(_mm256_mul_ps(v, r));
+            sum = _mm256_add_epi32(sum, code[j]);
+        }
+        if (whole) {
+            _mm256_storeu_si256((__m256i *)(void *)(q + i), pack(code));
+        } else {
+            int8_t last[4 * LANES];
+            _mm256_storeu_si256((__m256i *)(void *)last, pack(code));
+            memcpy(q + i, last, (size_t)(n - i));
+        }
     }
-    *out = (q35_act_block){0};
-    if (!_mm256_testz_si256(wrong, wrong)) {
-        out->scale = NAN;
-        return;
-    }
-    float amax = q35i_max8__avx2(top), inverse = 127.0f / amax;
-    if (amax == 0 || inverse > 3.402823466e38f) /* amax below 127 / FLT_MAX counts as 0 */
-        return;
-    out->scale = amax / 127.0f;
-    _mm256_storeu_si256((__m256i *)(void *)out->q, codes_of(x, inverse, &out->sum));
+    return sum_lanes(sum);
 }
 
-void q35k_quantize_act__avx2(const float *x, int64_t rs_x, int64_t k, q35_act_block *out, int64_t rs_out,
-                             int64_t begin, int64_t end)
+/* n inputs that share a scale; codes n .. padded - 1 are 0. */
+static inline void quantize(const float *x, int64_t n, int64_t padded, char *out)
+{
+    int8_t *q = (int8_t *)out + sizeof(q35_act_row);
+    q35_act_row head = {0};
+    int32_t bits = largest_bits(x, n);
+    float amax, inverse;
+    memcpy(&amax, &bits, sizeof amax);
+    inverse = 127.0f / amax;
+    if (bits <= 0x7f7fffff && amax > 0 && inverse <= 3.402823466e38f) {
+        head.scale = amax / 127.0f;
+        head.sum = codes_of(x, n, inverse, q);
+        if (n < padded)
+            memset(q + n, 0, (size_t)(padded - n));
+    } else { /* amax below 127 / FLT_MAX counts as 0 */
+        head.scale = bits > 0x7f7fffff ? NAN : 0;
+        memset(q, 0, (size_t)padded);
+    }
+    memcpy(out, &head, sizeof head);
+}
+
+static void quantize_row(const float *x, int64_t k, uint32_t act_type, char *out)
+{
+    if (act_type == Q35_DT_A8_ROW) {
+        quantize(x, k, (k + 63) / 64 * 64, out);
+        return;
+    }
+    int64_t unit = act_type == Q35_DT_A8_128 ? Q35_ACT_GROUP : Q35_ACT_BLOCK;
+    for (int64_t i = 0; i < k; i += unit, out += (int64_t)sizeof(q35_act_row) + unit)
+        quantize(x + i, k - i < unit ? k - i : unit, unit, out);
+}
+
+void q35k_quantize_act__avx2(const float *x, int64_t rs_x, int64_t k, const q35k_rotation *rotation,
+                             uint32_t act_type, void *out, int64_t rs_out, int64_t begin, int64_t end,
+                             float *scratch)
 {
     for (int64_t t = begin; t < end; t++) {
         const float *row = (const float *)(const void *)((const char *)x + t * rs_x);
-        q35_act_block *blocks = (q35_act_block *)(void *)((char *)out + t * rs_out);
-        for (int64_t i = 0; i < k; i += Q35_ACT_BLOCK)
-            quantize_block(row + i, k - i < Q35_ACT_BLOCK ? k - i : Q35_ACT_BLOCK, &blocks[i / Q35_ACT_BLOCK]);
+        if (rotation) {
+            q35k_rotate__avx2(row, 0, k, rotation, 0, scratch, 0, 0, 1);
+            row = scratch;
+        }
+        quantize_row(row, k, act_type, (char *)out + t * rs_out);
     }
 }

@@ -20,7 +20,7 @@ enum { MAX_ACCESSES = Q35I_CPU_MAX_IN + Q35I_CPU_MAX_OUT };
 static bool splits_rows(uint32_t op)
 {
     return op == Q35_OP_GET_ROWS || op == Q35_OP_RMS_NORM || op == Q35_OP_ADD_RMS_NORM ||
-           op == Q35_OP_QUANTIZE_ACT || op == Q35_OP_ROPE || op == Q35_OP_KV_APPEND;
+           op == Q35_OP_QUANTIZE_ACT || op == Q35_OP_ROTATE || op == Q35_OP_ROPE || op == Q35_OP_KV_APPEND;
 }
 
 /* Inputs that an op writes: states. */
@@ -90,6 +90,7 @@ static bool in_place(uint32_t op, uint32_t in, uint32_t out)
 {
     switch (op) {
     case Q35_OP_RMS_NORM:
+    case Q35_OP_ROTATE:
     case Q35_OP_ROPE: return in == 0;
     case Q35_OP_ADD_RMS_NORM: return in <= out;
     case Q35_OP_SWIGLU:
@@ -154,6 +155,8 @@ static void bind_step(q35_plan *plan, q35i_cpu_step *step)
         if (step->n_in == 3)
             step->weights.book = (void *)plan->tensors[step->in[2]].base;
     }
+    if (step->op == Q35_OP_ROTATE || (step->op == Q35_OP_QUANTIZE_ACT && step->n_in == 2))
+        step->rotation.signs = (const int8_t *)plan->tensors[step->in[1]].base;
     if (step->op == Q35_OP_KV_APPEND || step->op == Q35_OP_ATTENTION) {
         uint32_t first = step->op == Q35_OP_KV_APPEND ? 2 : 1;
         const q35i_cpu_tensor *k = &plan->tensors[step->in[first]];

@@ -19,6 +19,15 @@ static double elements(const q35_tensor_desc *d)
     return (double)d->dim[0] * (double)d->dim[1] * (double)d->dim[2] * (double)d->dim[3];
 }
 
+/* One sum per input and distance, sign and factor. */
+static double rotation_flops(const q35_tensor_desc *x, uint32_t width)
+{
+    double steps = 2;
+    for (; width > 1; width /= 2)
+        steps++;
+    return steps * elements(x);
+}
+
 static double node_flops(const q35_region *region, const q35_node *n)
 {
     const q35_tensor_desc *x = &region->tensors[n->in[0]];
@@ -30,6 +39,10 @@ static double node_flops(const q35_region *region, const q35_node *n)
     case Q35_OP_GET_ROWS:
     case Q35_OP_KV_APPEND:
     case Q35_OP_TAIL_ROWS: return 0;
+    case Q35_OP_ROTATE: return rotation_flops(x, Q35I_CPU_PARAMS(n, q35_rotate_params)->width);
+    case Q35_OP_QUANTIZE_ACT:
+        return 4 * elements(x) +
+               (n->n_in == 2 ? rotation_flops(x, Q35I_CPU_PARAMS(n, q35_quantize_params)->width) : 0);
     default: return 4 * elements(x);
     }
 }

@@ -17,7 +17,9 @@ enum {
     Q35I_CPU_MAX_IN = 4,
     Q35I_CPU_MAX_OUT = 2,
     Q35I_CPU_LINE = 64, /* bytes of a cache line; alignment of scratch and of packed weights */
-    Q35I_CPU_TILE_ROWS = 16
+    Q35I_CPU_TILE_ROWS = 16,
+    Q35I_CPU_MAX_EXACT = 66304, /* K up to which the sums of a linear with row types fit an int32 */
+    Q35I_CPU_MAX_ROTATION = 4096
 };
 
 /* Set once by q35_plugin_query, before any other slot is called. */
@@ -44,7 +46,7 @@ typedef struct q35i_cpu_check {
     const q35_region *region;
     const q35_node *node;
     uint32_t index; /* of node */
-    bool tile16;    /* the device's linear kernel reads Q35K_LAYOUT_TILE16 */
+    bool packed;    /* the device's linear kernels read Q35K_LAYOUT_TILE16 and Q35K_LAYOUT_ROW16 */
     char *reason;   /* [reason_cap] */
     size_t reason_cap;
 } q35i_cpu_check;
@@ -108,8 +110,10 @@ typedef struct q35i_cpu_step {
     float eps, scale;     /* parameters of the op; unused ones 0 */
     float temperature_beta;
     int64_t n_heads, head_dim, n_rot, temperature_length;
-    q35k_weights weights; /* LINEAR, GET_ROWS: set by bind */
-    q35k_kv kv;           /* KV_APPEND, ATTENTION: set by bind */
+    int inverse;            /* ROTATE */
+    q35k_rotation rotation; /* ROTATE, QUANTIZE_ACT with signs; its signs are set by bind */
+    q35k_weights weights;   /* LINEAR, GET_ROWS: set by bind */
+    q35k_kv kv;             /* KV_APPEND, ATTENTION: set by bind */
 } q35i_cpu_step;
 
 struct q35_plan {
@@ -152,8 +156,11 @@ uint64_t q35i_cpu_available_memory(void);
  * without a limit. Cache of files that were read once counts as free. */
 uint64_t q35i_cpu_group_memory(const char *cgroup, const char *root);
 
-/* The one place that knows whether the linear kernel of a table reads tiles of 16 rows. */
-bool q35i_cpu_reads_tile16(const q35k_table *kernels);
+/* The one place that knows whether the linear kernels of a table read tiles of 16 rows. */
+bool q35i_cpu_reads_tiles(const q35k_table *kernels);
+
+/* Bytes of one tile of 16 rows in a packed layout; 0: the type has no such layout. */
+uint64_t q35i_cpu_tile_bytes(uint32_t layout, uint32_t dtype, int64_t k);
 
 q35_status q35i_cpu_layout_query(q35_device *dev, uint32_t op, const q35_tensor_desc *weight, uint32_t i,
                                  q35_layout *out);

@@ -35,6 +35,14 @@ static void copy_params(q35i_cpu_step *step, const q35_node *node)
         step->head_dim = Q35I_CPU_PARAMS(node, q35_attention_params)->head_dim;
         step->scale = Q35I_CPU_PARAMS(node, q35_attention_params)->scale;
         break;
+    case Q35_OP_QUANTIZE_ACT:
+        if (node->n_in == 2)
+            step->rotation.width = Q35I_CPU_PARAMS(node, q35_quantize_params)->width;
+        break;
+    case Q35_OP_ROTATE:
+        step->rotation.width = Q35I_CPU_PARAMS(node, q35_rotate_params)->width;
+        step->inverse = Q35I_CPU_PARAMS(node, q35_rotate_params)->inverse != 0;
+        break;
     default: break;
     }
 }

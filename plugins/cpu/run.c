@@ -70,18 +70,28 @@ static void run_quantize_act(const share *s)
     int64_t begin, end;
     split(s, s->rows, 1, &begin, &end);
     s->kernels->quantize_act(row(input(s, 0), 0), input(s, 0)->desc.stride[1], input(s, 0)->desc.dim[0],
-                             (q35_act_block *)(void *)output(s, 0)->base, output(s, 0)->desc.stride[1], begin,
-                             end);
+                             s->step->n_in == 2 ? &s->step->rotation : NULL, output(s, 0)->desc.dtype,
+                             output(s, 0)->base, output(s, 0)->desc.stride[1], begin, end, scratch(s));
+}
+
+static void run_rotate(const share *s)
+{
+    int64_t begin, end;
+    split(s, s->rows, 1, &begin, &end);
+    s->kernels->rotate(row(input(s, 0), 0), input(s, 0)->desc.stride[1], input(s, 0)->desc.dim[0],
+                       &s->step->rotation, s->step->inverse, row(output(s, 0), 0), output(s, 0)->desc.stride[1],
+                       begin, end);
 }
 
 static void run_linear(const share *s)
 {
     int64_t begin, end;
-    split(s, s->step->weights.n, LINEAR_GRAIN, &begin, &end);
+    const q35k_weights *w = &s->step->weights;
+    q35k_linear_fn *linear = q35_is_row_type(w->dtype) ? s->kernels->linear_row : s->kernels->linear;
+    split(s, w->n, LINEAR_GRAIN, &begin, &end);
     if (begin < end)
-        s->kernels->linear(input(s, 0)->base, input(s, 0)->desc.dtype, input(s, 0)->desc.stride[1], s->rows,
-                           &s->step->weights, row(output(s, 0), 0), output(s, 0)->desc.stride[1], begin, end,
-                           scratch(s));
+        linear(input(s, 0)->base, input(s, 0)->desc.dtype, input(s, 0)->desc.stride[1], s->rows, w,
+               row(output(s, 0), 0), output(s, 0)->desc.stride[1], begin, end, scratch(s));
 }
 
 /* One row stride for input and output in the kernel: a row at a time, as for norms. */
@@ -191,6 +201,7 @@ void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t
     case Q35_OP_RMS_NORM:
     case Q35_OP_ADD_RMS_NORM: run_norm(&s); break;
     case Q35_OP_QUANTIZE_ACT: run_quantize_act(&s); break;
+    case Q35_OP_ROTATE: run_rotate(&s); break;
     case Q35_OP_LINEAR: run_linear(&s); break;
     case Q35_OP_ROPE: run_rope(&s); break;
     case Q35_OP_KV_APPEND: run_kv_append(&s); break;

@@ -67,38 +67,48 @@ static bool want_step(const q35i_cpu_check *c)
     return true;
 }
 
-static bool has_book(uint32_t dtype)
+static bool is_quantised_act(uint32_t dtype)
 {
-    return dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT;
+    return dtype == Q35_DT_A8_32 || dtype == Q35_DT_A8_128 || dtype == Q35_DT_A8_ROW;
 }
 
-/* Inputs 1 (weights [N][K]) and, for 3.5-bit types, 2 (codebook) of LINEAR and GET_ROWS. */
-static bool want_weights(const q35i_cpu_check *c, bool tile16)
+/* Input 2: the codebook, dense. */
+static bool want_book(const q35i_cpu_check *c, uint32_t entries)
+{
+    const q35_tensor_desc *book = desc(c, in(c, 2));
+    if (!q35i_cpu_want_dtype(c, in(c, 2), "book", Q35_DT_I8) || !q35i_cpu_want_matrix(c, in(c, 2), "book", 2))
+        return false;
+    if (book->dim[1] != entries || book->stride[1] != 2 || q35i_cpu_row_kind(book) != Q35I_CPU_ROWS_FIXED)
+        return q35i_cpu_refuse(c, "book has %lld rows %lld apart, need %u rows 2 apart", (long long)book->dim[1],
+                               (long long)book->stride[1], entries);
+    return true;
+}
+
+/* Rows of the 3.5-bit types and of those with one scale per row may end inside a block. */
+static bool pads_rows(uint32_t dtype)
+{
+    return dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT || q35_is_row_type(dtype);
+}
+
+/* Inputs 1 (weights [N][K]) and, for types with one, 2 (codebook) of LINEAR and GET_ROWS. */
+static bool want_weights(const q35i_cpu_check *c, bool packed)
 {
     uint32_t t = in(c, 1);
     const q35_tensor_desc *w = desc(c, t);
     q35_dtype_info info = q35_dtype_describe(w->dtype);
-    if (w->dtype == Q35_DT_I8 || w->dtype == Q35_DT_I32 || w->dtype == Q35_DT_A8_32)
+    if (w->dtype == Q35_DT_I8 || w->dtype == Q35_DT_I32 || is_quantised_act(w->dtype))
         return q35i_cpu_refuse(c, "weight is %s, need a weight type", info.name);
     if (w->rank != 2 || q35i_cpu_row_kind(w) != Q35I_CPU_ROWS_FIXED)
         return q35i_cpu_refuse(c, "weight has rank %u and flags %#x, need 2 and 0", w->rank, w->flags);
-    if (!has_book(w->dtype) && w->dim[0] % info.block_len != 0)
+    if (!pads_rows(w->dtype) && w->dim[0] % info.block_len != 0)
         return q35i_cpu_refuse(c, "weight has rows of %lld, need a multiple of %u for %s", (long long)w->dim[0],
                                info.block_len, info.name);
-    if (w->layout != Q35K_LAYOUT_CANONICAL && !tile16)
+    if (w->layout != Q35K_LAYOUT_CANONICAL && !packed)
         return q35i_cpu_refuse(c, "weight has layout %u, need 0", w->layout);
-    if (c->node->n_in != (has_book(w->dtype) ? 3u : 2u))
-        return q35i_cpu_refuse(c, "%u inputs, need %u for %s", c->node->n_in, has_book(w->dtype) ? 3u : 2u,
-                               info.name);
-    if (!has_book(w->dtype))
-        return true;
-    const q35_tensor_desc *book = desc(c, in(c, 2));
-    if (!q35i_cpu_want_dtype(c, in(c, 2), "book", Q35_DT_I8) || !q35i_cpu_want_matrix(c, in(c, 2), "book", 2))
-        return false;
-    if (book->dim[1] != Q35_BOOK_POINTS || book->stride[1] != 2 || q35i_cpu_row_kind(book) != Q35I_CPU_ROWS_FIXED)
-        return q35i_cpu_refuse(c, "book has %lld rows %lld apart, need %d rows 2 apart", (long long)book->dim[1],
-                               (long long)book->stride[1], Q35_BOOK_POINTS);
-    return true;
+    uint32_t entries = q35_book_entries(w->dtype), need = entries ? 3 : 2;
+    if (c->node->n_in != need)
+        return q35i_cpu_refuse(c, "%u inputs, need %u for %s", c->node->n_in, need, info.name);
+    return !entries || want_book(c, entries);
 }
 
 static bool check_get_rows(const q35i_cpu_check *c)
@@ -137,21 +147,72 @@ static bool check_add_rms_norm(const q35i_cpu_check *c)
            want_f32_vector(c, in(c, 2), "norm weight", k) && want_f32_out(c, 0, k) && want_f32_out(c, 1, k);
 }
 
+/* Input 1: signs i8 [K] of a rotation in blocks of `width`. */
+static bool want_rotation(const q35i_cpu_check *c, uint32_t width, int64_t k)
+{
+    if (width < 2 || width > Q35I_CPU_MAX_ROTATION || (width & (width - 1)) != 0)
+        return q35i_cpu_refuse(c, "width is %u, need a power of two from 2 to %d", width,
+                               (int)Q35I_CPU_MAX_ROTATION);
+    return q35i_cpu_want_dtype(c, in(c, 1), "signs", Q35_DT_I8) && q35i_cpu_want_vector(c, in(c, 1), "signs", k);
+}
+
+/* Sums over a whole row stay within an int32. */
+static bool want_exact(const q35i_cpu_check *c, const char *what, int64_t k)
+{
+    if (k > Q35I_CPU_MAX_EXACT)
+        return q35i_cpu_refuse(c, "%s has rows of %lld, need at most %d for exact sums", what, (long long)k,
+                               (int)Q35I_CPU_MAX_EXACT);
+    return true;
+}
+
+static bool check_rotate(const q35i_cpu_check *c)
+{
+    if (!want_params(c, Q35_STRUCT_ROTATE_PARAMS, sizeof(q35_rotate_params), sizeof(q35_rotate_params)))
+        return false;
+    const q35_rotate_params *p = Q35I_CPU_PARAMS(c->node, q35_rotate_params);
+    int64_t k = desc(c, in(c, 0))->dim[0];
+    if (p->inverse > 1)
+        return q35i_cpu_refuse(c, "inverse is %u, need 0 or 1", p->inverse);
+    return want_f32_matrix(c, in(c, 0), "input", k) && want_rotation(c, p->width, k) && want_f32_out(c, 0, k);
+}
+
 static bool check_quantize_act(const q35i_cpu_check *c)
 {
     int64_t k = desc(c, in(c, 0))->dim[0];
-    uint32_t out = c->node->out[0];
-    return want_f32_matrix(c, in(c, 0), "input", k) && q35i_cpu_want_dtype(c, out, "output", Q35_DT_A8_32) &&
+    uint32_t out = c->node->out[0], dtype = Q35_DT_A8_32, width = 0;
+    if (c->node->params) {
+        if (!want_params(c, Q35_STRUCT_QUANTIZE_PARAMS, sizeof(q35_quantize_params), sizeof(q35_quantize_params)))
+            return false;
+        dtype = Q35I_CPU_PARAMS(c->node, q35_quantize_params)->dtype;
+        width = Q35I_CPU_PARAMS(c->node, q35_quantize_params)->width;
+    }
+    if (!is_quantised_act(dtype))
+        return q35i_cpu_refuse(c, "parameters ask for dtype %#x, need A8_32, A8_128 or A8_ROW", dtype);
+    if (c->node->n_in == 2 ? !want_rotation(c, width, k) : width != 0)
+        return c->node->n_in == 2 ? false : q35i_cpu_refuse(c, "width is %u without signs, need 0", width);
+    if (dtype == Q35_DT_A8_ROW && !want_exact(c, "input", k))
+        return false;
+    return want_f32_matrix(c, in(c, 0), "input", k) && q35i_cpu_want_dtype(c, out, "output", dtype) &&
            q35i_cpu_want_matrix(c, out, "output", k) && q35i_cpu_want_rows_like(c, out, "output", in(c, 0));
+}
+
+/* Weights with one scale per row take codes with one scale per 128 or row, the others per 32. */
+static bool want_linear_input(const q35i_cpu_check *c, uint32_t dtype, bool exact)
+{
+    if (dtype != Q35_DT_F32 && (!is_quantised_act(dtype) || exact == (dtype == Q35_DT_A8_32)))
+        return q35i_cpu_refuse(c, "input is %s, need F32 or %s", q35_dtype_describe(dtype).name,
+                               exact ? "A8_ROW or A8_128" : "A8_32");
+    return true;
 }
 
 static bool check_linear(const q35i_cpu_check *c)
 {
     const q35_tensor_desc *x = desc(c, in(c, 0)), *w = desc(c, in(c, 1));
-    if (!want_weights(c, c->tile16))
+    bool exact = q35_is_row_type(w->dtype);
+    if (!want_weights(c, c->packed) || !want_linear_input(c, x->dtype, exact))
         return false;
-    if (x->dtype != Q35_DT_F32 && x->dtype != Q35_DT_A8_32)
-        return q35i_cpu_refuse(c, "input is %s, need F32 or A8_32", q35_dtype_describe(x->dtype).name);
+    if (exact && !want_exact(c, "weight", w->dim[0]))
+        return false;
     return q35i_cpu_want_matrix(c, in(c, 0), "input", w->dim[0]) && want_f32_out(c, 0, w->dim[1]);
 }
 
@@ -266,7 +327,7 @@ static const struct {
     [Q35_OP_GET_ROWS] = {"get_rows", 2, 3, 1, check_get_rows},
     [Q35_OP_RMS_NORM] = {"rms_norm", 2, 2, 1, check_rms_norm},
     [Q35_OP_ADD_RMS_NORM] = {"add_rms_norm", 3, 3, 2, check_add_rms_norm},
-    [Q35_OP_QUANTIZE_ACT] = {"quantize_act", 1, 1, 1, check_quantize_act},
+    [Q35_OP_QUANTIZE_ACT] = {"quantize_act", 1, 2, 1, check_quantize_act},
     [Q35_OP_LINEAR] = {"linear", 2, 3, 1, check_linear},
     [Q35_OP_ROPE] = {"rope", 2, 2, 1, check_rope},
     [Q35_OP_KV_APPEND] = {"kv_append", 4, 4, 0, check_kv_append},
@@ -277,6 +338,7 @@ static const struct {
     [Q35_OP_SILU] = {"silu", 1, 1, 1, check_elementwise},
     [Q35_OP_TAIL_ROWS] = {"tail_rows", 1, 1, 1, check_tail_rows},
     [Q35_OP_SUM_SQUARES] = {"sum_squares", 2, 2, 0, check_sum_squares},
+    [Q35_OP_ROTATE] = {"rotate", 2, 2, 1, check_rotate},
 };
 
 const char *q35i_cpu_op_name(uint32_t op)
@@ -342,7 +404,7 @@ static bool check_step_tensor(const q35i_cpu_check *c)
 
 bool q35i_cpu_check_region(const q35_device *dev, const q35_region *region, char *reason, size_t reason_cap)
 {
-    q35i_cpu_check c = {region, NULL, 0, q35i_cpu_reads_tile16(&dev->kernels), reason, reason_cap};
+    q35i_cpu_check c = {region, NULL, 0, q35i_cpu_reads_tiles(&dev->kernels), reason, reason_cap};
     if (!region || !Q35_HAS_FIELD(region, q35_region, step))
         return q35i_cpu_refuse(&c, "region struct has %u bytes, need %u", region ? region->h.size : 0,
                                (unsigned)sizeof *region);
@@ -369,6 +431,8 @@ uint64_t q35i_cpu_worker_scratch(const q35_region *region)
         uint64_t bytes = 0;
         if (n->op == Q35_OP_LINEAR)
             bytes = q35k_linear_scratch_bytes(region->tensors[n->in[1]].dim[0]);
+        else if (n->op == Q35_OP_QUANTIZE_ACT && n->n_in == 2)
+            bytes = (uint64_t)region->tensors[n->in[0]].dim[0] * sizeof(float);
         else if (n->op == Q35_OP_ATTENTION)
             bytes = q35k_attention_scratch_bytes(Q35I_CPU_PARAMS(n, q35_attention_params)->head_dim);
         most = bytes > most ? bytes : most;

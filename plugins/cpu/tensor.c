@@ -2,7 +2,6 @@
  *
  * Checks of single tensors: is the descriptor sane, is it the matrix, vector or state that an op needs. Every
  * later use of dims and strides relies on q35i_cpu_want_tensor having passed. */
-#include "kernels-cpu/tile16.h"
 #include "plugins/cpu/cpu.h"
 
 #include <stdarg.h>
@@ -35,7 +34,9 @@ uint32_t q35i_cpu_tensor_align(const q35_tensor_desc *desc)
     switch (desc->dtype) {
     case Q35_DT_F32:
     case Q35_DT_I32:
-    case Q35_DT_A8_32: return 4;
+    case Q35_DT_A8_32:
+    case Q35_DT_A8_128:
+    case Q35_DT_A8_ROW: return 4;
     case Q35_DT_F16:
     case Q35_DT_BF16: return 2;
     default: return 1;
@@ -45,12 +46,12 @@ uint32_t q35i_cpu_tensor_align(const q35_tensor_desc *desc)
 bool q35i_cpu_tensor_bytes(const q35_tensor_desc *desc, uint64_t *out)
 {
     int64_t total;
-    if (desc->layout == Q35K_LAYOUT_TILE16) {
-        uint64_t tile = q35k_tile16_bytes(desc->dtype, desc->dim[0]);
+    if (desc->layout != Q35K_LAYOUT_CANONICAL) {
+        uint64_t tile = q35i_cpu_tile_bytes(desc->layout, desc->dtype, desc->dim[0]);
         int64_t tiles = (desc->dim[1] - 1) / Q35I_CPU_TILE_ROWS + 1;
         if (tile == 0 || __builtin_mul_overflow((int64_t)tile, tiles, &total))
             return false;
-    } else if (desc->layout == Q35K_LAYOUT_CANONICAL) {
+    } else {
         total = (int64_t)q35_row_bytes(desc->dtype, (uint64_t)desc->dim[0]);
         for (uint32_t i = 1; i < desc->rank; i++) {
             int64_t reach;
@@ -58,8 +59,7 @@ bool q35i_cpu_tensor_bytes(const q35_tensor_desc *desc, uint64_t *out)
                 __builtin_add_overflow(total, reach, &total))
                 return false;
         }
-    } else
-        return false;
+    }
     *out = (uint64_t)total;
     return true;
 }
