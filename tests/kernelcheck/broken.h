@@ -18,8 +18,12 @@ q35k_linear_fn good_linear, short_k, split_dependent, token_dependent, f16_accum
     padding_codes;
 q35k_kv_append_fn good_kv_append, next_position, truncates_f16, truncates_q8;
 q35k_get_rows_fn next_row;
-q35k_quantize_act_fn rounds_half_up;
 q35k_attention_fn good_attention, sees_future;
 q35k_rope_fn good_rope, pair_of_halves, exact_angle, no_temperature, temperature_of_first;
+
+/* broken_acts.c */
+q35k_quantize_act_fn good_quantize_act, rounds_half_up, leaves_padding, sums_magnitudes, takes_sample,
+    skips_rotation, codes_of_nan;
+q35k_rotate_fn good_rotate, wide_first, scales_first, forgets_rest, clobbers_source, inverse_as_forward;
 
 #endif

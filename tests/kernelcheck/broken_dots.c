@@ -172,27 +172,6 @@ void next_row(const int32_t *ids, const q35k_weights *w, float *out, int64_t rs_
     }
 }
 
-void rounds_half_up(const float *x, int64_t rs_x, int64_t k, q35_act_block *out, int64_t rs_out, int64_t begin,
-                    int64_t end)
-{
-    for (int64_t t = begin; t < end; t++) {
-        for (int64_t b = 0; 32 * b < k; b++) {
-            const float *v = x + t * rs_x / 4 + 32 * b;
-            int64_t n = k - 32 * b < 32 ? k - 32 * b : 32;
-            q35_act_block *o = (q35_act_block *)(void *)((char *)out + t * rs_out) + b;
-            float amax = 0;
-            *o = (q35_act_block){0};
-            for (int64_t i = 0; i < n; i++)
-                amax = fmaxf(amax, fabsf(v[i]));
-            o->scale = amax / 127;
-            for (int64_t i = 0; i < n && amax > 0; i++) {
-                o->q[i] = (int8_t)floorf(v[i] * (127 / amax) + 0.5f);
-                o->sum += o->q[i];
-            }
-        }
-    }
-}
-
 /* ---- attention and rope ---- */
 
 static float load(const void *cache, const q35k_kv *kv, int64_t g, int64_t p, int64_t d)

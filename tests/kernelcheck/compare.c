@@ -121,7 +121,7 @@ static bool compare_element(kc_context *x, const place *w, const uint8_t *got, c
     if (elem == KC_Q8_BITS && same)
         same = memcmp(got + w->at + 2, want + w->at + 2, 32) == 0;
     if (elem == KC_ACT_BITS && same)
-        same = memcmp(got + w->at + 4, want + w->at + 4, sizeof(q35_act_block) - 4) == 0;
+        same = memcmp(got + w->at + 4, want + w->at + 4, w->o->act_bytes - 4) == 0;
     if (!same)
         fail_bits(x, w, got, want);
     return same;
@@ -129,7 +129,7 @@ static bool compare_element(kc_context *x, const place *w, const uint8_t *got, c
 
 bool kc_compare(kc_context *x, const kc_case *c, const kc_operand *o, const uint8_t *got, const uint8_t *ref)
 {
-    static const size_t sizes[] = {4, 4, 2, sizeof(q35_act_block), 34};
+    const size_t sizes[] = {4, 4, 2, o->act_bytes, 34};
     const kc_map *m = &o->map;
     size_t size = sizes[o->elem];
     place w = {.o = o};

@@ -66,6 +66,7 @@ typedef struct kc_operand {
     const double *bound;     /* KC_F32: permitted distance of a fast kernel from the reference; 0: equal */
     const double *ref_bound; /* KC_F32: permitted distance of the reference from the oracle */
     const void *oracle_bits; /* other elems: the expected buffer [bytes] */
+    size_t act_bytes;        /* KC_ACT_BITS: of one block, group or row: scale, sum and codes */
     uint8_t *p;              /* where the operand lies during a call */
 } kc_operand;
 
@@ -222,8 +223,12 @@ void kc_progress_close(kc_progress *progress);
 int kc_bench(const char *filter, uint64_t seed);
 int kc_selftest(uint64_t seed);
 
+/* cases_rotate.c: v [k] in place, and signs for it. */
+void kc_rotate(float *v, int64_t k, const int8_t *signs, int64_t width, bool inverse);
+int8_t *kc_signs(kc_context *x, int64_t k);
+
 /* cases_<op>.c */
-extern const kc_op kc_op_linear, kc_op_quantize_act, kc_op_norm, kc_op_rope, kc_op_kv_append, kc_op_attention,
-    kc_op_swiglu, kc_op_add, kc_op_mul, kc_op_silu, kc_op_get_rows, kc_op_sum_squares;
+extern const kc_op kc_op_linear, kc_op_quantize_act, kc_op_rotate, kc_op_norm, kc_op_rope, kc_op_kv_append,
+    kc_op_attention, kc_op_swiglu, kc_op_add, kc_op_mul, kc_op_silu, kc_op_get_rows, kc_op_sum_squares;
 
 #endif
