@@ -9,6 +9,7 @@
 #include "graph/rope.h"
 #include "runtime/base/error.h"
 #include "runtime/model/model.h"
+#include "runtime/quant/rotation.h"
 
 #include <q35rt/blocks.h>
 #include <q35rt/session.h>
@@ -22,14 +23,23 @@ typedef struct builder {
     const q35_model *model;
     const q35_model_config *config;
     const q35i_build_options *options;
-    uint32_t book;     /* codebook tensor, Q35_NONE */
-    uint32_t inv_freq; /* rope frequencies */
+    uint32_t book, book8; /* codebooks of 7- and 8-bit codes, Q35_NONE: not used yet */
+    uint32_t inv_freq;    /* rope frequencies */
     uint32_t layer;
 } builder;
 
-/* A linear's input in the forms its consumers want; made on first use. */
+/* One form of a linear's input: rotated or not, quantised or not. */
+typedef struct input_form {
+    uint64_t seed;
+    uint32_t width; /* of the rotation, 0: none */
+    uint32_t dtype; /* Q35_DT_F32 or A8_* */
+    uint32_t tensor;
+} input_form;
+
+/* A linear's input in the forms its consumers want; made on first use. The first is the input itself. */
 typedef struct linear_input {
-    uint32_t f32, int8; /* tensors; Q35_NONE: not made yet */
+    input_form forms[6]; /* three linears share an input at most */
+    uint32_t n_forms;
     int observed;
 } linear_input;
 
@@ -73,13 +83,84 @@ static uint32_t node1(builder *b, uint32_t op, const q35i_params *params, uint32
     return b->graph->nodes[node].out[0];
 }
 
-/* Weights that keep 16 or more bits get f32 activations also when int8 is asked for: there is nothing to win. */
-static int wants_int8(const builder *b, uint32_t weight_tensor)
+/* Type in which a weight takes its input. Weights that keep 16 or more bits get f32 also when int8 is asked for:
+ * there is nothing to win. */
+static uint32_t input_type(const builder *b, const q35_tensor_info *w)
 {
-    if (b->options->act != Q35_ACT_INT8 || weight_tensor == Q35_NONE)
-        return 0;
-    uint32_t dtype = b->graph->tensors[weight_tensor].desc.dtype;
-    return dtype != Q35_DT_F32 && dtype != Q35_DT_F16 && dtype != Q35_DT_BF16;
+    if (b->options->act != Q35_ACT_INT8 || w->dtype == Q35_DT_F32 || w->dtype == Q35_DT_F16 ||
+        w->dtype == Q35_DT_BF16)
+        return Q35_DT_F32;
+    return w->activation ? w->activation : Q35_DT_A8_32;
+}
+
+/* Signs of a rotation, as a constant of the graph; the same tensor for the same seed. */
+static uint32_t signs(builder *b, uint64_t seed, int64_t k)
+{
+    char name[40];
+    q35i_graph *g = b->graph;
+    snprintf(name, sizeof name, "signs.%016llx", (unsigned long long)seed);
+    for (uint32_t t = 0; t < g->n_tensors; t++)
+        if (strcmp(g->tensors[t].name, name) == 0 && g->tensors[t].desc.dim[0] == k)
+            return t;
+    int8_t *data = q35i_graph_constant(g, (uint64_t)k);
+    if (!data)
+        return Q35_NONE;
+    q35i_rotation_signs(seed, (uint64_t)k, data);
+    return q35i_graph_tensor(g, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_I8, 1, &k, 0), data, name);
+}
+
+/* rotate, or its inverse, of the tensor x. */
+static uint32_t rotate(builder *b, uint32_t x, const q35_tensor_info *how, uint32_t inverse, const char *name)
+{
+    const q35i_params p = {.rotate = {.h = {sizeof(q35_rotate_params), Q35_STRUCT_ROTATE_PARAMS, NULL},
+                                      .width = how->rotation_width,
+                                      .inverse = inverse}};
+    if (b->graph->status != Q35_OK)
+        return Q35_NONE;
+    const uint32_t in[2] = {x, signs(b, how->rotation_seed, b->graph->tensors[x].desc.dim[0])};
+    return in[1] == Q35_NONE ? Q35_NONE : node1(b, Q35_OP_ROTATE, &p, 2, in, name);
+}
+
+static uint32_t quantise(builder *b, uint32_t x, uint32_t dtype, const char *name)
+{
+    const q35i_params p = {
+        .quantize = {.h = {sizeof(q35_quantize_params), Q35_STRUCT_QUANTIZE_PARAMS, NULL}, .dtype = dtype}};
+    return node1(b, Q35_OP_QUANTIZE_ACT, dtype == Q35_DT_A8_32 ? NULL : &p, 1, &x, name);
+}
+
+/* Label of a form of the input: "<name>.rotated.int8", with the form's number where there are several. */
+static const char *form_name(const builder *b, const linear_input *x, const char *form, char *buf, size_t cap)
+{
+    const char *base = b->graph->tensors[x->forms[0].tensor].name;
+    uint32_t same = 0;
+    snprintf(buf, cap, "%.24s.%s", base, form);
+    for (uint32_t t = 0; t < b->graph->n_tensors; t++)
+        same += strncmp(b->graph->tensors[t].name, buf, strlen(buf)) == 0 ? 1 : 0;
+    if (same)
+        snprintf(buf, cap, "%.24s.%s%u", base, form, same + 1);
+    return buf;
+}
+
+/* The input rotated as w asks (0: not) in the given type. */
+static uint32_t form_of(builder *b, linear_input *x, const q35_tensor_info *w, uint32_t width, uint32_t dtype)
+{
+    char name[48];
+    uint64_t seed = width ? w->rotation_seed : 0;
+    for (uint32_t i = 0; i < x->n_forms; i++) {
+        const input_form *f = &x->forms[i];
+        if (f->width == width && f->seed == seed && f->dtype == dtype)
+            return f->tensor;
+    }
+    uint32_t made;
+    if (dtype != Q35_DT_F32) {
+        uint32_t from = form_of(b, x, w, width, Q35_DT_F32);
+        made = from == Q35_NONE ? Q35_NONE : quantise(b, from, dtype, form_name(b, x, "int8", name, sizeof name));
+    } else {
+        made = rotate(b, x->forms[0].tensor, w, 0, form_name(b, x, "rotated", name, sizeof name));
+    }
+    if (made != Q35_NONE)
+        x->forms[x->n_forms++] = (input_form){seed, width, dtype, made};
+    return made;
 }
 
 /* Accumulates squares of the input, in a state named after the first weight that consumes it. */
@@ -89,34 +170,55 @@ static void observe(builder *b, linear_input *x, const char *weight_name)
     if (!b->options->observe || x->observed)
         return;
     x->observed = 1;
-    const int64_t k = b->graph->tensors[x->f32].desc.dim[0];
+    const int64_t k = b->graph->tensors[x->forms[0].tensor].desc.dim[0];
     snprintf(name, sizeof name, "observed.%.70s", weight_name);
     uint32_t acc = q35i_graph_tensor(b->graph, Q35_ROLE_STATE, q35i_desc(Q35_DT_F32, 1, &k, 0), NULL, name);
-    const uint32_t in[2] = {x->f32, acc};
+    const uint32_t in[2] = {x->forms[0].tensor, acc};
     (void)node1(b, Q35_OP_SUM_SQUARES, NULL, 2, in, name);
+}
+
+/* The codebook of a weight type as a tensor, Q35_NONE: it has none. */
+static uint32_t book_of(builder *b, uint32_t dtype)
+{
+    uint32_t entries = q35_book_entries(dtype), *book = dtype == Q35_DT_Q40_ROW ? &b->book8 : &b->book;
+    if (entries && *book == Q35_NONE)
+        *book =
+            q35i_graph_tensor(b->graph, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_I8, 2, entries, 0),
+                              q35_model_book(b->model, dtype), entries == Q35_BOOK_MAX ? "codebook8" : "codebook");
+    return entries ? *book : Q35_NONE;
 }
 
 static uint32_t linear(builder *b, linear_input *x, uint32_t w, const char *name)
 {
-    char label[64];
     if (b->graph->status != Q35_OK || w == Q35_NONE)
         return Q35_NONE;
-    observe(b, x, b->graph->tensors[w].name);
-    int int8 = wants_int8(b, w);
-    if (int8 && x->int8 == Q35_NONE) {
-        snprintf(label, sizeof label, "%.48s.int8", b->graph->tensors[x->f32].name);
-        x->int8 = node1(b, Q35_OP_QUANTIZE_ACT, NULL, 1, &x->f32, label);
-    }
-    uint32_t dtype = b->graph->status == Q35_OK ? b->graph->tensors[w].desc.dtype : 0;
-    uint32_t n_in = dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT ? 3 : 2;
-    const uint32_t in[3] = {int8 ? x->int8 : x->f32, w, b->book};
-    return node1(b, Q35_OP_LINEAR, NULL, n_in, in, name);
+    const q35_tensor_info *info = q35_model_tensor(b->model, b->graph->tensors[w].name);
+    observe(b, x, info->name);
+    uint32_t book = book_of(b, info->dtype);
+    const uint32_t in[3] = {form_of(b, x, info, info->rotation_width, input_type(b, info)), w, book};
+    if (in[0] == Q35_NONE)
+        return Q35_NONE;
+    return node1(b, Q35_OP_LINEAR, NULL, book == Q35_NONE ? 2 : 3, in, name);
 }
 
-static linear_input input_of(uint32_t tensor)
+static linear_input plain_input(uint32_t tensor)
 {
-    linear_input x = {.f32 = tensor, .int8 = Q35_NONE};
+    linear_input x = {.forms = {{.dtype = Q35_DT_F32, .tensor = tensor}}, .n_forms = 1};
     return x;
+}
+
+static void make_output(builder *b, uint32_t tensor)
+{
+    if (b->graph->status == Q35_OK)
+        b->graph->tensors[tensor].role = Q35_ROLE_OUTPUT;
+}
+
+/* Of a linear in a layer. */
+static linear_input input_of(builder *b, uint32_t tensor)
+{
+    if (b->options->linear_inputs)
+        make_output(b, tensor);
+    return plain_input(tensor);
 }
 
 static uint32_t rms_norm(builder *b, uint32_t x, uint32_t w, const char *name)
@@ -160,7 +262,7 @@ static uint32_t attention(builder *b, uint32_t h)
     char name[64];
     const q35_model_config *c = b->config;
     uint32_t norm = rms_norm(b, h, layer_weight(b, "attn_norm"), layer_name(b, name, sizeof name, "attn_norm"));
-    linear_input x = input_of(norm);
+    linear_input x = input_of(b, norm);
     uint32_t q = linear(b, &x, layer_weight(b, "attn_q"), layer_name(b, name, sizeof name, "attn_q"));
     uint32_t k = linear(b, &x, layer_weight(b, "attn_k"), layer_name(b, name, sizeof name, "attn_k"));
     uint32_t v = linear(b, &x, layer_weight(b, "attn_v"), layer_name(b, name, sizeof name, "attn_v"));
@@ -183,7 +285,7 @@ static uint32_t attention(builder *b, uint32_t h)
                                            .scale = (float)(factor / sqrt((double)c->head_dim))}};
     const uint32_t att_in[3] = {q, k_state, v_state};
     uint32_t a = node1(b, Q35_OP_ATTENTION, &att, 3, att_in, layer_name(b, name, sizeof name, "attention"));
-    linear_input y = input_of(a);
+    linear_input y = input_of(b, a);
     return linear(b, &y, layer_weight(b, "attn_output"), layer_name(b, name, sizeof name, "attn_output"));
 }
 
@@ -191,11 +293,11 @@ static uint32_t feed_forward(builder *b, uint32_t h)
 {
     char name[64];
     uint32_t norm = rms_norm(b, h, layer_weight(b, "ffn_norm"), layer_name(b, name, sizeof name, "ffn_norm"));
-    linear_input x = input_of(norm);
+    linear_input x = input_of(b, norm);
     uint32_t gate = linear(b, &x, layer_weight(b, "ffn_gate"), layer_name(b, name, sizeof name, "ffn_gate"));
     uint32_t up = linear(b, &x, layer_weight(b, "ffn_up"), layer_name(b, name, sizeof name, "ffn_up"));
     uint32_t act = node1(b, Q35_OP_SILU, NULL, 1, &gate, layer_name(b, name, sizeof name, "ffn_silu"));
-    linear_input y = input_of(binary(b, Q35_OP_MUL, act, up, layer_name(b, name, sizeof name, "ffn_act")));
+    linear_input y = input_of(b, binary(b, Q35_OP_MUL, act, up, layer_name(b, name, sizeof name, "ffn_act")));
     return linear(b, &y, layer_weight(b, "ffn_down"), layer_name(b, name, sizeof name, "ffn_down"));
 }
 
@@ -213,48 +315,65 @@ static void rope_frequencies(builder *b)
 
 static void inputs(builder *b)
 {
-    const int64_t n_step = sizeof(q35_step) / sizeof(int32_t), n_tokens = b->options->n_tokens;
+    const int64_t n_step = sizeof(q35_step) / sizeof(int32_t);
     q35i_graph *g = b->graph;
     g->step = q35i_graph_tensor(g, Q35_ROLE_STEP, q35i_desc(Q35_DT_I32, 1, &n_step, 0), NULL, "step");
-    g->ids =
-        q35i_graph_tensor(g, Q35_ROLE_INPUT, q35i_desc(Q35_DT_I32, 1, &n_tokens, Q35_TF_TOKEN_ROWS), NULL, "ids");
-    b->book = Q35_NONE;
-    if (q35_model_book(b->model))
-        b->book = q35i_graph_tensor(g, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_I8, 2, Q35_BOOK_POINTS, 0),
-                                    q35_model_book(b->model), "codebook");
     rope_frequencies(b);
 }
 
-static void head(builder *b, uint32_t h, uint32_t embedding)
+/* What enters layer 0. */
+static uint32_t embed(builder *b)
+{
+    q35i_graph *g = b->graph;
+    const int64_t n_tokens = b->options->n_tokens;
+    g->ids =
+        q35i_graph_tensor(g, Q35_ROLE_INPUT, q35i_desc(Q35_DT_I32, 1, &n_tokens, Q35_TF_TOKEN_ROWS), NULL, "ids");
+    uint32_t table = weight(b, "token_embd.weight");
+    if (g->status != Q35_OK)
+        return Q35_NONE;
+    const q35_tensor_info *info = q35_model_tensor(b->model, g->tensors[table].name);
+    uint32_t book = book_of(b, info->dtype);
+    const uint32_t in[3] = {g->ids, table, book};
+    uint32_t h = node1(b, Q35_OP_GET_ROWS, NULL, book == Q35_NONE ? 2 : 3, in, "embedding");
+    return info->rotation_width ? rotate(b, h, info, 1, "embedding.unrotated") : h;
+}
+
+static void head(builder *b, uint32_t h)
 {
     if (!b->options->all_logits) {
         uint32_t tail = q35i_graph_tail(b->graph, h, 1, "tail");
         h = tail == Q35_NONE ? Q35_NONE : b->graph->nodes[tail].out[0];
     }
-    linear_input x = input_of(rms_norm(b, h, weight(b, "output_norm.weight"), "output_norm"));
-    uint32_t w = b->config->tied_head ? embedding : weight(b, "output.weight");
+    linear_input x = plain_input(rms_norm(b, h, weight(b, "output_norm.weight"), "output_norm"));
     x.observed = 1; /* the head is not converted: its input needs no statistics */
-    b->graph->logits = linear(b, &x, w, "logits");
-    if (b->graph->status == Q35_OK)
-        b->graph->tensors[b->graph->logits].role = Q35_ROLE_OUTPUT;
+    b->graph->logits =
+        linear(b, &x, weight(b, b->config->tied_head ? "token_embd.weight" : "output.weight"), "logits");
+    make_output(b, b->graph->logits);
 }
 
 q35_status q35i_build_llama(const q35_model *model, const q35_model_config *config,
                             const q35i_build_options *options, q35i_graph *out)
 {
     char name[64];
-    builder b = {.graph = out, .model = model, .config = config, .options = options};
+    const q35i_part whole = {.end = config->n_layers}, *part = options->part ? options->part : &whole;
+    builder b = {
+        .graph = out, .model = model, .config = config, .options = options, .book = Q35_NONE, .book8 = Q35_NONE};
     inputs(&b);
-    uint32_t embedding = weight(&b, "token_embd.weight");
-    uint32_t dtype = out->status == Q35_OK ? out->tensors[embedding].desc.dtype : 0;
-    const uint32_t in[3] = {out->ids, embedding, b.book};
-    uint32_t h = node1(&b, Q35_OP_GET_ROWS, NULL, dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT ? 3 : 2,
-                       in, "embedding");
-    for (b.layer = 0; b.layer < config->n_layers && out->status == Q35_OK; b.layer++) {
+    uint32_t h =
+        part->hidden_in
+            ? q35i_graph_tensor(out, Q35_ROLE_INPUT,
+                                q35i_desc2(Q35_DT_F32, config->hidden, options->n_tokens, Q35_TF_TOKEN_ROWS), NULL,
+                                "hidden")
+            : embed(&b);
+    for (b.layer = part->begin; b.layer < part->end && out->status == Q35_OK; b.layer++) {
         h = binary(&b, Q35_OP_ADD, h, attention(&b, h), layer_name(&b, name, sizeof name, "attn_residual"));
         h = binary(&b, Q35_OP_ADD, h, feed_forward(&b, h), layer_name(&b, name, sizeof name, "ffn_residual"));
+        if (options->layer_outputs)
+            make_output(&b, h);
     }
-    if (out->status == Q35_OK)
-        head(&b, h, embedding);
+    if (part->hidden_out)
+        make_output(&b, h);
+    else
+        head(&b, h);
     return q35i_graph_verify(out);
 }

@@ -9,6 +9,13 @@
 
 #include <q35rt/model.h>
 
+/* A stretch of the model. What enters it is token ids, or f32 [T][hidden] in the input tensor "hidden"; what
+ * leaves it is logits, or f32 [T][hidden] in the output tensor of its last node. */
+typedef struct q35i_part {
+    uint32_t begin, end; /* layers [begin, end) */
+    int hidden_in, hidden_out;
+} q35i_part;
+
 typedef struct q35i_build_options {
     uint32_t n_tokens; /* capacity: most tokens of a step */
     uint32_t n_ctx;    /* positions of the KV cache */
@@ -16,6 +23,10 @@ typedef struct q35i_build_options {
     uint32_t kv_dtype; /* Q35_DT_F16, F32 or Q8_0 */
     int all_logits;    /* 1: logits of every token, else of the last one (or none) */
     int observe;       /* 1: accumulate squares of every linear's input in states "observed.<weight>" */
+    int linear_inputs; /* 1: inputs of the layers' linears are outputs "blk.N.attn_norm", "attention", "ffn_norm"
+                        * and "ffn_act" */
+    int layer_outputs; /* 1: the residual stream behind each layer is an output "blk.N.ffn_residual" */
+    const q35i_part *part; /* NULL: the whole model */
 } q35i_build_options;
 
 /* A family's builder: fills an initialised graph; on failure the caller frees it. */

@@ -52,12 +52,14 @@ static q35_status run_copy(q35i_plan *plan, const q35i_step *s, const q35_step *
     return Q35_OK;
 }
 
-q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_t *ids, const float **out_logits)
+void *q35i_plan_host(const q35i_plan *plan, uint32_t tensor)
 {
-    const q35_binding step_at = q35i_plan_binding(plan, plan->graph.step, 0);
-    const q35_binding ids_at = q35i_plan_binding(plan, plan->graph.ids, 0);
-    memcpy(step_at.host, step, sizeof *step);
-    memcpy(ids_at.host, ids, (size_t)step->n_tokens * sizeof *ids);
+    return q35i_plan_binding(plan, tensor, 0).host;
+}
+
+q35_status q35i_plan_run(q35i_plan *plan, const q35_step *step)
+{
+    memcpy(q35i_plan_host(plan, plan->graph.step), step, sizeof *step);
     for (uint32_t i = 0; i < plan->schedule.n_steps; i++) {
         const q35i_step *s = &plan->schedule.steps[i];
         Q35_TRY(drain_others(plan, s->device));
@@ -65,7 +67,13 @@ q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_
         if (status != Q35_OK)
             return q35i_fail_context(status, "device %s", plan->devices->device[s->device]->name);
     }
-    Q35_TRY(drain_others(plan, plan->devices->n));
-    *out_logits = q35i_plan_binding(plan, plan->graph.logits, 0).host;
+    return drain_others(plan, plan->devices->n);
+}
+
+q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_t *ids, const float **out_logits)
+{
+    memcpy(q35i_plan_host(plan, plan->graph.ids), ids, (size_t)step->n_tokens * sizeof *ids);
+    Q35_TRY(q35i_plan_run(plan, step));
+    *out_logits = q35i_plan_host(plan, plan->graph.logits);
     return Q35_OK;
 }

@@ -166,6 +166,14 @@ const char *q35i_op_name(uint32_t op)
     }
 }
 
+uint32_t q35i_graph_find(const q35i_graph *graph, const char *name)
+{
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        if (strcmp(graph->tensors[t].name, name) == 0)
+            return t;
+    return Q35_NONE;
+}
+
 uint32_t q35i_graph_uses(const q35i_graph *graph, uint32_t tensor)
 {
     uint32_t uses = 0;

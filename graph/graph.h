@@ -10,6 +10,8 @@
 #define Q35I_MAX_IN  4
 #define Q35I_MAX_OUT 2
 
+#define Q35I_MAX_ROTATION 4096u /* widest block of a rotation */
+
 typedef struct q35i_tensor {
     char name[80];
     q35_tensor_desc desc;
@@ -24,6 +26,8 @@ typedef union q35i_params {
     q35_rope_params rope;
     q35_kv_params kv;
     q35_attention_params attention;
+    q35_quantize_params quantize;
+    q35_rotate_params rotate;
 } q35i_params;
 
 typedef struct q35i_node {
@@ -76,6 +80,9 @@ q35_status q35i_shape_infer(const q35i_graph *graph, const q35i_node *node, q35_
 
 /* Every node against its shape rule, every input produced earlier. For graphs after a pass. */
 q35_status q35i_graph_verify(const q35i_graph *graph);
+
+/* Tensor by name, Q35_NONE: there is none. */
+uint32_t q35i_graph_find(const q35i_graph *graph, const char *name);
 
 /* Number of uses of a tensor as an input. */
 uint32_t q35i_graph_uses(const q35i_graph *graph, uint32_t tensor);

@@ -80,7 +80,8 @@ static int fuse_swiglu(q35i_graph *graph, const q35i_devices *devices, uint32_t 
 {
     q35i_node *silu = &graph->nodes[n];
     uint32_t m = consumer(graph, n, Q35_OP_MUL, 0, silu->out[0]);
-    if (m == graph->n_nodes || q35i_graph_uses(graph, silu->out[0]) != 1)
+    if (m == graph->n_nodes || q35i_graph_uses(graph, silu->out[0]) != 1 ||
+        graph->tensors[silu->out[0]].role != Q35_ROLE_TEMP)
         return 0;
     q35i_node fused = graph->nodes[m];
     fused.op = Q35_OP_SWIGLU;
@@ -93,6 +94,29 @@ static int fuse_swiglu(q35i_graph *graph, const q35i_devices *devices, uint32_t 
     return 1;
 }
 
+/* r = rotate(x, signs); y = quantize_act(r)  ->  y = quantize_act(x, signs) in its place, when r has no other use.
+ */
+static int fuse_rotate(q35i_graph *graph, const q35i_devices *devices, uint32_t n)
+{
+    q35i_node *rotate = &graph->nodes[n];
+    uint32_t m = consumer(graph, n, Q35_OP_QUANTIZE_ACT, 0, rotate->out[0]);
+    if (m == graph->n_nodes || graph->nodes[m].n_in != 1 || !graph->nodes[m].params.h.size ||
+        rotate->params.rotate.inverse || q35i_graph_uses(graph, rotate->out[0]) != 1 ||
+        graph->tensors[rotate->out[0]].role != Q35_ROLE_TEMP)
+        return 0;
+    q35i_node fused = graph->nodes[m];
+    fused.n_in = 2;
+    fused.in[0] = rotate->in[0];
+    fused.in[1] = rotate->in[1];
+    fused.params.quantize.width = rotate->params.rotate.width;
+    if (!worth_it(graph, devices, rotate, &graph->nodes[m], &fused))
+        return 0;
+    graph->tensors[rotate->out[0]].producer = Q35_NONE; /* dead */
+    graph->nodes[m] = fused;
+    remove_node(graph, n);
+    return 1;
+}
+
 q35_status q35i_pass_fuse(q35i_graph *graph, const q35i_devices *devices)
 {
     for (uint32_t n = 0; n < graph->n_nodes;) {
@@ -100,6 +124,8 @@ q35_status q35i_pass_fuse(q35i_graph *graph, const q35i_devices *devices)
             fuse_add_norm(graph, devices, n);
         if (graph->nodes[n].op == Q35_OP_SILU && fuse_swiglu(graph, devices, n))
             continue; /* another node stands at n now */
+        if (graph->nodes[n].op == Q35_OP_ROTATE && fuse_rotate(graph, devices, n))
+            continue;
         n++;
     }
     return q35i_graph_verify(graph);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Life of every replica, from the position of its first write to that of its last read. Positions count nodes and
- * copies in the order of the steps; inputs are alive from position 0, logits to the end. */
+ * copies in the order of the steps; inputs are alive from position 0, outputs to the end. */
 #include "graph/plan.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -63,7 +63,9 @@ q35_status q35i_pass_liveness(const q35i_graph *graph, const q35i_devices *devic
 {
     uint32_t position = 1;
     Q35_TRY(touch(graph, schedule, graph->step, 0, 0));
-    Q35_TRY(touch(graph, schedule, graph->ids, 0, 0));
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        if (graph->tensors[t].role == Q35_ROLE_INPUT)
+            Q35_TRY(touch(graph, schedule, t, 0, 0));
     for (uint32_t i = 0; i < schedule->n_steps; i++) {
         const q35i_step step = schedule->steps[i];
         if (step.kind == Q35I_STEP_COPY) {
@@ -74,5 +76,8 @@ q35_status q35i_pass_liveness(const q35i_graph *graph, const q35i_devices *devic
             Q35_TRY(touch_region(graph, schedule, &step, q35i_memory_of(devices, step.device), &position));
         }
     }
-    return touch(graph, schedule, graph->logits, 0, position);
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        if (graph->tensors[t].role == Q35_ROLE_OUTPUT)
+            Q35_TRY(touch(graph, schedule, t, 0, position));
+    return Q35_OK;
 }

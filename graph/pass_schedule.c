@@ -86,7 +86,8 @@ q35_status q35i_pass_schedule(const q35i_graph *graph, const q35i_devices *devic
     s.valid = q35i_calloc(graph->n_tensors, sizeof *s.valid);
     Q35_CHECK_ALLOC_GOTO(s.valid, done);
     s.valid[graph->step] = 1;
-    s.valid[graph->ids] = 1;
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        s.valid[t] |= graph->tensors[t].role == Q35_ROLE_INPUT;
     for (uint32_t first = 0; first < graph->n_nodes;) {
         uint32_t end = first + 1, device = placement->device[first];
         while (end < graph->n_nodes && placement->device[end] == device)
@@ -94,7 +95,9 @@ q35_status q35i_pass_schedule(const q35i_graph *graph, const q35i_devices *devic
         Q35_TRY_GOTO(add_region(&s, first, end, device), done);
         first = end;
     }
-    Q35_TRY_GOTO(need(&s, graph->logits, 0), done);
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        if (graph->tensors[t].role == Q35_ROLE_OUTPUT)
+            Q35_TRY_GOTO(need(&s, t, 0), done);
 done:
     q35i_free(s.valid);
     if (status != Q35_OK)

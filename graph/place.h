@@ -44,8 +44,8 @@ void q35i_single_region(const q35i_graph *graph, const q35i_node *node, q35i_sin
 /* Asks a device about a node: support, then cost (its own, else a roofline estimate from its description). */
 void q35i_ask(const q35i_device *device, const q35i_graph *graph, const q35i_node *node, q35i_answer *out);
 
-/* Replaces add + rms_norm by add_rms_norm and silu + mul by swiglu where the first device that can do the parts
- * can also do the whole. */
+/* Replaces add + rms_norm by add_rms_norm, silu + mul by swiglu and rotate + quantize_act by quantize_act with
+ * signs where the first device that can do the parts can also do the whole. */
 q35_status q35i_pass_fuse(q35i_graph *graph, const q35i_devices *devices);
 
 /* UNSUPPORTED names a node that no device can run, with each device's reason. Nodes that share a state end up in

@@ -66,8 +66,14 @@ void q35i_plan_destroy(q35i_plan *plan); /* NULL ok */
 
 const q35i_graph *q35i_plan_graph(const q35i_plan *plan);
 
-/* Runs one step: ids [step->n_tokens]; *out_logits: [step->n_out][vocab] (or [n_tokens][vocab]), borrowed until
- * the next run of this plan. Allocates nothing. */
+/* Host memory of an input, to be written before a run, or of an output, valid until the next run. */
+void *q35i_plan_host(const q35i_plan *plan, uint32_t tensor);
+
+/* Runs one step on what the inputs hold. Allocates nothing. */
+q35_status q35i_plan_run(q35i_plan *plan, const q35_step *step);
+
+/* Runs one step of a whole model: ids [step->n_tokens]; *out_logits: [step->n_out][vocab] (or [n_tokens][vocab]),
+ * borrowed until the next run of this plan. Allocates nothing. */
 q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_t *ids, const float **out_logits);
 
 /* Bytes of distinct weights that the linear nodes read in a step. */

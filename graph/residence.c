@@ -231,8 +231,8 @@ static q35_status pack_new(q35i_residence *res, uint32_t d, uint64_t from)
     q35i_packed **list = q35i_realloc(res->packed, res->n_packed + 1, sizeof *list);
     Q35_CHECK_ALLOC_GOTO(list, done);
     res->packed = list;
-    q35i_model_fingerprint(res->model, id);
-    Q35_TRY_GOTO(q35i_pack_weights(res->device[d], res->pool, id, items, n, &packed), done);
+    int in_file = q35i_model_fingerprint(res->model, id);
+    Q35_TRY_GOTO(q35i_pack_weights(res->device[d], res->pool, in_file ? id : NULL, items, n, &packed), done);
     res->packed[res->n_packed++] = packed;
     for (uint64_t i = 0; i < n; i++) {
         owners[i]->desc.layout = items[i].layout.layout;

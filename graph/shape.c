@@ -51,28 +51,30 @@ static q35_status want_params(const rule_context *c, uint32_t type)
     return want(c, "params type", c->node->params.h.size ? c->node->params.h.type : 0, type);
 }
 
+static int is_quantised_act(uint32_t dtype)
+{
+    return dtype == Q35_DT_A8_32 || dtype == Q35_DT_A8_128 || dtype == Q35_DT_A8_ROW;
+}
+
 static int is_weight(uint32_t dtype)
 {
-    return q35_dtype_describe(dtype).block_len != 0 && dtype != Q35_DT_A8_32 && dtype != Q35_DT_I32 &&
+    return q35_dtype_describe(dtype).block_len != 0 && !is_quantised_act(dtype) && dtype != Q35_DT_I32 &&
            dtype != Q35_DT_I8;
 }
 
-static int needs_book(uint32_t dtype)
-{
-    return dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT;
-}
-
-/* Input 1 is a weight matrix; 3.5-bit ones bring their codebook as input 2. */
+/* Input 1 is a weight matrix; types with a codebook bring it as input 2. */
 static q35_status want_weight(const rule_context *c)
 {
     uint32_t dtype = c->in[1]->dtype;
     if (!is_weight(dtype))
         return Q35_FAIL(Q35_E_INVALID, "node %s (%s): weight type is %s, need a weight type", c->node->name,
                         q35i_op_name(c->node->op), q35_dtype_describe(dtype).name);
-    Q35_TRY(want(c, "number of inputs", c->node->n_in, needs_book(dtype) ? 3 : 2));
-    if (needs_book(dtype)) {
+    uint32_t entries = q35_book_entries(dtype);
+    Q35_TRY(want(c, "number of inputs", c->node->n_in, entries ? 3 : 2));
+    if (entries) {
         Q35_TRY(want(c, "codebook type", c->in[2]->dtype, Q35_DT_I8));
-        Q35_TRY(want(c, "codebook entries", c->in[2]->dim[0] * c->in[2]->dim[1], 2 * Q35_BOOK_POINTS));
+        Q35_TRY(want(c, "codebook entries", c->in[2]->dim[1], entries));
+        Q35_TRY(want(c, "codebook entry length", c->in[2]->dim[0], 2));
     }
     return Q35_OK;
 }
@@ -102,11 +104,50 @@ static q35_status infer_norm(const rule_context *c, q35_tensor_desc *out)
 
 static q35_status infer_linear(const rule_context *c, q35_tensor_desc *out)
 {
-    if (c->in[0]->dtype != Q35_DT_A8_32)
-        Q35_TRY(want_f32(c, 0));
     Q35_TRY(want_weight(c));
+    int exact = q35_is_row_type(c->in[1]->dtype);
+    if (!is_quantised_act(c->in[0]->dtype) || (c->in[0]->dtype == Q35_DT_A8_32) == exact)
+        Q35_TRY(want_f32(c, 0));
     Q35_TRY(want(c, "weight row length", c->in[1]->dim[0], c->in[0]->dim[0]));
     *out = rows_like(c->in[0], Q35_DT_F32, c->in[1]->dim[1]);
+    return Q35_OK;
+}
+
+/* Input 1, signs i8 [K], of a rotation of input 0 in blocks of `width`. */
+static q35_status want_rotation(const rule_context *c, uint32_t width)
+{
+    Q35_TRY(want_f32(c, 0));
+    Q35_TRY(want(c, "type of signs", c->in[1]->dtype, Q35_DT_I8));
+    Q35_TRY(want(c, "number of signs", c->in[1]->dim[0], c->in[0]->dim[0]));
+    if (width < 2 || width > Q35I_MAX_ROTATION || (width & (width - 1)) != 0)
+        return Q35_FAIL(Q35_E_INVALID, "node %s (%s): width is %u, need a power of two from 2 to %u",
+                        c->node->name, q35i_op_name(c->node->op), width, Q35I_MAX_ROTATION);
+    return Q35_OK;
+}
+
+static q35_status infer_quantize_act(const rule_context *c, q35_tensor_desc *out)
+{
+    const q35_quantize_params *p = &c->node->params.quantize;
+    uint32_t dtype = Q35_DT_A8_32;
+    Q35_TRY(want_f32(c, 0));
+    if (p->h.size) {
+        Q35_TRY(want_params(c, Q35_STRUCT_QUANTIZE_PARAMS));
+        dtype = p->dtype;
+        if (!is_quantised_act(dtype))
+            return Q35_FAIL(Q35_E_INVALID, "node %s (%s): output type is %s, need A8_32, A8_128 or A8_ROW",
+                            c->node->name, q35i_op_name(c->node->op), q35_dtype_describe(dtype).name);
+    }
+    if (c->node->n_in == 2)
+        Q35_TRY(want_rotation(c, p->h.size ? p->width : 0));
+    *out = rows_like(c->in[0], dtype, c->in[0]->dim[0]);
+    return Q35_OK;
+}
+
+static q35_status infer_rotate(const rule_context *c, q35_tensor_desc *out)
+{
+    Q35_TRY(want_params(c, Q35_STRUCT_ROTATE_PARAMS));
+    Q35_TRY(want_rotation(c, c->node->params.rotate.width));
+    *out = rows_like(c->in[0], Q35_DT_F32, c->in[0]->dim[0]);
     return Q35_OK;
 }
 
@@ -176,10 +217,8 @@ static q35_status infer(const rule_context *c, q35_tensor_desc *out)
     case Q35_OP_GET_ROWS: return infer_get_rows(c, out);
     case Q35_OP_RMS_NORM:
     case Q35_OP_ADD_RMS_NORM: return infer_norm(c, out);
-    case Q35_OP_QUANTIZE_ACT:
-        Q35_TRY(want_f32(c, 0));
-        *out = rows_like(c->in[0], Q35_DT_A8_32, c->in[0]->dim[0]);
-        return Q35_OK;
+    case Q35_OP_QUANTIZE_ACT: return infer_quantize_act(c, out);
+    case Q35_OP_ROTATE: return infer_rotate(c, out);
     case Q35_OP_LINEAR: return infer_linear(c, out);
     case Q35_OP_ROPE: return infer_rope(c, out);
     case Q35_OP_KV_APPEND: return infer_kv_append(c, out);

@@ -19,7 +19,9 @@ extern "C" {
 #define Q35_GROUP_CODES 64  /* codes per group: two weights share one */
 #define Q35_CODE_BYTES  56  /* 64 codes of 7 bits */
 #define Q35_BOOK_POINTS 128 /* entries of a codebook: int8 pairs (even weight, odd weight) */
-#define Q35_ACT_BLOCK   32  /* inputs per activation block */
+#define Q35_ACT_BLOCK   32  /* inputs per activation block of A8_32 */
+#define Q35_ACT_GROUP   128 /* of A8_128 */
+#define Q35_BOOK_MAX    256 /* most entries of a codebook: that of Q40_ROW */
 
 /* Q35_DT_A8_32: x[i] ~ scale * q[i]; sum = sum of q[0..31]. */
 typedef struct q35_act_block {
@@ -27,6 +29,19 @@ typedef struct q35_act_block {
     int32_t sum;
     int8_t q[Q35_ACT_BLOCK];
 } q35_act_block;
+
+/* Q35_DT_A8_128, likewise. */
+typedef struct q35_act_group {
+    float scale;
+    int32_t sum;
+    int8_t q[Q35_ACT_GROUP];
+} q35_act_group;
+
+/* Head of a row of Q35_DT_A8_ROW; the codes, padded with zeros to a multiple of 64, follow. */
+typedef struct q35_act_row {
+    float scale;
+    int32_t sum;
+} q35_act_row;
 
 /* Q35_DT_Q35_PAIR: w[2i] = scale * book[code_i][0], w[2i+1] = scale * book[code_i][1]. */
 typedef struct q35_pair_block {
@@ -126,16 +141,18 @@ static inline uint16_t q35_load_u16(const void *p)
 typedef struct q35_dtype_info {
     const char *name;
     uint32_t block_len, block_bytes;
+    uint32_t row_head; /* bytes in front of the first block of every row: its scale (and for A8_ROW its sum) */
 } q35_dtype_info;
 
 static inline q35_dtype_info q35_dtype_describe(uint32_t dtype)
 {
     switch (dtype) {
-#define Q35_DTYPE_ROW(id, text, len, bytes)                                                                       \
+#define Q35_DTYPE_HEAD(id, text, len, bytes, head)                                                                \
     case id: {                                                                                                    \
-        q35_dtype_info d = {text, len, bytes};                                                                    \
+        q35_dtype_info d = {text, len, bytes, head};                                                              \
         return d;                                                                                                 \
     }
+#define Q35_DTYPE_ROW(id, text, len, bytes) Q35_DTYPE_HEAD(id, text, len, bytes, 0)
         Q35_DTYPE_ROW(Q35_DT_F32, "F32", 1, 4)
         Q35_DTYPE_ROW(Q35_DT_F16, "F16", 1, 2)
         Q35_DTYPE_ROW(Q35_DT_BF16, "BF16", 1, 2)
@@ -156,10 +173,16 @@ static inline q35_dtype_info q35_dtype_describe(uint32_t dtype)
         Q35_DTYPE_ROW(Q35_DT_I32, "I32", 1, 4)
         Q35_DTYPE_ROW(Q35_DT_Q35_PAIR, "Q35_PAIR", Q35_GROUP, sizeof(q35_pair_block))
         Q35_DTYPE_ROW(Q35_DT_Q35_SPLIT, "Q35_SPLIT", Q35_GROUP, sizeof(q35_split_block))
+        Q35_DTYPE_HEAD(Q35_DT_Q35_ROW, "Q35_ROW", 16, 7, 4)
+        Q35_DTYPE_HEAD(Q35_DT_Q40_ROW, "Q40_ROW", 2, 1, 4)
+        Q35_DTYPE_HEAD(Q35_DT_Q60_ROW, "Q60_ROW", 4, 3, 4)
         Q35_DTYPE_ROW(Q35_DT_A8_32, "A8_32", Q35_ACT_BLOCK, sizeof(q35_act_block))
+        Q35_DTYPE_ROW(Q35_DT_A8_128, "A8_128", Q35_ACT_GROUP, sizeof(q35_act_group))
+        Q35_DTYPE_HEAD(Q35_DT_A8_ROW, "A8_ROW", 64, 64, sizeof(q35_act_row))
 #undef Q35_DTYPE_ROW
+#undef Q35_DTYPE_HEAD
     default: {
-        q35_dtype_info d = {"?", 0, 0};
+        q35_dtype_info d = {"?", 0, 0, 0};
         return d;
     }
     }
@@ -169,7 +192,25 @@ static inline q35_dtype_info q35_dtype_describe(uint32_t dtype)
 static inline uint64_t q35_row_bytes(uint32_t dtype, uint64_t k)
 {
     q35_dtype_info d = q35_dtype_describe(dtype);
-    return d.block_len ? (k / d.block_len + (k % d.block_len != 0)) * d.block_bytes : 0;
+    return d.block_len ? d.row_head + (k / d.block_len + (k % d.block_len != 0)) * d.block_bytes : 0;
+}
+
+/* 1 for weights with one scale per row. */
+static inline int q35_is_row_type(uint32_t dtype)
+{
+    return dtype == Q35_DT_Q35_ROW || dtype == Q35_DT_Q40_ROW || dtype == Q35_DT_Q60_ROW;
+}
+
+/* Entries of the codebook that a type's linear takes, 0: none. */
+static inline uint32_t q35_book_entries(uint32_t dtype)
+{
+    switch (dtype) {
+    case Q35_DT_Q35_PAIR:
+    case Q35_DT_Q35_SPLIT:
+    case Q35_DT_Q35_ROW: return Q35_BOOK_POINTS;
+    case Q35_DT_Q40_ROW: return Q35_BOOK_MAX;
+    default: return 0;
+    }
 }
 
 /* 6-bit scale and minimum k (0..7) of a Q4_K or Q5_K block. */
@@ -254,8 +295,34 @@ static inline void q35_f8_32_decode(const uint8_t *b, float *out)
         out[i] = scale * q35_f8_to_f32(b[4 + i]);
 }
 
-/* Decodes one block of any weight type to block_len floats. book: codebook of the 3.5-bit types, else unused.
- * Every product is exact or one float rounding per weight. */
+/* Levels of one block of a row type: integers, w = scale of the row * level. b: the block's bytes. */
+static inline void q35_row_levels(uint32_t dtype, const uint8_t *b, const int8_t (*book)[2], int8_t *out)
+{
+    uint64_t bits = 0;
+    switch (dtype) {
+    case Q35_DT_Q35_ROW:
+        for (int i = 6; i >= 0; i--)
+            bits = bits << 8 | b[i];
+        for (int i = 0; i < 8; i++, bits >>= 7) {
+            out[2 * i] = book[bits & 127][0];
+            out[2 * i + 1] = book[bits & 127][1];
+        }
+        return;
+    case Q35_DT_Q40_ROW:
+        out[0] = book[b[0]][0];
+        out[1] = book[b[0]][1];
+        return;
+    case Q35_DT_Q60_ROW:
+        bits = (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16;
+        for (int i = 0; i < 4; i++, bits >>= 6)
+            out[i] = (int8_t)(2 * (int)(bits & 63) - 63);
+        return;
+    default: return;
+    }
+}
+
+/* Decodes one block of any weight type but the row types to block_len floats. book: codebook of the 3.5-bit types,
+ * else unused. Every product is exact or one float rounding per weight. */
 static inline void q35_block_decode(uint32_t dtype, const void *block, const int8_t (*book)[2], float *out)
 {
     const uint8_t *b = (const uint8_t *)block;
@@ -357,6 +424,24 @@ static inline void q35_block_decode(uint32_t dtype, const void *block, const int
     }
     default: return;
     }
+}
+
+/* Decodes block i of a row of any weight type to block_len floats. row: the row's first byte. */
+static inline void q35_row_block_decode(uint32_t dtype, const void *row, uint64_t i, const int8_t (*book)[2],
+                                        float *out)
+{
+    q35_dtype_info d = q35_dtype_describe(dtype);
+    const uint8_t *block = (const uint8_t *)row + d.row_head + i * d.block_bytes;
+    int8_t level[16];
+    float scale;
+    if (!q35_is_row_type(dtype)) {
+        q35_block_decode(dtype, block, book, out);
+        return;
+    }
+    memcpy(&scale, row, sizeof scale);
+    q35_row_levels(dtype, block, book, level);
+    for (uint32_t e = 0; e < d.block_len; e++)
+        out[e] = scale * (float)level[e];
 }
 
 #ifdef __cplusplus

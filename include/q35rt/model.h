@@ -86,9 +86,12 @@ typedef struct q35_tensor_info {
     int64_t dim[4];
     const void *data; /* NULL: the file holds it in another form (FP8, other row order), see q35_model_read_rows */
     uint64_t bytes;
-    double max_error;      /* 3.5-bit: certificate, largest |w - w^|, else 0 */
-    double relative_error; /* 3.5-bit: certificate, sum (w - w^)^2 / sum w^2, else 0 */
-    uint64_t checksum;     /* 3.5-bit: XXH3-64 of the bytes, else 0 */
+    double max_error;        /* 3.5-bit: certificate, largest |w - w^|, else 0 */
+    double relative_error;   /* 3.5-bit: certificate, sum (w - w^)^2 / sum w^2, else 0 */
+    uint64_t checksum;       /* 3.5-bit: XXH3-64 of the bytes, else 0 */
+    uint64_t rotation_seed;  /* of the signs of its input's rotation (docs/formats.md) */
+    uint32_t rotation_width; /* of the blocks, 0: the input is as the model has it */
+    uint32_t activation;     /* 3.5-bit: Q35_DT_A8_*, the int8 type its input takes; else 0 */
 } q35_tensor_info;
 
 Q35_API uint64_t q35_model_n_tensors(const q35_model *model);
@@ -99,8 +102,8 @@ Q35_API const q35_tensor_info *q35_model_tensor(const q35_model *model, const ch
 Q35_API q35_status q35_model_read_rows(const q35_model *model, const q35_tensor_info *tensor, uint64_t row,
                                        uint64_t n, void *out);
 
-/* Codebook of the file's 3.5-bit tensors, [128][2]; NULL when it has none. */
-Q35_API const int8_t (*q35_model_book(const q35_model *model))[2];
+/* Codebook of the file's tensors of a type, [q35_book_entries(dtype)][2]; NULL when it has none. */
+Q35_API const int8_t (*q35_model_book(const q35_model *model, uint32_t dtype))[2];
 
 /* ---- hyper-parameters ---- */
 

@@ -99,15 +99,27 @@ enum {
     /* weights of FP8 checkpoints: f32 scale, 32 x e4m3fn (bias 7, no infinities, 0x7f and 0xff NaN): 36 bytes per
        32 */
     Q35_DT_F8_32 = 0x1002,
+    /* Weights with one f32 scale per row, at its head: w = scale * level, levels int8, and no other scale. With
+     * A8_ROW or A8_128 activations their linear is exact in int32 (docs/numerics.md). K at most 66,304.
+     * Q35_ROW: 7-bit codes of pairs, book i8 [128][2] as third input: 4 + 7 ceil(K/16) bytes per row
+     * Q40_ROW: 8-bit codes of pairs, book i8 [256][2] as third input: 4 + ceil(K/2) bytes per row
+     * Q60_ROW: 6-bit codes of single weights, level 2c - 63: 4 + 3 ceil(K/4) bytes per row */
+    Q35_DT_Q35_ROW = 0x1003,
+    Q35_DT_Q40_ROW = 0x1004,
+    Q35_DT_Q60_ROW = 0x1005,
     /* quantised activations: f32 scale, i32 sum of the codes, 32 x i8: 40 bytes per 32; rows padded with zeros */
-    Q35_DT_A8_32 = 0x1010
+    Q35_DT_A8_32 = 0x1010,
+    Q35_DT_A8_128 = 0x1011, /* the same with 128 x i8: 136 bytes per 128 */
+    Q35_DT_A8_ROW =
+        0x1012 /* f32 scale, i32 sum, then the row's codes padded with zeros to 64: 8 + 64 ceil(K/64) */
 };
 
 /* ------------------------------------------------------------------ ops
  *
  * T is the number of tokens of the step; a tensor's dims are written outermost first, so "f32 [T][K]" has
  * dim[0] = K, dim[1] = T. Every op has a scalar reference under kernels-cpu/ref, which accumulates in double and
- * is the specification; docs/numerics.md states the bounds. "act" means f32 or A8_32. */
+ * is the specification; docs/numerics.md states the bounds. "act" means f32 or a quantised activation type: A8_32
+ * for weights with scales per block, A8_128 or A8_ROW for weights with one scale per row. */
 enum {
     /* in: ids i32 [T], table any weight type [V][K]; out: f32 [T][K] */
     Q35_OP_GET_ROWS = 1,
@@ -115,8 +127,9 @@ enum {
     Q35_OP_RMS_NORM = 2,
     /* in: a f32 [T][K], b f32 [T][K], w f32 [K]; out: s = a + b, y = rms_norm(s, w); q35_norm_params */
     Q35_OP_ADD_RMS_NORM = 3,
-    /* in: x f32 [T][K]; out: A8_32 [T][K]: per 32 inputs scale = max|x| / 127, code = round-half-even(x / scale)
-     */
+    /* in: x f32 [T][K], (signs i8 [K]); out: A8_32, A8_128 or A8_ROW [T][K]: per 32 or 128 inputs, or per row,
+     * scale = max|x| / 127, code = round-half-even(x / scale). With signs, x is first rotated as by ROTATE.
+     * q35_quantize_params; absent: A8_32 without signs */
     Q35_OP_QUANTIZE_ACT = 4,
     /* in: x act [T][K], w weights [N][K], (3.5-bit types: book i8 [128][2]); out: f32 [T][N]; y = w . x */
     Q35_OP_LINEAR = 5,
@@ -140,7 +153,11 @@ enum {
     /* in: x f32 [T][K]; out: f32 [n_out][K], the last n_out valid rows of x (its capacity may be less than x's) */
     Q35_OP_TAIL_ROWS = 13,
     /* in: x f32 [T][K], state acc f32 [K]; no out. acc[k] += sum over tokens of x^2 (calibration) */
-    Q35_OP_SUM_SQUARES = 14
+    Q35_OP_SUM_SQUARES = 14,
+    /* in: x f32 [T][K], signs i8 [K], each 1 or -1; out: y f32 [T][K]. K is cut into blocks of `width`, what is
+     * left over into blocks of decreasing powers of two. Each block b: y = H (signs * x) / sqrt(b), H the
+     * Hadamard matrix of natural order; inverse: y = signs * (H x / sqrt(b)). q35_rotate_params */
+    Q35_OP_ROTATE = 15
 };
 
 /* ------------------------------------------------------------------ structs that cross the boundary */
@@ -166,7 +183,9 @@ enum {
     Q35_STRUCT_NORM_PARAMS = 16,
     Q35_STRUCT_ROPE_PARAMS = 17,
     Q35_STRUCT_KV_PARAMS = 18,
-    Q35_STRUCT_ATTENTION_PARAMS = 19
+    Q35_STRUCT_ATTENTION_PARAMS = 19,
+    Q35_STRUCT_QUANTIZE_PARAMS = 20,
+    Q35_STRUCT_ROTATE_PARAMS = 21
 };
 
 /* True when `field` of a struct of `type` lies inside what the writer of *ptr knew. */
@@ -224,6 +243,18 @@ typedef struct q35_norm_params {
     float eps;
     uint32_t reserved;
 } q35_norm_params;
+
+typedef struct q35_quantize_params {
+    q35_hdr h;
+    uint32_t dtype; /* of the output: Q35_DT_A8_* */
+    uint32_t width; /* of the rotation, a power of two up to 4096; 0 without signs */
+} q35_quantize_params;
+
+typedef struct q35_rotate_params {
+    q35_hdr h;
+    uint32_t width;   /* a power of two, 2 to 4096 */
+    uint32_t inverse; /* 1: undoes the rotation with the same signs */
+} q35_rotate_params;
 
 typedef struct q35_rope_params {
     q35_hdr h;

@@ -208,7 +208,7 @@ static q35_status pack_with_cache(q35i_device *device, q35_pool *pool, q35i_pack
     return status;
 }
 
-static q35_status pack_all(q35i_device *device, q35_pool *pool, const uint8_t model_id[16], q35i_pack_item *items,
+static q35_status pack_all(q35i_device *device, q35_pool *pool, const uint8_t *model_id, q35i_pack_item *items,
                            uint64_t n_items, q35i_packed *packed)
 {
     char name[64], path[PATH_CAP];
@@ -217,8 +217,11 @@ static q35_status pack_all(q35i_device *device, q35_pool *pool, const uint8_t mo
     uint8_t(*keys)[32] = q35i_calloc(n_items, sizeof *keys);
     if (!keys)
         return Q35_E_NOMEM;
-    bool cacheable = read_keys(device, items, n_items, keys);
-    Q35_TRY_GOTO(q35i_pack_index_make(model_id, items, n_items, (const uint8_t(*)[32])keys, &index), done);
+    static const uint8_t no_file[16];
+    bool cacheable = model_id && read_keys(device, items, n_items, keys);
+    Q35_TRY_GOTO(
+        q35i_pack_index_make(model_id ? model_id : no_file, items, n_items, (const uint8_t(*)[32])keys, &index),
+        done);
     q35i_pack_file_name(&index, device->api->id, name, sizeof name);
     if (!cacheable || n_items == 0 || !q35i_cache_path(path, sizeof path, name) ||
         pack_with_cache(device, pool, &index, items, path, packed) != Q35_OK)

@@ -166,9 +166,9 @@ const q35_tensor_info *q35_model_tensor(const q35_model *model, const char *name
     return t ? &t->info : NULL;
 }
 
-const int8_t (*q35_model_book(const q35_model *model))[2]
+const int8_t (*q35_model_book(const q35_model *model, uint32_t dtype))[2]
 {
-    return model->book;
+    return dtype == Q35_DT_Q40_ROW ? model->book8 : q35_book_entries(dtype) ? model->book : NULL;
 }
 
 const char *q35_model_format(const q35_model *model)
@@ -182,7 +182,7 @@ uint64_t q35_model_n_skipped(const q35_model *model, uint64_t *out_bytes)
     return model->n_skipped;
 }
 
-void q35i_model_fingerprint(const q35_model *model, uint8_t out[16])
+int q35i_model_fingerprint(const q35_model *model, uint8_t out[16])
 {
     XXH3_state_t state;
     XXH128_canonical_t digest;
@@ -212,6 +212,7 @@ void q35i_model_fingerprint(const q35_model *model, uint8_t out[16])
     }
     XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&state));
     memcpy(out, digest.digest, sizeof digest.digest);
+    return model->base == NULL;
 }
 
 void q35i_model_drop_pages(const q35_model *model, const q35_tensor_info *tensor)

@@ -12,6 +12,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#define Q35I_MAX_ROTATION_WIDTH 4096u
+#define Q35I_MAX_ROW_INPUTS     66304 /* exact sums of int8 products stay in int32 */
+
 #define Q35I_NAME_BYTES 64u /* of a tensor, with the terminator */
 
 /* How the bytes of a tensor stand in the file, when that is not as info.dtype says. */
@@ -43,14 +46,15 @@ struct q35_model {
     const uint8_t *data; /* GGUF in one file: its image */
     uint64_t bytes;      /* of the image */
     uint64_t n_meta, n_tensors;
-    q35_meta *meta;                    /* in file order */
-    const q35_meta **meta_index;       /* sorted by key */
-    q35i_tensor *tensors;              /* in file order */
-    q35i_tensor **tensor_index;        /* sorted by name */
-    q35i_meta_list made;               /* metadata that is not the file's own; meta is made.entries then */
-    uint64_t n_skipped, skipped_bytes; /* tensors of a vision tower and its projector */
-    const int8_t (*book)[2];           /* borrowed from the image, NULL without 3.5-bit tensors */
-    pthread_mutex_t lock;              /* guards `owned` of tensors that are not stored plain */
+    q35_meta *meta;                       /* in file order */
+    const q35_meta **meta_index;          /* sorted by key */
+    q35i_tensor *tensors;                 /* in file order */
+    q35i_tensor **tensor_index;           /* sorted by name */
+    q35i_meta_list made;                  /* metadata that is not the file's own; meta is made.entries then */
+    uint64_t n_skipped, skipped_bytes;    /* tensors of a vision tower and its projector */
+    const int8_t (*book)[2], (*book8)[2]; /* of 7- and 8-bit codes; borrowed from the image, NULL: none */
+    pthread_mutex_t lock;                 /* guards `owned` of tensors that are not stored plain */
+    const q35_model *base;                /* overlays: whose everything but the tensors is; else NULL */
 };
 
 /* Sorted look-up tables; FORMAT for a key or a name that occurs twice. */

@@ -7,10 +7,14 @@
 #define Q35I_Q35_KEYS_H
 
 #define Q35I_KEY_VERSION            "q35.version"            /* u32 */
-#define Q35I_KEY_CODEC              "q35.codec"              /* string: "pair" or "split" */
-#define Q35I_KEY_CODEBOOK           "q35.codebook"           /* i8 [128][2] */
+#define Q35I_KEY_CODEBOOK           "q35.codebook"           /* i8 [128][2]: of all 7-bit codes */
+#define Q35I_KEY_CODEBOOK_8         "q35.codebook8"          /* i8 [256][2]: of all 8-bit codes */
 #define Q35I_KEY_TENSORS            "q35.tensors"            /* strings: tensor names */
+#define Q35I_KEY_CODECS             "q35.codecs"             /* strings [n]: Q35I_CODEC_* */
 #define Q35I_KEY_DIMS               "q35.dims"               /* u64 [n][2]: inputs K, rows N */
+#define Q35I_KEY_ROTATION_SEED      "q35.rotation_seed"      /* u64 [n]: of the signs of the input's rotation */
+#define Q35I_KEY_ROTATION_WIDTH     "q35.rotation_width"     /* u32 [n]: of its blocks, 0: not rotated */
+#define Q35I_KEY_ACTIVATION_BLOCK   "q35.activation_block"   /* u32 [n]: inputs per int8 scale, 0: one per token */
 #define Q35I_KEY_MAX_ERROR          "q35.max_error"          /* f32 [n]: largest |w - w^| */
 #define Q35I_KEY_RELATIVE_ERROR     "q35.relative_error"     /* f32 [n]: sum (w - w^)^2 / sum w^2 */
 #define Q35I_KEY_CHECKSUM           "q35.checksum"           /* u64 [n]: XXH3-64 of the tensor's bytes */
@@ -18,8 +22,6 @@
 #define Q35I_KEY_CALIBRATION_TOKENS "q35.calibration_tokens" /* u32, 0: none; optional */
 #define Q35I_KEY_SOURCE             "q35.source"             /* string: what was converted; optional */
 
-#define Q35I_FORMAT_VERSION 1u
-#define Q35I_CODEC_PAIR     "pair"
-#define Q35I_CODEC_SPLIT    "split"
+#define Q35I_FORMAT_VERSION 2u
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "q35_keys.h"
 #include "quote.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
 #include "text.h"
@@ -13,12 +14,13 @@
 #include <q35rt/blocks.h>
 
 #include <math.h>
+#include <stdio.h>
 
 /* The per-tensor arrays, unaligned in the image. */
 typedef struct q35_arrays {
     uint64_t n;
-    uint32_t dtype;
     const uint8_t *dims, *max_error, *relative_error, *checksum;
+    const uint8_t *rotation_seed, *rotation_width, *activation_block;
 } q35_arrays;
 
 static q35_status need_array(const q35_model *model, const char *key, uint32_t elem_type, uint64_t count,
@@ -40,19 +42,10 @@ static q35_status need_array(const q35_model *model, const char *key, uint32_t e
     return Q35_OK;
 }
 
-static q35_status need_string(const q35_model *model, const char *key, q35_string *out)
-{
-    const q35_meta *m = q35_model_meta(model, key);
-    if (!m || !q35_meta_string(m, out))
-        return Q35_FAIL(Q35_E_FORMAT, "metadata %s: %s, need a string", key,
-                        m ? q35i_meta_type_name(m->type) : "absent");
-    return Q35_OK;
-}
-
 /* *present: the file says that it has 3.5-bit tensors. Any of the keys without a version is a broken file. */
 static q35_status read_version(const q35_model *model, bool *present)
 {
-    static const char *const keys[] = {Q35I_KEY_CODEC, Q35I_KEY_CODEBOOK, Q35I_KEY_TENSORS, Q35I_KEY_DIMS};
+    static const char *const keys[] = {Q35I_KEY_CODECS, Q35I_KEY_CODEBOOK, Q35I_KEY_TENSORS, Q35I_KEY_DIMS};
     const q35_meta *m = q35_model_meta(model, Q35I_KEY_VERSION);
     uint64_t version;
     *present = m != NULL;
@@ -71,23 +64,63 @@ static q35_status read_version(const q35_model *model, bool *present)
     return Q35_OK;
 }
 
-static q35_status read_codec(q35_model *model, uint32_t *dtype)
+static const struct {
+    const char *name;
+    uint32_t dtype;
+} codecs[] = {{"pair", Q35_DT_Q35_PAIR},
+              {"split", Q35_DT_Q35_SPLIT},
+              {"pair-row", Q35_DT_Q35_ROW},
+              {"pair8-row", Q35_DT_Q40_ROW},
+              {"int6-row", Q35_DT_Q60_ROW}};
+
+#define N_CODECS (sizeof codecs / sizeof codecs[0])
+
+const char *q35i_codec_name(uint32_t dtype)
 {
-    q35_string codec;
+    for (size_t i = 0; i < N_CODECS; i++)
+        if (codecs[i].dtype == dtype)
+            return codecs[i].name;
+    return NULL;
+}
+
+static q35_status codec_of(q35_string name, uint32_t *dtype)
+{
+    char known[96] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < N_CODECS; i++) {
+        if (q35i_string_is(name, codecs[i].name)) {
+            *dtype = codecs[i].dtype;
+            return Q35_OK;
+        }
+        len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", i ? ", " : "", codecs[i].name);
+    }
+    return Q35_FAIL(Q35_E_UNSUPPORTED, "%s: '%s', need one of %s", Q35I_KEY_CODECS, q35i_quote(name).text, known);
+}
+
+static q35_status read_book(const q35_model *model, const char *key, uint64_t entries, const int8_t (**out)[2])
+{
     const uint8_t *book;
+    if (!q35_model_meta(model, key))
+        return Q35_OK;
+    Q35_TRY(need_array(model, key, Q35_META_I8, 2 * entries, &book));
+    *out = (const int8_t(*)[2])(uintptr_t)book; /* no cast qualifies the elements of an array type */
+    return Q35_OK;
+}
+
+/* The tensor's codec has its codebook in the file. */
+static q35_status check_book(const q35_model *model, uint32_t dtype)
+{
     int8_t split[Q35_BOOK_POINTS][2];
-    Q35_TRY(need_string(model, Q35I_KEY_CODEC, &codec));
-    if (!q35i_string_is(codec, Q35I_CODEC_PAIR) && !q35i_string_is(codec, Q35I_CODEC_SPLIT))
-        return Q35_FAIL(Q35_E_UNSUPPORTED, "metadata %s: '%s', need '%s' or '%s'", Q35I_KEY_CODEC,
-                        q35i_quote(codec).text, Q35I_CODEC_PAIR, Q35I_CODEC_SPLIT);
-    *dtype = q35i_string_is(codec, Q35I_CODEC_PAIR) ? Q35_DT_Q35_PAIR : Q35_DT_Q35_SPLIT;
-    Q35_TRY(need_array(model, Q35I_KEY_CODEBOOK, Q35_META_I8, sizeof split, &book));
+    if (q35_book_entries(dtype) == 0)
+        return Q35_OK;
+    if (!q35_model_book(model, dtype))
+        return Q35_FAIL(Q35_E_FORMAT, "codec %s: metadata %s is absent, need the codebook", q35i_codec_name(dtype),
+                        dtype == Q35_DT_Q40_ROW ? Q35I_KEY_CODEBOOK_8 : Q35I_KEY_CODEBOOK);
     q35_split_book(split);
-    if (*dtype == Q35_DT_Q35_SPLIT && memcmp(book, split, sizeof split) != 0)
+    if (dtype == Q35_DT_Q35_SPLIT && memcmp(model->book, split, sizeof split) != 0)
         return Q35_FAIL(Q35_E_FORMAT,
                         "metadata %s: differs from the levels of codec split, need (7i, 15j), i < 16, j < 8",
                         Q35I_KEY_CODEBOOK);
-    model->book = (const int8_t(*)[2])(uintptr_t)book; /* no cast qualifies the elements of an array type */
     return Q35_OK;
 }
 
@@ -102,7 +135,7 @@ static q35_status read_certificate(const char *key, const uint8_t *values, uint6
     return Q35_OK;
 }
 
-static q35_status apply_shape(const q35_arrays *a, uint64_t i, q35_tensor_info *info)
+static q35_status apply_shape(const q35_arrays *a, uint64_t i, uint32_t dtype, q35_tensor_info *info)
 {
     uint64_t dim[2];
     memcpy(dim, a->dims + i * sizeof dim, sizeof dim);
@@ -110,7 +143,7 @@ static q35_status apply_shape(const q35_arrays *a, uint64_t i, q35_tensor_info *
         if (dim[d] < 1 || dim[d] > INT32_MAX)
             return Q35_FAIL(Q35_E_FORMAT, "%s: %llu %s, need 1 to %d", Q35I_KEY_DIMS, (unsigned long long)dim[d],
                             d ? "rows" : "inputs", INT32_MAX);
-    uint64_t row_bytes = q35_row_bytes(a->dtype, dim[0]);
+    uint64_t row_bytes = q35_row_bytes(dtype, dim[0]);
     if (info->dtype != Q35_DT_I8)
         return Q35_FAIL(Q35_E_FORMAT, "type %s, need I8 with rows of codes, named once in %s",
                         q35_dtype_describe(info->dtype).name, Q35I_KEY_TENSORS);
@@ -119,16 +152,51 @@ static q35_status apply_shape(const q35_arrays *a, uint64_t i, q35_tensor_info *
             Q35_E_FORMAT, "I8 [%lld, %lld] of rank %u, need [%llu, %llu] for %llu rows of %llu weights",
             (long long)info->dim[0], (long long)info->dim[1], info->rank, (unsigned long long)row_bytes,
             (unsigned long long)dim[1], (unsigned long long)dim[1], (unsigned long long)dim[0]);
-    info->dtype = a->dtype;
+    info->dtype = dtype;
     info->dim[0] = (int64_t)dim[0];
     return Q35_OK;
 }
 
+/* How the input of the tensor is rotated and quantised. */
+static q35_status apply_input(const q35_arrays *a, uint64_t i, q35_tensor_info *info)
+{
+    uint32_t width, block;
+    memcpy(&info->rotation_seed, a->rotation_seed + i * sizeof info->rotation_seed, sizeof info->rotation_seed);
+    memcpy(&width, a->rotation_width + i * sizeof width, sizeof width);
+    memcpy(&block, a->activation_block + i * sizeof block, sizeof block);
+    if (width != 0 && (width < 2 || width > Q35I_MAX_ROTATION_WIDTH || (width & (width - 1)) != 0))
+        return Q35_FAIL(Q35_E_FORMAT, "%s: %u, need 0 or a power of two from 2 to %u", Q35I_KEY_ROTATION_WIDTH,
+                        width, Q35I_MAX_ROTATION_WIDTH);
+    info->rotation_width = width;
+    bool rows = q35_is_row_type(info->dtype) != 0;
+    if (rows ? block != 0 && block != Q35_ACT_GROUP : block != Q35_ACT_BLOCK)
+        return Q35_FAIL(Q35_E_FORMAT, "%s: %u, need %s for codec %s", Q35I_KEY_ACTIVATION_BLOCK, block,
+                        rows ? "0 or 128" : "32", q35i_codec_name(info->dtype));
+    info->activation = !rows ? Q35_DT_A8_32 : block ? Q35_DT_A8_128 : Q35_DT_A8_ROW;
+    if (rows && info->dim[0] > Q35I_MAX_ROW_INPUTS)
+        return Q35_FAIL(Q35_E_FORMAT, "codec %s: %lld inputs, need at most %d", q35i_codec_name(info->dtype),
+                        (long long)info->dim[0], Q35I_MAX_ROW_INPUTS);
+    return Q35_OK;
+}
+
+/* Names and codecs come as two lists of strings: the first walk sets the types, the second the rest. */
 typedef struct apply_state {
     q35_model *model;
     const q35_arrays *arrays;
     q35_status status;
+    uint32_t *dtype; /* [n] */
 } apply_state;
+
+static int apply_codec(void *user, uint64_t i, q35_string name)
+{
+    apply_state *s = user;
+    s->status = codec_of(name, &s->dtype[i]);
+    if (s->status == Q35_OK)
+        s->status = check_book(s->model, s->dtype[i]);
+    if (s->status != Q35_OK)
+        (void)q35i_fail_context(s->status, "metadata");
+    return s->status != Q35_OK;
+}
 
 static int apply_one(void *user, uint64_t i, q35_string name)
 {
@@ -140,7 +208,9 @@ static int apply_one(void *user, uint64_t i, q35_string name)
                              q35i_quote(name).text);
         return 1;
     }
-    s->status = apply_shape(a, i, &t->info);
+    s->status = apply_shape(a, i, s->dtype[i], &t->info);
+    if (s->status == Q35_OK)
+        s->status = apply_input(a, i, &t->info);
     if (s->status == Q35_OK)
         s->status = read_certificate(Q35I_KEY_MAX_ERROR, a->max_error, i, &t->info.max_error);
     if (s->status == Q35_OK)
@@ -168,28 +238,54 @@ static q35_status check_optional(const q35_model *model)
     return Q35_OK;
 }
 
+/* *out: an array of at least one string. */
+static q35_status need_strings(const q35_model *model, const char *key, const q35_meta **out)
+{
+    const q35_meta *m = *out = q35_model_meta(model, key);
+    if (!m || m->type != Q35_META_ARRAY || m->elem_type != Q35_META_STRING || m->count == 0)
+        return Q35_FAIL(Q35_E_FORMAT, "metadata %s: %s, need an array of at least 1 string", key,
+                        !m                          ? "absent"
+                        : m->type != Q35_META_ARRAY ? q35i_meta_type_name(m->type)
+                        : m->count == 0             ? "empty"
+                                                    : "array of another type");
+    return Q35_OK;
+}
+
+static q35_status read_arrays(const q35_model *model, q35_arrays *a)
+{
+    Q35_TRY(need_array(model, Q35I_KEY_DIMS, Q35_META_U64, 2 * a->n, &a->dims));
+    Q35_TRY(need_array(model, Q35I_KEY_ROTATION_SEED, Q35_META_U64, a->n, &a->rotation_seed));
+    Q35_TRY(need_array(model, Q35I_KEY_ROTATION_WIDTH, Q35_META_U32, a->n, &a->rotation_width));
+    Q35_TRY(need_array(model, Q35I_KEY_ACTIVATION_BLOCK, Q35_META_U32, a->n, &a->activation_block));
+    Q35_TRY(need_array(model, Q35I_KEY_MAX_ERROR, Q35_META_F32, a->n, &a->max_error));
+    Q35_TRY(need_array(model, Q35I_KEY_RELATIVE_ERROR, Q35_META_F32, a->n, &a->relative_error));
+    return need_array(model, Q35I_KEY_CHECKSUM, Q35_META_U64, a->n, &a->checksum);
+}
+
 q35_status q35i_q35_read(q35_model *model)
 {
     bool present;
+    const q35_meta *names, *codec_names;
     q35_arrays a = {0};
     Q35_TRY(read_version(model, &present));
     if (!present)
         return Q35_OK;
-    Q35_TRY(read_codec(model, &a.dtype));
-    const q35_meta *names = q35_model_meta(model, Q35I_KEY_TENSORS);
-    if (!names || names->type != Q35_META_ARRAY || names->elem_type != Q35_META_STRING || names->count == 0)
-        return Q35_FAIL(Q35_E_FORMAT, "metadata %s: %s, need an array of at least 1 string", Q35I_KEY_TENSORS,
-                        !names                          ? "absent"
-                        : names->type != Q35_META_ARRAY ? q35i_meta_type_name(names->type)
-                        : names->count == 0             ? "empty"
-                                                        : "array of another type");
+    Q35_TRY(read_book(model, Q35I_KEY_CODEBOOK, Q35_BOOK_POINTS, &model->book));
+    Q35_TRY(read_book(model, Q35I_KEY_CODEBOOK_8, Q35_BOOK_MAX, &model->book8));
+    Q35_TRY(need_strings(model, Q35I_KEY_TENSORS, &names));
+    Q35_TRY(need_strings(model, Q35I_KEY_CODECS, &codec_names));
+    if (codec_names->count != names->count)
+        return Q35_FAIL(Q35_E_FORMAT, "metadata %s: %llu elements, need %llu", Q35I_KEY_CODECS,
+                        (unsigned long long)codec_names->count, (unsigned long long)names->count);
     a.n = names->count; /* at most 2^30, so 2 n does not overflow */
-    Q35_TRY(need_array(model, Q35I_KEY_DIMS, Q35_META_U64, 2 * a.n, &a.dims));
-    Q35_TRY(need_array(model, Q35I_KEY_MAX_ERROR, Q35_META_F32, a.n, &a.max_error));
-    Q35_TRY(need_array(model, Q35I_KEY_RELATIVE_ERROR, Q35_META_F32, a.n, &a.relative_error));
-    Q35_TRY(need_array(model, Q35I_KEY_CHECKSUM, Q35_META_U64, a.n, &a.checksum));
+    Q35_TRY(read_arrays(model, &a));
     Q35_TRY(check_optional(model));
-    apply_state state = {model, &a, Q35_OK};
-    (void)q35_meta_each_string(names, apply_one, &state);
+    apply_state state = {model, &a, Q35_OK, q35i_calloc(a.n, sizeof *state.dtype)};
+    if (!state.dtype)
+        return Q35_E_NOMEM;
+    (void)q35_meta_each_string(codec_names, apply_codec, &state);
+    if (state.status == Q35_OK)
+        (void)q35_meta_each_string(names, apply_one, &state);
+    q35i_free(state.dtype);
     return state.status;
 }

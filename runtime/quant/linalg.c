@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * OpenBLAS through its C and LAPACK entry points. Opened at run time: nothing but a conversion needs it, and
+ * loading it costs every start. */
+#include "runtime/quant/linalg.h"
+
+#include "runtime/base/error.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+#define LIBRARY "libopenblas.so.0"
+
+enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 }; /* CBLAS's */
+
+typedef void sgemm_fn(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                      int lda, const float *b, int ldb, float beta, float *c, int ldc);
+typedef void dpotrf_fn(const char *uplo, const int *n, double *a, const int *lda, int *info);
+typedef void set_threads_fn(int n);
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static sgemm_fn *sgemm;
+static dpotrf_fn *dpotrf;
+
+static void *symbol(void *library, const char *name)
+{
+    return library ? dlsym(library, name) : NULL;
+}
+
+/* The library stays open: its threads and buffers do not like to be unloaded. */
+static void open_library(void)
+{
+    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *gemm = symbol(library, "cblas_sgemm"), *potrf = symbol(library, "dpotrf_"),
+         *threads = symbol(library, "openblas_set_num_threads");
+    if (!gemm || !potrf || !threads)
+        return;
+    *(void **)&sgemm = gemm;
+    *(void **)&dpotrf = potrf;
+    set_threads_fn *set_threads;
+    *(void **)&set_threads = threads;
+    set_threads(1);
+}
+
+q35_status q35i_linalg_open(void)
+{
+    (void)pthread_once(&once, open_library);
+    return sgemm ? Q35_OK
+                 : Q35_FAIL(Q35_E_UNAVAILABLE, "%s: not found, need OpenBLAS (package libopenblas0-serial)",
+                            LIBRARY);
+}
+
+void q35i_gemm_tn(uint64_t m, uint64_t n, uint64_t t, const float *a, uint64_t lda, const float *b, uint64_t ldb,
+                  float *c, uint64_t ldc)
+{
+    sgemm(ROW_MAJOR, TRANS, NO_TRANS, (int)m, (int)n, (int)t, 1, a, (int)lda, b, (int)ldb, 1, c, (int)ldc);
+}
+
+uint64_t q35i_cholesky(uint64_t n, double *a)
+{
+    int order = (int)n, info = 0;
+    dpotrf("U", &order, a, &order, &info); /* column-major "upper" is row-major lower */
+    return info > 0 ? (uint64_t)info : 0;
+}
