@@ -7,10 +7,12 @@
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx512_math.h"
 
+#define INLINE static inline __attribute__((always_inline))
+
 enum { LANES = 16 };
 
 /* Bits of the largest magnitude of n inputs. */
-static inline int32_t largest_bits(const float *x, int64_t n)
+INLINE int32_t largest_bits(const float *x, int64_t n)
 {
     const __m512i magnitude = _mm512_set1_epi32(INT32_MAX);
     __m512i top[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
@@ -29,7 +31,7 @@ static inline int32_t largest_bits(const float *x, int64_t n)
 }
 
 /* Codes of n inputs; the sum of the codes. */
-static inline int32_t codes_of(const float *x, int64_t n, float inverse, int8_t *q)
+INLINE int32_t codes_of(const float *x, int64_t n, float inverse, int8_t *q)
 {
     const __m512 r = _mm512_set1_ps(inverse);
     __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -51,7 +53,7 @@ static inline int32_t codes_of(const float *x, int64_t n, float inverse, int8_t 
 }
 
 /* n inputs that share a scale; codes n .. padded - 1 are 0. */
-static inline void quantize(const float *x, int64_t n, int64_t padded, char *out)
+INLINE void quantize(const float *x, int64_t n, int64_t padded, char *out)
 {
     int8_t *q = (int8_t *)out + sizeof(q35_act_row);
     q35_act_row head = {0};
@@ -71,15 +73,23 @@ static inline void quantize(const float *x, int64_t n, int64_t padded, char *out
     memcpy(out, &head, sizeof head);
 }
 
+/* Units of a constant length, so that whole ones become straight code. */
+INLINE void quantize_units(const float *x, int64_t k, int64_t unit, char *out)
+{
+    int64_t i = 0;
+    for (; i + unit <= k; i += unit, out += (int64_t)sizeof(q35_act_row) + unit)
+        quantize(x + i, unit, unit, out);
+    if (i < k)
+        quantize(x + i, k - i, unit, out);
+}
+
 static void quantize_row(const float *x, int64_t k, uint32_t act_type, char *out)
 {
-    if (act_type == Q35_DT_A8_ROW) {
-        quantize(x, k, (k + 63) / 64 * 64, out);
-        return;
+    switch (act_type) {
+    case Q35_DT_A8_32: quantize_units(x, k, Q35_ACT_BLOCK, out); break;
+    case Q35_DT_A8_128: quantize_units(x, k, Q35_ACT_GROUP, out); break;
+    default: quantize(x, k, (k + 63) / 64 * 64, out); break;
     }
-    int64_t unit = act_type == Q35_DT_A8_128 ? Q35_ACT_GROUP : Q35_ACT_BLOCK;
-    for (int64_t i = 0; i < k; i += unit, out += (int64_t)sizeof(q35_act_row) + unit)
-        quantize(x + i, k - i < unit ? k - i : unit, unit, out);
 }
 
 void q35k_quantize_act__avx512(const float *x, int64_t rs_x, int64_t k, const q35k_rotation *rotation,

@@ -33,6 +33,7 @@ struct q35_device {
     uint32_t n_workers;
     uint64_t memory_cap; /* 0: none */
     q35k_table kernels;
+    uint32_t linear_features; /* that its linear kernels use, Q35K_CPU_* */
 };
 
 /* ------------------------------------------------------------------ descriptors and support (tensor.c, support.c)
@@ -156,8 +157,8 @@ uint64_t q35i_cpu_available_memory(void);
  * without a limit. Cache of files that were read once counts as free. */
 uint64_t q35i_cpu_group_memory(const char *cgroup, const char *root);
 
-/* The one place that knows whether the linear kernels of a table read tiles of 16 rows. */
-bool q35i_cpu_reads_tiles(const q35k_table *kernels);
+/* The one place that knows whether the device's linear kernels read tiles of 16 rows. */
+bool q35i_cpu_reads_tiles(const q35_device *dev);
 
 /* Bytes of one tile of 16 rows in a packed layout; 0: the type has no such layout. */
 uint64_t q35i_cpu_tile_bytes(uint32_t layout, uint32_t dtype, int64_t k);

@@ -30,8 +30,13 @@ const char *q35i_cpu_level_name(uint32_t features)
     return features & Q35K_CPU_AVX512 ? "AVX-512 VNNI" : features & Q35K_CPU_AVX2 ? "AVX2" : "reference";
 }
 
-/* Option "isa": the newest instruction set that kernels may use. */
-static q35_status parse_isa(const char *value, uint32_t *features)
+/* Newest instruction sets that kernels may use. */
+typedef struct isa_options {
+    uint32_t all;    /* option "isa" */
+    uint32_t linear; /* option "linear": of the linear kernels; as `all` where it is not given */
+} isa_options;
+
+static q35_status parse_isa(const char *key, const char *value, uint32_t *features)
 {
     static const struct {
         const char *name;
@@ -45,17 +50,19 @@ static q35_status parse_isa(const char *value, uint32_t *features)
         if (strcmp(value, levels[i].name) != 0)
             continue;
         if (levels[i].features & ~offered)
-            return q35i_cpu_fail(Q35_E_UNAVAILABLE, "cpu option isa: this machine has %s, need %s",
+            return q35i_cpu_fail(Q35_E_UNAVAILABLE, "cpu option %s: this machine has %s, need %s", key,
                                  q35i_cpu_level_name(offered), q35i_cpu_level_name(levels[i].features));
         *features = levels[i].features;
         return Q35_OK;
     }
-    return q35i_cpu_fail(Q35_E_INVALID, "cpu option isa: value '%s', need auto, ref, avx2 or avx512", value);
+    return q35i_cpu_fail(Q35_E_INVALID, "cpu option %s: value '%s', need auto, ref, avx2 or avx512", key, value);
 }
 
-static q35_status parse_options(const q35_open_options *options, uint32_t *features)
+static q35_status parse_options(const q35_open_options *options, isa_options *out)
 {
-    *features = q35k_cpu_features();
+    bool linear_given = false;
+    out->all = q35k_cpu_features();
+    out->linear = out->all;
     if (!options || !Q35_HAS_FIELD(options, q35_open_options, values) || options->n_options == 0)
         return Q35_OK;
     if (!options->keys || !options->values)
@@ -65,22 +72,36 @@ static q35_status parse_options(const q35_open_options *options, uint32_t *featu
         const char *key = options->keys[i], *value = options->values[i];
         if (!key || !value)
             return q35i_cpu_fail(Q35_E_INVALID, "cpu option %u: key or value is missing, need both", i);
-        if (strcmp(key, "isa") != 0)
-            return q35i_cpu_fail(Q35_E_INVALID, "cpu option '%s': unknown, need isa", key);
-        q35_status status = parse_isa(value, features);
+        bool linear = strcmp(key, "linear") == 0;
+        if (!linear && strcmp(key, "isa") != 0)
+            return q35i_cpu_fail(Q35_E_INVALID, "cpu option '%s': unknown, need isa or linear", key);
+        q35_status status = parse_isa(key, value, linear ? &out->linear : &out->all);
         if (status)
             return status;
+        linear_given = linear_given || linear;
     }
+    if (!linear_given)
+        out->linear = out->all;
     return Q35_OK;
+}
+
+static void choose_kernels(q35_device *dev, const isa_options *isa)
+{
+    q35k_table linear;
+    q35k_table_init(&dev->kernels, isa->all);
+    q35k_table_init(&linear, isa->linear);
+    dev->kernels.linear = linear.linear;
+    dev->kernels.linear_row = linear.linear_row;
+    dev->linear_features = linear.features;
 }
 
 q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out)
 {
     const q35_host *host = q35i_cpu_host;
-    uint32_t features;
+    isa_options isa;
     if (i != 0)
         return q35i_cpu_fail(Q35_E_RANGE, "cpu device %u: need 0", i);
-    q35_status status = parse_options(options, &features);
+    q35_status status = parse_options(options, &isa);
     if (status)
         return status;
     q35_device *dev = host->alloc(sizeof *dev, Q35I_CPU_LINE, -1);
@@ -93,7 +114,7 @@ q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35
     }
     if (options && Q35_HAS_FIELD(options, q35_open_options, memory_cap))
         dev->memory_cap = options->memory_cap;
-    q35k_table_init(&dev->kernels, features);
+    choose_kernels(dev, &isa);
     *out = dev;
     return Q35_OK;
 }

@@ -404,7 +404,7 @@ static bool check_step_tensor(const q35i_cpu_check *c)
 
 bool q35i_cpu_check_region(const q35_device *dev, const q35_region *region, char *reason, size_t reason_cap)
 {
-    q35i_cpu_check c = {region, NULL, 0, q35i_cpu_reads_tiles(&dev->kernels), reason, reason_cap};
+    q35i_cpu_check c = {region, NULL, 0, q35i_cpu_reads_tiles(dev), reason, reason_cap};
     if (!region || !Q35_HAS_FIELD(region, q35_region, step))
         return q35i_cpu_refuse(&c, "region struct has %u bytes, need %u", region ? region->h.size : 0,
                                (unsigned)sizeof *region);

@@ -10,6 +10,7 @@
 #include "runtime/device/check.h"
 #include "runtime/device/device.h"
 #include "runtime/device/isa.h"
+#include "runtime/device/options.h"
 
 typedef struct refusal {
     const char *name; /* lib/plugins-test/<name>/libq35rt-broken.so */
@@ -249,6 +250,55 @@ START_TEST(open_failure_names_device)
 }
 END_TEST
 
+START_TEST(options_come_from_the_environment)
+{
+    char path[TEST_PATH];
+    q35_runtime *runtime;
+    q35i_device *device;
+    place_plugin("plugins-extra/libq35rt-template.so", "libq35rt-template.so", path);
+    ck_assert_uint_eq(create_with(path, &runtime), Q35_OK);
+    setenv("Q35RT_DEVICE_OPTIONS", "cpu.isa=ref,cpu.linear=avx2", 1); /* of another plugin */
+    ck_assert_uint_eq(q35i_device_open(runtime, 0, &device), Q35_OK);
+    q35i_device_close(device);
+    setenv("Q35RT_DEVICE_OPTIONS", "cpu.isa=ref,template.speed=high", 1);
+    EXPECT_FAILURE(q35i_device_open(runtime, 0, &device), Q35_E_INVALID, "options given to a device without any");
+    setenv("Q35RT_DEVICE_OPTIONS", "cpu.isa", 1);
+    EXPECT_FAILURE(q35i_device_open(runtime, 0, &device), Q35_E_INVALID,
+                   "Q35RT_DEVICE_OPTIONS: entry 'cpu.isa', need plugin.option=value");
+    ck_assert_ptr_null(device);
+    unsetenv("Q35RT_DEVICE_OPTIONS");
+    q35_runtime_destroy(runtime);
+}
+END_TEST
+
+START_TEST(option_lists_are_read)
+{
+    static const char *const bad[] = {"cpu",      "cpu.isa",     ".isa=ref", "cpu.=ref", "cpu.isa=",
+                                      "isa=a.b",  "cpu.isa=a,,", ",",        "=",        "cpu.isa=ref,linear=avx2",
+                                      "a.b=c,d.e"};
+    char many[Q35I_DEVICE_OPTIONS_TEXT + 8] = "";
+    q35i_device_options o;
+    ck_assert_uint_eq(q35i_device_options_parse(NULL, "cpu", &o), Q35_OK);
+    ck_assert_uint_eq(o.n, 0);
+    ck_assert_uint_eq(q35i_device_options_parse("cpu.isa=a.b=c,gpu.x=1,cpu.k=v,", "cpu", &o), Q35_OK);
+    ck_assert_uint_eq(o.n, 2);
+    ck_assert_str_eq(o.keys[0], "isa");
+    ck_assert_str_eq(o.values[0], "a.b=c");
+    ck_assert_str_eq(o.keys[1], "k");
+    ck_assert_str_eq(o.values[1], "v");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        EXPECT_FAILURE(q35i_device_options_parse(bad[i], "cpu", &o), Q35_E_INVALID, "need plugin.option=value");
+    for (int i = 0; i < Q35I_MAX_DEVICE_OPTIONS; i++)
+        strcat(many, "cpu.k=v,");
+    ck_assert_uint_eq(q35i_device_options_parse(many, "cpu", &o), Q35_OK);
+    strcat(many, "cpu.k=v");
+    EXPECT_FAILURE(q35i_device_options_parse(many, "cpu", &o), Q35_E_INVALID, "option 17 of cpu, need at most 16");
+    ck_assert_uint_eq(q35i_device_options_parse(many, "gpu", &o), Q35_OK);
+    memset(many, 'x', sizeof many - 1);
+    EXPECT_FAILURE(q35i_device_options_parse(many, "cpu", &o), Q35_E_INVALID, "1031 bytes, need at most 1023");
+}
+END_TEST
+
 START_TEST(missing_driver_is_explained)
 {
     char path[TEST_PATH];
@@ -425,6 +475,8 @@ int main(void)
     tcase_add_loop_test(tc, good_plugin_loads, 0, 4);
     tcase_add_test(tc, last_runtime_shuts_down);
     tcase_add_test(tc, open_failure_names_device);
+    tcase_add_test(tc, options_come_from_the_environment);
+    tcase_add_test(tc, option_lists_are_read);
     tcase_add_test(tc, missing_driver_is_explained);
     tcase_add_test(tc, names_resolve);
     tcase_add_test(tc, rank_decides_between_files);
