@@ -29,11 +29,14 @@ static void build_shape(kc_context *x, kc_case *c, uint32_t dtype, int64_t k, in
 {
     params *p = kc_alloc(x, sizeof *p);
     c->params = p;
-    size_t align = dtype == Q35_DT_F32 ? 4 : 2;
+    size_t align = dtype == Q35_DT_F32 ? 4 : q35_is_row_type(dtype) ? 1 : 2;
     size_t rs = (size_t)q35_row_bytes(dtype, (uint64_t)k) + align * (size_t)kc_below(x, 4);
     uint8_t *rows = kc_alloc(x, (size_t)n * rs);
-    const int8_t(*book)[2] = kc_codebook(x, dtype);
-    kc_fill_weights(x, rows, dtype, n, k, rs, scales, dist);
+    const int8_t(*book)[2] = q35_is_row_type(dtype) ? kc_row_codebook(x, dtype) : kc_codebook(x, dtype);
+    if (q35_is_row_type(dtype))
+        kc_fill_row_weights(x, rows, dtype, n, k, rs, scales, dist);
+    else
+        kc_fill_weights(x, rows, dtype, n, k, rs, scales, dist);
     p->w = (q35k_weights){.data = rows, .dtype = dtype, .n = n, .k = k, .rs = (int64_t)rs, .book = book};
     p->rs_out = 4 * (k + kc_below(x, 4));
     int32_t *ids = kc_alloc(x, (size_t)n_ids * sizeof *ids);
@@ -47,7 +50,7 @@ static void build_shape(kc_context *x, kc_case *c, uint32_t dtype, int64_t k, in
     }
     p->ids = kc_input(c, "ids", ids, (size_t)n_ids * sizeof *ids, 4);
     p->rows = kc_input(c, "rows", rows, (size_t)n * rs, align);
-    p->book = book ? kc_input(c, "codebook", book, Q35_BOOK_POINTS * sizeof *book, 1) : -1;
+    p->book = book ? kc_input(c, "codebook", book, q35_book_entries(dtype) * sizeof *book, 1) : -1;
     p->out = kc_output(c, "out", (size_t)(n_ids * p->rs_out), 4, KC_F32_BITS,
                        kc_rows_map(4 * (size_t)k, (size_t)p->rs_out));
     c->operands[p->out].oracle_bits = bits;
@@ -61,16 +64,17 @@ static void build_shape(kc_context *x, kc_case *c, uint32_t dtype, int64_t k, in
 static void build(kc_context *x, int64_t index, kc_case *c)
 {
     static const int64_t widths[] = {1, 31, 64, 128, 129, 257, 576, 0}, tokens[] = {1, 2, 7, 33, 0};
-    uint32_t dtype = kc_weight_types[index % kc_n_weight_types];
-    int64_t v = index / kc_n_weight_types;
+    int64_t n_types = kc_n_weight_types + kc_n_row_types, type = index % n_types, v = index / n_types;
+    uint32_t dtype = type < kc_n_weight_types ? kc_weight_types[type] : kc_row_types[type - kc_n_weight_types];
     build_shape(x, c, dtype, kc_round_k(dtype, widths[v % 8]), 1 + kc_below(x, 40), tokens[v % 5],
                 (kc_scales)(v % KC_SCALES_COUNT), (kc_dist)(v % KC_DIST_COUNT));
 }
 
 static void build_bench(kc_context *x, int64_t index, kc_case *c)
 {
-    build_shape(x, c, index ? Q35_DT_Q4_1 : Q35_DT_Q8_0, 4096, 64, 16, KC_SCALES_PLAIN, KC_DIST_NORMAL);
+    static const uint32_t types[] = {Q35_DT_Q8_0, Q35_DT_Q4_1, Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
+    build_shape(x, c, types[index], 4096, 64, 16, KC_SCALES_PLAIN, KC_DIST_NORMAL);
     c->bytes = 16 * 4096 * 4;
 }
 
-const kc_op kc_op_get_rows = {"get_rows", 720, build, 2, build_bench};
+const kc_op kc_op_get_rows = {"get_rows", 840, build, 5, build_bench};

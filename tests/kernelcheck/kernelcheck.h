@@ -193,6 +193,21 @@ uint8_t *kc_tiles(kc_context *x, uint32_t dtype, int64_t n, int64_t k, const uin
 /* Is every row the same after packing and unpacking, and are missing rows zero? */
 bool kc_check_tiles(kc_context *x, char *text, size_t size);
 
+/* weights_row.c: types with one scale per row. */
+extern const uint32_t kc_row_types[];
+extern const int kc_n_row_types;
+/* Codebook [q35_book_entries(dtype)], NULL where the type has none. */
+const int8_t (*kc_row_codebook(kc_context *x, uint32_t dtype))[2];
+/* The gaps between rows stay as they are. */
+void kc_fill_row_weights(kc_context *x, uint8_t *rows, uint32_t dtype, int64_t n, int64_t k, size_t rs,
+                         kc_scales scales, kc_dist dist);
+void kc_row_levels(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], int8_t *level);
+/* As kc_tiles: NULL for k == 0. */
+uint8_t *kc_row_tiles(kc_context *x, uint32_t dtype, int64_t n, int64_t k, const uint8_t *rows, size_t rs,
+                      size_t *bytes);
+/* Do tiles hold what the rows hold, by the byte map, and do these return? */
+bool kc_check_row_tiles(kc_context *x, char *text, size_t size);
+
 /* run_case.c. Returns false if the case failed; the failure is in x->progress. */
 bool kc_run_case(kc_context *x, const kc_op *op, int64_t index);
 /* Operand helpers for the case files; each returns the operand's number. */
@@ -228,7 +243,8 @@ void kc_rotate(float *v, int64_t k, const int8_t *signs, int64_t width, bool inv
 int8_t *kc_signs(kc_context *x, int64_t k);
 
 /* cases_<op>.c */
-extern const kc_op kc_op_linear, kc_op_quantize_act, kc_op_rotate, kc_op_norm, kc_op_rope, kc_op_kv_append,
-    kc_op_attention, kc_op_swiglu, kc_op_add, kc_op_mul, kc_op_silu, kc_op_get_rows, kc_op_sum_squares;
+extern const kc_op kc_op_linear, kc_op_linear_row, kc_op_quantize_act, kc_op_rotate, kc_op_norm, kc_op_rope,
+    kc_op_kv_append, kc_op_attention, kc_op_swiglu, kc_op_add, kc_op_mul, kc_op_silu, kc_op_get_rows,
+    kc_op_sum_squares;
 
 #endif

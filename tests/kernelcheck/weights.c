@@ -41,10 +41,10 @@ static bool is_q35(uint32_t dtype)
     return dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT;
 }
 
-/* The GGUF block types come in whole blocks; the 3.5-bit types pad their last group. */
+/* The GGUF block types come in whole blocks; the 3.5-bit and the row types pad their last one. */
 int64_t kc_round_k(uint32_t dtype, int64_t k)
 {
-    int64_t block = is_q35(dtype) ? 1 : (int64_t)q35_dtype_describe(dtype).block_len;
+    int64_t block = is_q35(dtype) || q35_is_row_type(dtype) ? 1 : (int64_t)q35_dtype_describe(dtype).block_len;
     return (k + block - 1) / block * block;
 }
 
@@ -255,13 +255,14 @@ static double scale_part(uint32_t dtype, const uint8_t *block, double w, double 
 void kc_decode_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w, double *mag)
 {
     q35_dtype_info d = q35_dtype_describe(dtype);
-    float block[256];
-    for (int64_t i = 0; i < k; i += d.block_len, row += d.block_bytes) {
-        q35_block_decode(dtype, row, book, block);
+    float weights[256];
+    for (int64_t i = 0; i < k; i += d.block_len) {
+        const uint8_t *block = row + d.row_head + i / d.block_len * d.block_bytes;
+        q35_row_block_decode(dtype, row, (uint64_t)(i / d.block_len), book, weights);
         for (int j = 0; j < (int)d.block_len && i + j < k; j++) {
-            double offset = offset_part(dtype, row, j);
-            w[i + j] = (double)block[j];
-            mag[i + j] = scale_part(dtype, row, w[i + j], offset) + offset;
+            double offset = offset_part(dtype, block, j);
+            w[i + j] = (double)weights[j];
+            mag[i + j] = scale_part(dtype, block, w[i + j], offset) + offset;
         }
     }
 }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the AVX-512 LINEAR of row types share: the codebook in registers, and a set of codes (vectors
+ * as in kernels-cpu/row16.h) to weights. A weight is its level plus 128, so that vpdpbusd takes it as the unsigned
+ * operand; 128 times the sum of the activations, which their heads carry, is taken off again. All sums are int32
+ * and wrap on the way at most: kernels.h bounds what they end at.
+ */
+#ifndef Q35I_AVX512_ROW_H
+#define Q35I_AVX512_ROW_H
+
+#include "kernels-cpu/avx512/tile.h"
+#include "kernels-cpu/row16.h"
+
+enum { Q35I_ROW_FEW = 4 }; /* tokens that q35i_row_matvec__avx512 takes */
+
+/* The codebook, each component plus 128, 64 entries per register: two, or Q40_ROW four, are used. */
+typedef struct q35i_row_book {
+    __m512i even[4], odd[4];
+} q35i_row_book;
+
+/* n_tokens (1..Q35I_ROW_FEW) tokens of act_type A8_ROW or A8_128 against ROW16, rows [begin, end) of out, all of
+ * K. prep: q35k_linear_scratch_bytes less 64 KiB. */
+void q35i_row_matvec__avx512(const uint8_t *x, uint32_t act_type, int64_t rs_x, int n_tokens,
+                             const q35k_weights *w, const q35i_row_book *book, float *out, int64_t rs_out,
+                             int64_t begin, int64_t end, void *prep);
+
+/* Weights plus 128 of `sets` sets of 64 inputs from k0 (a multiple of 256) on, of the tile at row r0, n_rows of
+ * whose rows are there. w: 16 vectors per set, and 16 more where sets is odd; byte 4 r + i of w[j] is input k0 + 4
+ * j + i of row r. Inputs and rows that are not there have any weights. */
+void q35i_row_decode__avx512(const q35k_weights *m, int64_t r0, int64_t n_rows, int64_t k0, int sets,
+                             const q35i_row_book *book, __m512i *w);
+
+/* 16 vectors of 6-bit codes; bits 6 and 7 of each byte are noise. */
+Q35I_INLINE void q35i_load_set6(const uint8_t *set, __m512i v[16])
+{
+    const __m512i top = _mm512_set1_epi8((char)0xc0);
+    for (int g = 0; g < 4; g++, set += 192, v += 4) {
+        for (int b = 0; b < 3; b++)
+            v[b] = _mm512_loadu_si512((const void *)(set + 64 * b));
+        __m512i acc = v[0];
+        for (int b = 1; b < 3; b++) /* 0xca: top ? v : acc >> 2 */
+            acc = _mm512_ternarylogic_epi32(top, v[b], _mm512_srli_epi16(acc, 2), 0xca);
+        v[3] = _mm512_srli_epi16(acc, 2);
+    }
+}
+
+/* The vectors of codes of one set. */
+Q35I_INLINE void q35i_row_load_set(uint32_t dtype, const uint8_t *set, __m512i *v)
+{
+    if (dtype == Q35_DT_Q60_ROW) {
+        q35i_load_set6(set, v);
+    } else if (dtype == Q35_DT_Q40_ROW) {
+        for (int j = 0; j < 8; j++)
+            v[j] = _mm512_loadu_si512((const void *)(set + 64 * j));
+    } else {
+        q35i_load_set(set, v);
+    }
+}
+
+/* A component of a code: of the 256 entries, bit 7 chooses the pair of registers. */
+Q35I_INLINE __m512i q35i_row_lookup(uint32_t dtype, const __m512i *table, __m512i code)
+{
+    __m512i low = q35i_lookup(table, code);
+    if (dtype != Q35_DT_Q40_ROW)
+        return low;
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(code), low, q35i_lookup(table + 2, code));
+}
+
+/* 2 c - 63 + 128. */
+Q35I_INLINE __m512i q35i_row_weight6(__m512i code)
+{
+    __m512i c = _mm512_and_si512(code, _mm512_set1_epi8(63));
+    return _mm512_add_epi8(_mm512_add_epi8(c, c), _mm512_set1_epi8(65));
+}
+
+/* Far into L2 and near into L1, for the bytes of one set; the hardware alone reaches about half of the bandwidth.
+ */
+Q35I_INLINE void q35i_row_prefetch(uint32_t dtype, const uint8_t *set)
+{
+    enum { FAR_BYTES = 12288, NEAR_BYTES = 1536 };
+    uintptr_t at = (uintptr_t)set;
+    for (uint32_t i = 0; i < q35k_row16_set_bytes(dtype); i += 64) {
+        _mm_prefetch((const char *)(at + FAR_BYTES + i), _MM_HINT_T1);
+        _mm_prefetch((const char *)(at + NEAR_BYTES + i), _MM_HINT_T0);
+    }
+}
+
+#endif
