@@ -33,7 +33,8 @@ struct q35_device {
     uint32_t n_workers;
     uint64_t memory_cap; /* 0: none */
     q35k_table kernels;
-    uint32_t linear_features; /* that its linear kernels use, Q35K_CPU_* */
+    uint32_t linear_features;       /* that its linear kernels use, Q35K_CPU_* */
+    bool reads_tile16, reads_row16; /* layouts that its linear kernels read: all but the references do */
 };
 
 /* ------------------------------------------------------------------ descriptors and support (tensor.c, support.c)
@@ -47,8 +48,8 @@ typedef struct q35i_cpu_check {
     const q35_region *region;
     const q35_node *node;
     uint32_t index; /* of node */
-    bool packed;    /* the device's linear kernels read Q35K_LAYOUT_TILE16 and Q35K_LAYOUT_ROW16 */
-    char *reason;   /* [reason_cap] */
+    const q35_device *dev;
+    char *reason; /* [reason_cap] */
     size_t reason_cap;
 } q35i_cpu_check;
 
@@ -157,8 +158,8 @@ uint64_t q35i_cpu_available_memory(void);
  * without a limit. Cache of files that were read once counts as free. */
 uint64_t q35i_cpu_group_memory(const char *cgroup, const char *root);
 
-/* The one place that knows whether the device's linear kernels read tiles of 16 rows. */
-bool q35i_cpu_reads_tiles(const q35_device *dev);
+/* Do the device's linear kernels read a layout that is not canonical? */
+bool q35i_cpu_reads(const q35_device *dev, uint32_t layout);
 
 /* Bytes of one tile of 16 rows in a packed layout; 0: the type has no such layout. */
 uint64_t q35i_cpu_tile_bytes(uint32_t layout, uint32_t dtype, int64_t k);

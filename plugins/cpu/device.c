@@ -87,12 +87,15 @@ static q35_status parse_options(const q35_open_options *options, isa_options *ou
 
 static void choose_kernels(q35_device *dev, const isa_options *isa)
 {
-    q35k_table linear;
+    q35k_table linear, reference;
     q35k_table_init(&dev->kernels, isa->all);
     q35k_table_init(&linear, isa->linear);
+    q35k_table_init(&reference, 0);
     dev->kernels.linear = linear.linear;
     dev->kernels.linear_row = linear.linear_row;
     dev->linear_features = linear.features;
+    dev->reads_tile16 = linear.linear != reference.linear;
+    dev->reads_row16 = linear.linear_row != reference.linear_row;
 }
 
 q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out)

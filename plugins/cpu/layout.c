@@ -10,9 +10,9 @@
 /* Part of every pack key: raise it whenever the bytes of a tile change. */
 #define LAYOUT_REVISION "1"
 
-bool q35i_cpu_reads_tiles(const q35_device *dev)
+bool q35i_cpu_reads(const q35_device *dev, uint32_t layout)
 {
-    return (dev->linear_features & (Q35K_CPU_AVX2 | Q35K_CPU_AVX512)) != 0;
+    return layout == Q35K_LAYOUT_TILE16 ? dev->reads_tile16 : layout == Q35K_LAYOUT_ROW16 && dev->reads_row16;
 }
 
 uint64_t q35i_cpu_tile_bytes(uint32_t layout, uint32_t dtype, int64_t k)
@@ -28,7 +28,7 @@ q35_status q35i_cpu_layout_query(q35_device *dev, uint32_t op, const q35_tensor_
     uint32_t row_type = weight && q35_is_row_type(weight->dtype);
     uint32_t id = row_type ? Q35K_LAYOUT_ROW16 : Q35K_LAYOUT_TILE16;
     uint64_t bytes = 0;
-    if (weight && op == Q35_OP_LINEAR && weight->rank == 2 && weight->dim[0] > 0 && q35i_cpu_reads_tiles(dev))
+    if (weight && op == Q35_OP_LINEAR && weight->rank == 2 && weight->dim[0] > 0 && q35i_cpu_reads(dev, id))
         bytes = q35i_cpu_tile_bytes(id, weight->dtype, weight->dim[0]);
     if (bytes == 0 || i > 0)
         return q35i_cpu_fail(Q35_E_RANGE, "cpu layout %u: need one below %d", i, bytes != 0);

@@ -91,7 +91,7 @@ static bool pads_rows(uint32_t dtype)
 }
 
 /* Inputs 1 (weights [N][K]) and, for types with one, 2 (codebook) of LINEAR and GET_ROWS. */
-static bool want_weights(const q35i_cpu_check *c, bool packed)
+static bool want_weights(const q35i_cpu_check *c)
 {
     uint32_t t = in(c, 1);
     const q35_tensor_desc *w = desc(c, t);
@@ -103,7 +103,7 @@ static bool want_weights(const q35i_cpu_check *c, bool packed)
     if (!pads_rows(w->dtype) && w->dim[0] % info.block_len != 0)
         return q35i_cpu_refuse(c, "weight has rows of %lld, need a multiple of %u for %s", (long long)w->dim[0],
                                info.block_len, info.name);
-    if (w->layout != Q35K_LAYOUT_CANONICAL && !packed)
+    if (w->layout != Q35K_LAYOUT_CANONICAL && !q35i_cpu_reads(c->dev, w->layout))
         return q35i_cpu_refuse(c, "weight has layout %u, need 0", w->layout);
     uint32_t entries = q35_book_entries(w->dtype), need = entries ? 3 : 2;
     if (c->node->n_in != need)
@@ -114,7 +114,7 @@ static bool want_weights(const q35i_cpu_check *c, bool packed)
 static bool check_get_rows(const q35i_cpu_check *c)
 {
     const q35_tensor_desc *ids = desc(c, in(c, 0));
-    if (!want_weights(c, false) || !q35i_cpu_want_dtype(c, in(c, 0), "ids", Q35_DT_I32))
+    if (!want_weights(c) || !q35i_cpu_want_dtype(c, in(c, 0), "ids", Q35_DT_I32))
         return false;
     if (ids->rank != 1)
         return q35i_cpu_refuse(c, "ids have rank %u, need 1", ids->rank);
@@ -209,7 +209,7 @@ static bool check_linear(const q35i_cpu_check *c)
 {
     const q35_tensor_desc *x = desc(c, in(c, 0)), *w = desc(c, in(c, 1));
     bool exact = q35_is_row_type(w->dtype);
-    if (!want_weights(c, c->packed) || !want_linear_input(c, x->dtype, exact))
+    if (!want_weights(c) || !want_linear_input(c, x->dtype, exact))
         return false;
     if (exact && !want_exact(c, "weight", w->dim[0]))
         return false;
@@ -404,7 +404,7 @@ static bool check_step_tensor(const q35i_cpu_check *c)
 
 bool q35i_cpu_check_region(const q35_device *dev, const q35_region *region, char *reason, size_t reason_cap)
 {
-    q35i_cpu_check c = {region, NULL, 0, q35i_cpu_reads_tiles(dev), reason, reason_cap};
+    q35i_cpu_check c = {region, NULL, 0, dev, reason, reason_cap};
     if (!region || !Q35_HAS_FIELD(region, q35_region, step))
         return q35i_cpu_refuse(&c, "region struct has %u bytes, need %u", region ? region->h.size : 0,
                                (unsigned)sizeof *region);

@@ -40,6 +40,8 @@ typedef union fixture_params {
     q35_rope_params rope;
     q35_kv_params kv;
     q35_attention_params attention;
+    q35_quantize_params quantize;
+    q35_rotate_params rotate;
 } fixture_params;
 
 /* A device with one region. Every tensor has memory of its own, followed by guard bytes. */
