@@ -233,6 +233,180 @@ START_TEST(memory_reuses_dead_tensors)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ rotated and quantised inputs */
+
+static uint32_t signs_of(int64_t k)
+{
+    static const int8_t data[256];
+    return q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_I8, 1, &k, 0), data, "signs");
+}
+
+static q35i_params rotate_params(uint32_t width)
+{
+    return (q35i_params){
+        .rotate = {.h = {sizeof(q35_rotate_params), Q35_STRUCT_ROTATE_PARAMS, NULL}, .width = width}};
+}
+
+static q35i_params quantize_params(uint32_t dtype, uint32_t width)
+{
+    return (q35i_params){
+        .quantize = {{sizeof(q35_quantize_params), Q35_STRUCT_QUANTIZE_PARAMS, NULL}, dtype, width}};
+}
+
+static uint32_t rotate(uint32_t x, uint32_t signs, const char *name)
+{
+    const q35i_params p = rotate_params(32);
+    const uint32_t in[2] = {x, signs};
+    return one(Q35_OP_ROTATE, &p, 2, in, name);
+}
+
+/* A linear of a row type over codes. */
+static uint32_t row_linear(uint32_t codes, const char *name)
+{
+    static const float data[1024];
+    const int64_t book[2] = {2, 128};
+    const uint32_t in[3] = {
+        codes,
+        q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_Q35_ROW, 64, 10, 0), data, "row weight"),
+        q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_I8, 2, book, 0), data, "book")};
+    return one(Q35_OP_LINEAR, NULL, 3, in, name);
+}
+
+START_TEST(rotation_and_codes_have_shapes)
+{
+    const q35i_params p = quantize_params(Q35_DT_A8_ROW, 0);
+    uint32_t r = rotate(h, signs_of(64), "r");
+    uint32_t q = one(Q35_OP_QUANTIZE_ACT, &p, 1, &r, "q");
+    uint32_t old = one(Q35_OP_QUANTIZE_ACT, NULL, 1, &h, "old");
+    uint32_t y = row_linear(q, "y");
+    ck_assert_uint_eq(graph.tensors[r].desc.dtype, Q35_DT_F32);
+    ck_assert_uint_eq(graph.tensors[q].desc.dtype, Q35_DT_A8_ROW);
+    ck_assert_int_eq(graph.tensors[q].desc.dim[0], 64);
+    ck_assert_int_eq(graph.tensors[q].desc.stride[1], 8 + 64);
+    ck_assert_uint_eq(graph.tensors[old].desc.dtype, Q35_DT_A8_32);
+    ck_assert_uint_eq(graph.tensors[y].desc.dtype, Q35_DT_F32);
+    ck_assert_int_eq(graph.tensors[y].desc.dim[0], 10);
+    EXPECT_OK(q35i_graph_verify(&graph));
+}
+END_TEST
+
+/* One node that must be refused with this sentence. */
+static void refuse(uint32_t op, const q35i_params *params, uint32_t n, const uint32_t *in, const char *sentence)
+{
+    ck_assert_uint_eq(q35i_graph_node(&graph, op, params, n, in, "bad"), Q35_NONE);
+    ck_assert_uint_eq(graph.status, Q35_E_INVALID);
+    ck_assert_str_eq(q35_error_message(), sentence);
+    graph.status = Q35_OK;
+}
+
+START_TEST(wrong_rotations_are_refused)
+{
+    const uint32_t in[2] = {h, signs_of(64)}, short_in[2] = {h, signs_of(63)}, not_signs[2] = {h, weight};
+    const q35i_params narrow = rotate_params(1), odd = rotate_params(48), wide = rotate_params(8192);
+    const q35i_params good = rotate_params(64), no_width = quantize_params(Q35_DT_A8_ROW, 0);
+    const q35i_params wrong_type = quantize_params(Q35_DT_I8, 0);
+    refuse(Q35_OP_ROTATE, &narrow, 2, in, "node bad (rotate): width is 1, need a power of two from 2 to 4096");
+    refuse(Q35_OP_ROTATE, &odd, 2, in, "node bad (rotate): width is 48, need a power of two from 2 to 4096");
+    refuse(Q35_OP_ROTATE, &wide, 2, in, "node bad (rotate): width is 8192, need a power of two from 2 to 4096");
+    refuse(Q35_OP_ROTATE, &good, 2, short_in, "node bad (rotate): number of signs is 63, need 64");
+    refuse(Q35_OP_QUANTIZE_ACT, &no_width, 2, in,
+           "node bad (quantize_act): width is 0, need a power of two from 2 to 4096");
+    refuse(Q35_OP_QUANTIZE_ACT, &wrong_type, 1, in,
+           "node bad (quantize_act): output type is I8, need A8_32, A8_128 or A8_ROW");
+    ck_assert_uint_eq(q35i_graph_node(&graph, Q35_OP_ROTATE, &good, 2, not_signs, "bad"), Q35_NONE);
+    ck_assert_ptr_nonnull(strstr(q35_error_message(), "type of signs"));
+    graph.status = Q35_OK;
+}
+END_TEST
+
+START_TEST(codes_must_fit_the_weight)
+{
+    static const float data[1024];
+    const q35i_params by_row = quantize_params(Q35_DT_A8_ROW, 0), by_block = quantize_params(Q35_DT_A8_32, 0);
+    const int64_t book[2] = {2, 128};
+    uint32_t row = q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_Q40_ROW, 64, 10, 0), data, "row");
+    uint32_t q8 = q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_Q8_0, 64, 10, 0), data, "q8");
+    uint32_t small = q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc(Q35_DT_I8, 2, book, 0), data, "book");
+    const uint32_t over_row[2] = {one(Q35_OP_QUANTIZE_ACT, &by_row, 1, &h, "a"), q8};
+    const uint32_t over_block[3] = {one(Q35_OP_QUANTIZE_ACT, &by_block, 1, &h, "b"), row, small};
+    refuse(Q35_OP_LINEAR, NULL, 3, over_block, "node bad (linear): codebook entries is 128, need 256");
+    refuse(Q35_OP_LINEAR, NULL, 2, over_block, "node bad (linear): number of inputs is 2, need 3");
+    ck_assert_uint_eq(q35i_graph_node(&graph, Q35_OP_LINEAR, NULL, 2, over_row, "bad"), Q35_NONE);
+    ck_assert_uint_eq(graph.status, Q35_E_INVALID);
+    graph.status = Q35_OK;
+    const uint32_t sixty[2] = {
+        over_block[0],
+        q35i_graph_tensor(&graph, Q35_ROLE_WEIGHT, q35i_desc2(Q35_DT_Q60_ROW, 64, 10, 0), data, "six")};
+    ck_assert_uint_eq(q35i_graph_node(&graph, Q35_OP_LINEAR, NULL, 2, sixty, "bad"), Q35_NONE);
+    graph.status = Q35_OK;
+}
+END_TEST
+
+/* Behind setup's graph: rotate, quantize_act, linear. */
+static void rotated_codes(uint32_t signs, uint32_t *rotated)
+{
+    const q35i_params p = quantize_params(Q35_DT_A8_ROW, 0);
+    *rotated = rotate(h, signs, "r");
+    uint32_t q = one(Q35_OP_QUANTIZE_ACT, &p, 1, rotated, "q");
+    row_linear(q, "y");
+}
+
+START_TEST(fuse_joins_rotation_and_codes)
+{
+    fake_device fake;
+    q35i_device *list[1];
+    uint32_t rotated, signs = signs_of(64), n_before;
+    fake_device_init(&fake, "a", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(&fake, list, 1, 1);
+    rotated_codes(signs, &rotated);
+    n_before = graph.n_nodes;
+    EXPECT_OK(q35i_pass_fuse(&graph, &devices));
+    ck_assert_uint_eq(graph.n_nodes, n_before - 3); /* with the two of the first graph */
+    const q35i_node *codes = &graph.nodes[graph.n_nodes - 2];
+    ck_assert_uint_eq(codes->op, Q35_OP_QUANTIZE_ACT);
+    ck_assert_uint_eq(codes->n_in, 2);
+    ck_assert_uint_eq(codes->in[0], h);
+    ck_assert_uint_eq(codes->in[1], signs);
+    ck_assert_uint_eq(codes->params.quantize.width, 32);
+    ck_assert_uint_eq(codes->params.quantize.dtype, Q35_DT_A8_ROW);
+}
+END_TEST
+
+/* Not when something else reads the rotated input, when it is an output, or when it is rotated back. */
+START_TEST(fuse_keeps_rotations_in_use)
+{
+    fake_device fake;
+    q35i_device *list[1];
+    uint32_t rotated, n_before;
+    fake_device_init(&fake, "a", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(&fake, list, 1, 1);
+    rotated_codes(signs_of(64), &rotated);
+    if (_i == 0)
+        one(Q35_OP_SILU, NULL, 1, &rotated, "other");
+    else if (_i == 1)
+        graph.tensors[rotated].role = Q35_ROLE_OUTPUT;
+    else
+        graph.nodes[graph.tensors[rotated].producer].params.rotate.inverse = 1;
+    n_before = graph.n_nodes;
+    EXPECT_OK(q35i_pass_fuse(&graph, &devices));
+    ck_assert_uint_eq(graph.n_nodes, n_before - 2);
+}
+END_TEST
+
+START_TEST(fuse_needs_a_device_for_the_whole)
+{
+    fake_device fake;
+    q35i_device *list[1];
+    uint32_t rotated, n_before;
+    fake_device_init(&fake, "a", ALL_OPS & ~BIT(QUANTIZE_ACT), 10, 1);
+    q35i_devices devices = devices_of(&fake, list, 1, 1);
+    rotated_codes(signs_of(64), &rotated);
+    n_before = graph.n_nodes;
+    EXPECT_OK(q35i_pass_fuse(&graph, &devices));
+    ck_assert_uint_eq(graph.n_nodes, n_before - 2);
+}
+END_TEST
+
 static void append_text(void *user, const char *text, uint64_t len)
 {
     strncat(user, text, len);
@@ -271,6 +445,12 @@ int main(void)
     tcase_add_test(tc, place_names_what_nobody_can);
     tcase_add_test(tc, schedule_copies_between_memories);
     tcase_add_test(tc, memory_reuses_dead_tensors);
+    tcase_add_test(tc, rotation_and_codes_have_shapes);
+    tcase_add_test(tc, wrong_rotations_are_refused);
+    tcase_add_test(tc, codes_must_fit_the_weight);
+    tcase_add_test(tc, fuse_joins_rotation_and_codes);
+    tcase_add_loop_test(tc, fuse_keeps_rotations_in_use, 0, 3);
+    tcase_add_test(tc, fuse_needs_a_device_for_the_whole);
     tcase_add_test(tc, print_is_stable);
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
