@@ -110,8 +110,8 @@ enum {
     /* quantised activations: f32 scale, i32 sum of the codes, 32 x i8: 40 bytes per 32; rows padded with zeros */
     Q35_DT_A8_32 = 0x1010,
     Q35_DT_A8_128 = 0x1011, /* the same with 128 x i8: 136 bytes per 128 */
-    Q35_DT_A8_ROW =
-        0x1012 /* f32 scale, i32 sum, then the row's codes padded with zeros to 64: 8 + 64 ceil(K/64) */
+    /* f32 scale, i32 sum, then the row's codes, padded with zeros to a multiple of 64: 8 + 64 ceil(K/64) */
+    Q35_DT_A8_ROW = 0x1012
 };
 
 /* ------------------------------------------------------------------ ops
