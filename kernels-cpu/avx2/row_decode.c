@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A chunk of 8 rows of a row type to signed bytes in the order of the inputs, from 16-row tiles
+ * (kernels-cpu/row16.h) or from canonical rows. A 128-entry lookup is eight 16-entry byte shuffles: an index below
+ * a table's 16 entries is negative, so that the shuffle gives 0, and table t is stored as the difference (xor) to
+ * table t - 1, so that the results of tables 0 .. t combine to entry t. 256 entries are two such lookups, each
+ * blind to the other's half of the codes.
+ */
+#include "kernels-cpu/avx2/row.h"
+
+Q35I_INLINE __m256i load32(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+void q35i_row_load_book__avx2(const q35k_weights *w, q35i_row_book *book)
+{
+    int n_tables = (int)q35_book_entries(w->dtype) / 16;
+    __m128i before_even = _mm_setzero_si128(), before_odd = before_even;
+    for (int t = 0; t < n_tables; t++) {
+        int8_t even[16], odd[16];
+        for (int i = 0; i < 16; i++) {
+            even[i] = w->book[16 * t + i][0];
+            odd[i] = w->book[16 * t + i][1];
+        }
+        if (t == 8) /* the second half starts anew */
+            before_even = before_odd = _mm_setzero_si128();
+        __m128i e = _mm_loadu_si128((const __m128i *)(const void *)even);
+        __m128i o = _mm_loadu_si128((const __m128i *)(const void *)odd);
+        book->even[t] = _mm256_broadcastsi128_si256(_mm_xor_si128(e, before_even));
+        book->odd[t] = _mm256_broadcastsi128_si256(_mm_xor_si128(o, before_odd));
+        before_even = e;
+        before_odd = o;
+    }
+}
+
+/* Eight tables; negative indices give 0, and stay negative under a saturating subtraction. */
+Q35I_INLINE void lookup128(__m256i index, const __m256i *even, const __m256i *odd, __m256i *e, __m256i *o)
+{
+    *e = _mm256_shuffle_epi8(even[0], index);
+    *o = _mm256_shuffle_epi8(odd[0], index);
+    for (int t = 1; t < 8; t++) {
+        index = _mm256_subs_epi8(index, _mm256_set1_epi8(16));
+        *e = _mm256_xor_si256(*e, _mm256_shuffle_epi8(even[t], index));
+        *o = _mm256_xor_si256(*o, _mm256_shuffle_epi8(odd[t], index));
+    }
+}
+
+/* One code vector to the weights of its even and odd inputs. */
+Q35I_INLINE void lookup(uint32_t dtype, __m256i code, const q35i_row_book *book, __m256i *e, __m256i *o)
+{
+    if (dtype == Q35_DT_Q35_ROW) {
+        lookup128(_mm256_and_si256(code, _mm256_set1_epi8(127)), book->even, book->odd, e, o);
+        return;
+    }
+    __m256i high_e, high_o, flipped = _mm256_xor_si256(code, _mm256_set1_epi8((char)0x80));
+    lookup128(code, book->even, book->odd, e, o);
+    lookup128(flipped, book->even + 8, book->odd + 8, &high_e, &high_o);
+    *e = _mm256_or_si256(*e, high_e);
+    *o = _mm256_or_si256(*o, high_o);
+}
+
+/* v: the code vectors of one set; w: its 16 vectors of weights. */
+Q35I_INLINE void weights_of_set(uint32_t dtype, const __m256i *v, const q35i_row_book *book, __m256i *w)
+{
+    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j++) {
+        __m256i c = _mm256_and_si256(v[j], _mm256_set1_epi8(63));
+        w[j] = _mm256_sub_epi8(_mm256_add_epi8(c, c), _mm256_set1_epi8(63));
+    }
+    for (int j = 0; j < 8 && dtype != Q35_DT_Q60_ROW; j++) {
+        __m256i even, odd;
+        lookup(dtype, v[j], book, &even, &odd);
+        __m256 lo = _mm256_castsi256_ps(_mm256_unpacklo_epi8(even, odd));
+        __m256 hi = _mm256_castsi256_ps(_mm256_unpackhi_epi8(even, odd));
+        w[2 * j] = _mm256_castps_si256(_mm256_shuffle_ps(lo, hi, 0x88));
+        w[2 * j + 1] = _mm256_castps_si256(_mm256_shuffle_ps(lo, hi, 0xdd));
+    }
+}
+
+/* ---- packed ---- */
+
+/* acc >> n of each byte, with the top n bits of v above. */
+Q35I_INLINE __m256i take_top(__m256i acc, __m256i v, int n, __m256i top)
+{
+    return _mm256_or_si256(_mm256_andnot_si256(top, _mm256_srli_epi16(acc, n)), _mm256_and_si256(top, v));
+}
+
+/* The code vectors of half a set; the bits above a code's are noise. */
+Q35I_INLINE void load_set(uint32_t dtype, const uint8_t *half, __m256i *v)
+{
+    const __m256i top1 = _mm256_set1_epi8((char)0x80), top2 = _mm256_set1_epi8((char)0xc0);
+    if (dtype == Q35_DT_Q40_ROW) {
+        for (int j = 0; j < 8; j++)
+            v[j] = load32(half + 64 * j);
+    } else if (dtype == Q35_DT_Q35_ROW) {
+        for (int j = 0; j < 7; j++)
+            v[j] = load32(half + 64 * j);
+        v[7] = v[0];
+        for (int j = 1; j < 7; j++)
+            v[7] = take_top(v[7], v[j], 1, top1);
+        v[7] = _mm256_srli_epi16(v[7], 1);
+    } else {
+        for (int g = 0; g < 4; g++, half += 192, v += 4) {
+            for (int b = 0; b < 3; b++)
+                v[b] = load32(half + 64 * b);
+            __m256i acc = take_top(take_top(v[0], v[1], 2, top2), v[2], 2, top2);
+            v[3] = _mm256_srli_epi16(acc, 2);
+        }
+    }
+}
+
+/* Far into L2 and near into L1. */
+Q35I_INLINE void prefetch_set(uint32_t dtype, const uint8_t *set)
+{
+    enum { FAR_BYTES = 12288, NEAR_BYTES = 1536 };
+    uintptr_t at = (uintptr_t)set;
+    for (uint32_t i = 0; i < q35k_row16_set_bytes(dtype); i += 64) {
+        _mm_prefetch((const char *)(at + FAR_BYTES + i), _MM_HINT_T1);
+        _mm_prefetch((const char *)(at + NEAR_BYTES + i), _MM_HINT_T0);
+    }
+}
+
+/* half: 0 or 1 for rows 0..7 or 8..15. */
+Q35I_INLINE void decode_tile(uint32_t dtype, const uint8_t *set, int64_t half, int sets, const q35i_row_book *book,
+                             __m256i *w)
+{
+    for (int s = 0; s < sets; s++, set += q35k_row16_set_bytes(dtype), w += 16) {
+        __m256i v[16];
+        if (half == 0)
+            prefetch_set(dtype, set);
+        load_set(dtype, set + 32 * half, v);
+        weights_of_set(dtype, v, book, w);
+    }
+}
+
+/* ---- canonical ---- */
+
+/* 28 bytes, 32 codes of 7 bits, to 32 bytes: 7 bytes to each 64-bit lane, 28 bits to each 32-bit lane, then 7 to
+ * each byte. */
+Q35I_INLINE __m256i spread7(const uint8_t *p)
+{
+    const __m256i lanes = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, -1, 7, 8, 9, 10, 11, 12, 13, -1, 2, 3, 4, 5, 6, 7,
+                                           8, -1, 9, 10, 11, 12, 13, 14, 15, -1);
+    const __m256i low28 = _mm256_set1_epi64x(0x0fffffff), high28 = _mm256_slli_epi64(low28, 32);
+    __m256i x = _mm256_shuffle_epi8(q35i_two_rows(p, p + 12), lanes);
+    x = _mm256_or_si256(_mm256_and_si256(x, low28), _mm256_and_si256(_mm256_slli_epi64(x, 4), high28));
+    __m256i out = _mm256_and_si256(x, _mm256_set1_epi32(0x7f));
+    out = _mm256_or_si256(out, _mm256_and_si256(_mm256_slli_epi32(x, 1), _mm256_set1_epi32(0x7f00)));
+    out = _mm256_or_si256(out, _mm256_and_si256(_mm256_slli_epi32(x, 2), _mm256_set1_epi32(0x7f0000)));
+    return _mm256_or_si256(out, _mm256_and_si256(_mm256_slli_epi32(x, 3), _mm256_set1_epi32(0x7f000000)));
+}
+
+/* 24 bytes, 32 codes of 6 bits, to 32 bytes: 3 bytes to each 32-bit lane, then 6 bits to each byte. */
+Q35I_INLINE __m256i spread6(const uint8_t *p)
+{
+    const __m256i lanes = _mm256_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1, 4, 5, 6, -1, 7, 8,
+                                           9, -1, 10, 11, 12, -1, 13, 14, 15, -1);
+    __m256i x = _mm256_shuffle_epi8(q35i_two_rows(p, p + 8), lanes);
+    __m256i out = _mm256_and_si256(x, _mm256_set1_epi32(0x3f));
+    out = _mm256_or_si256(out, _mm256_and_si256(_mm256_slli_epi32(x, 2), _mm256_set1_epi32(0x3f00)));
+    out = _mm256_or_si256(out, _mm256_and_si256(_mm256_slli_epi32(x, 4), _mm256_set1_epi32(0x3f0000)));
+    return _mm256_or_si256(out, _mm256_and_si256(_mm256_slli_epi32(x, 6), _mm256_set1_epi32(0x3f000000)));
+}
+
+/* The codes of one row of a set, one per byte; left: bytes of the row that are there. */
+Q35I_INLINE void spread_row(uint32_t dtype, const uint8_t *at, int64_t left, uint8_t *out)
+{
+    const int bytes = (int)q35k_row16_set_bytes(dtype) / 16;
+    uint8_t whole[48] = {0};
+    if (left < bytes) {
+        memcpy(whole, at, (size_t)(left > 0 ? left : 0));
+        at = whole;
+    }
+    __m256i first = dtype == Q35_DT_Q35_ROW ? spread7(at) : dtype == Q35_DT_Q40_ROW ? load32(at) : spread6(at);
+    _mm256_store_si256((__m256i *)(void *)out, first);
+    if (dtype == Q35_DT_Q60_ROW)
+        _mm256_store_si256((__m256i *)(void *)(out + 32), spread6(at + 24));
+}
+
+/* at: the chunk's first byte in row 0; left: bytes of codes from there to the row's end. */
+Q35I_INLINE void decode_rows(uint32_t dtype, const uint8_t *at, int64_t rs, int64_t n_rows, int64_t left, int sets,
+                             const q35i_row_book *book, __m256i *w)
+{
+    const int bytes = (int)q35k_row16_set_bytes(dtype) / 16, codes = dtype == Q35_DT_Q60_ROW ? 64 : 32;
+    __m256i rows[Q35I_ROWS * 2];
+    memset(rows, 0, sizeof rows);
+    for (int s = 0; s < sets; s++, at += bytes, left -= bytes, w += 16) {
+        __m256i v[16];
+        for (int64_t r = 0; r < n_rows; r++)
+            spread_row(dtype, at + r * rs, left, (uint8_t *)rows + r * codes);
+        for (int j = 0; j < codes / 16; j++)
+            q35i_load_t8((const uint8_t *)rows + 16 * j, codes, v + 4 * j);
+        weights_of_set(dtype, v, book, w);
+    }
+}
+
+/* dtype is a constant where this is inlined. */
+Q35I_INLINE void decode(uint32_t dtype, const q35k_weights *m, int64_t r0, int64_t n_rows, int64_t k0, int sets,
+                        const q35i_row_book *book, __m256i *w)
+{
+    const uint8_t *data = m->data;
+    const int64_t at = k0 / Q35K_ROW16_SET * (int64_t)q35k_row16_set_bytes(dtype);
+    if (m->layout == Q35K_LAYOUT_ROW16) {
+        decode_tile(dtype, data + r0 / 16 * m->rs + Q35K_ROW16_HEAD_BYTES + at, r0 % 16 / 8, sets, book, w);
+        return;
+    }
+    int64_t first = 4 + at / 16, left = (int64_t)q35_row_bytes(dtype, (uint64_t)m->k) - first;
+    decode_rows(dtype, data + r0 * m->rs + first, m->rs, n_rows, left, sets, book, w);
+}
+
+void q35i_row_decode__avx2(const q35k_weights *m, int64_t r0, int64_t n_rows, int64_t k0, int sets,
+                           const q35i_row_book *book, __m256i *w)
+{
+    switch (m->dtype) {
+    case Q35_DT_Q35_ROW: decode(Q35_DT_Q35_ROW, m, r0, n_rows, k0, sets, book, w); return;
+    case Q35_DT_Q40_ROW: decode(Q35_DT_Q40_ROW, m, r0, n_rows, k0, sets, book, w); return;
+    default: decode(Q35_DT_Q60_ROW, m, r0, n_rows, k0, sets, book, w); return;
+    }
+}
