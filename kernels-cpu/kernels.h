@@ -72,15 +72,16 @@ typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_
                             float *y, int64_t rs_y, int64_t begin, int64_t end);
 
 /* LINEAR of weights with one scale per row (Q35_ROW, Q40_ROW, Q60_ROW; canonical or ROW16): the function type,
- * shapes and edges of LINEAR, other numerics. q: activation codes, all in +-127 (as QUANTIZE_ACT makes them); k <=
- * 66304.
+ * shapes and edges of LINEAR, other numerics. q: activation codes, all within +-127 (as QUANTIZE_ACT makes them);
+ * k <= 66304.
  *
- * A8_ROW   S = sum over k of level * q, exact in int32; out = (s_row * s_token) * (float)S: three f32 roundings in
- *          this order.
- * A8_128   acc = 0; for each group of 128 inputs, ascending: acc = fmaf((float)S_group, s_group, acc), S_group
- * exact in int32; out = s_row * acc. Both: NaN results are the one NaN 0x7fc00000, and all implementations give
- * the same bits. F32      x as it is; weights s_row * level, one f32 rounding each; then as LINEAR of float
- * weights. */
+ *   A8_ROW  S = sum over k of level * q, exact in int32; out = (s_row * s_token) * (float)S, three f32 roundings
+ *           in this order.
+ *   A8_128  acc = 0; per group of 128 inputs, ascending: acc = fmaf((float)S_group, s_group, acc), S_group exact
+ *           in int32; out = s_row * acc.
+ *   F32     weights are s_row * level, one f32 rounding each; then as LINEAR of float weights.
+ *
+ * With A8_ROW and A8_128 all implementations give the same bits, a NaN being 0x7fc00000. */
 
 /* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K], rotated first where rotation is not NULL; out [T]:
  *   Q35_DT_A8_32   q35_act_block [ceil(K/32)]
