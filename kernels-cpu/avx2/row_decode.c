@@ -186,8 +186,11 @@ Q35I_INLINE void decode_rows(uint32_t dtype, const uint8_t *at, int64_t rs, int6
     memset(rows, 0, sizeof rows);
     for (int s = 0; s < sets; s++, at += bytes, left -= bytes, w += 16) {
         __m256i v[16];
-        for (int64_t r = 0; r < n_rows; r++)
-            spread_row(dtype, at + r * rs, left, (uint8_t *)rows + r * codes);
+        for (int64_t r = 0; r < n_rows; r++) { /* with the same bytes of the tiles that come next */
+            const uint8_t *row = at + r * rs;
+            _mm_prefetch((const char *)((uintptr_t)row + 2 * Q35I_ROWS * (uintptr_t)rs), _MM_HINT_T0);
+            spread_row(dtype, row, left, (uint8_t *)rows + r * codes);
+        }
         for (int j = 0; j < codes / 16; j++)
             q35i_load_t8((const uint8_t *)rows + 16 * j, codes, v + 4 * j);
         weights_of_set(dtype, v, book, w);

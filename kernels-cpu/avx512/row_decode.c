@@ -62,8 +62,11 @@ Q35I_INLINE void decode_rows(uint32_t dtype, const uint8_t *at, int64_t rs, int6
     const int bytes = dtype == Q35_DT_Q35_ROW ? 56 : dtype == Q35_DT_Q40_ROW ? 64 : 48;
     for (int s = 0; s < sets; s += step, at += bytes, left -= bytes, w += 16 * step) {
         __m512i rows[Q35I_ROWS], v[16];
-        for (int64_t r = 0; r < n_rows; r++)
-            rows[r] = unpack_codes(dtype, at + r * rs, left);
+        for (int64_t r = 0; r < n_rows; r++) { /* with the same bytes of the tiles that come next */
+            const uint8_t *row = at + r * rs;
+            _mm_prefetch((const char *)((uintptr_t)row + 2 * Q35I_ROWS * (uintptr_t)rs), _MM_HINT_T0);
+            rows[r] = unpack_codes(dtype, row, left);
+        }
         for (int64_t r = n_rows; r < Q35I_ROWS; r++)
             rows[r] = _mm512_setzero_si512();
         for (int j = 0; j < 4; j++)
