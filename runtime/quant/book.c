@@ -129,7 +129,7 @@ q35_status q35i_book_train(const float *pairs, const float *weights, uint64_t n,
     q35_status status = Q35_OK;
     training t = {.x = pairs, .w = weights, .n = n};
     static const int8_t zeros[Q35_BOOK_POINTS][2];
-    q35i_points_set(&t.points, zeros);
+    q35i_points_set(&t.points, zeros, Q35_BOOK_POINTS);
     t.codes = q35i_calloc(n, sizeof *t.codes);
     t.gap = q35i_calloc(n, sizeof *t.gap);
     Q35_CHECK_ALLOC_GOTO(t.codes, out);

@@ -8,12 +8,11 @@ q35i_row_error q35i_row_error_of(uint32_t dtype, const int8_t (*book)[2], const 
                                  uint64_t k)
 {
     q35i_row_error sum = {0};
-    const uint8_t *block = blocks;
-    uint64_t block_bytes = q35_dtype_describe(dtype).block_bytes;
-    for (uint64_t g = 0; g < k; g += Q35_GROUP, block += block_bytes) {
-        float decoded[Q35_GROUP];
-        q35_block_decode(dtype, block, book, decoded);
-        for (uint64_t i = g; i < k && i < g + Q35_GROUP; i++) {
+    float decoded[Q35_GROUP];
+    uint64_t block_len = q35_dtype_describe(dtype).block_len;
+    for (uint64_t g = 0; g < k; g += block_len) {
+        q35_row_block_decode(dtype, blocks, g / block_len, book, decoded);
+        for (uint64_t i = g; i < k && i < g + block_len; i++) {
             double w = (double)row[i], e = fabs(w - (double)decoded[i - g]);
             sum.largest = fmax(sum.largest, e);
             sum.squares += e * e;

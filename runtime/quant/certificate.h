@@ -10,12 +10,13 @@
 /* Errors of one row, or added up over rows in row order (so that sums do not depend on how rows were shared out).
  */
 typedef struct q35i_row_error {
-    double largest;        /* |w - w^|, w^ as q35_block_decode gives it */
+    double largest;        /* |w - w^|, w^ as q35_row_block_decode gives it */
     double squares;        /* sum (w - w^)^2 */
     double weight_squares; /* sum w^2 */
 } q35i_row_error;
 
-/* blocks: q35_row_bytes(dtype, k) bytes; row f32 [k]. Padding does not count. */
+/* dtype of blocks of at most 128 weights. blocks: q35_row_bytes(dtype, k) bytes; row f32 [k]. Padding does not
+ * count. */
 q35i_row_error q35i_row_error_of(uint32_t dtype, const int8_t (*book)[2], const void *blocks, const float *row,
                                  uint64_t k);
 

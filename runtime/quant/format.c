@@ -32,6 +32,11 @@ bool q35i_is_3_5_bit(uint32_t dtype)
     return dtype == Q35_DT_Q35_PAIR || dtype == Q35_DT_Q35_SPLIT;
 }
 
+bool q35i_is_coded(uint32_t dtype)
+{
+    return q35i_is_3_5_bit(dtype) || q35_is_row_type(dtype);
+}
+
 uint16_t q35i_f16_finite(float f)
 {
     uint16_t h = q35_f32_to_f16(f);

@@ -17,6 +17,9 @@ void q35i_codes_unpack(const uint8_t packed[Q35_CODE_BYTES], uint8_t out[Q35_GRO
 /* Q35_DT_Q35_PAIR or Q35_DT_Q35_SPLIT. */
 bool q35i_is_3_5_bit(uint32_t dtype);
 
+/* These and the row types: what the q35.* keys describe. */
+bool q35i_is_coded(uint32_t dtype);
+
 /* Nearest finite f16: what would round to infinity becomes 65504. */
 uint16_t q35i_f16_finite(float f);
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All 128 distances of a pair are computed in vectors of floats and reduced to the smallest. The code rides in the
- * low 7 bits of its distance: non-negative floats order like their bit patterns, so one integer minimum gives
- * both. Copies for wider vectors are chosen by CPUID. No operation is fused and a minimum has no order, so all
- * copies agree bit for bit. */
+ * All distances of a pair are computed in vectors of floats and reduced to the smallest. The code rides in the low
+ * bits of its distance, 7 for 128 points: non-negative floats order like their bit patterns, so one integer
+ * minimum gives both. Copies for wider vectors are chosen by CPUID. No operation is fused and a minimum has no
+ * order, so all copies agree bit for bit. */
 #include "runtime/quant/nearest.h"
 
-#define CODE_MASK 127
-#define INLINE    __attribute__((always_inline)) static inline
+#define INLINE __attribute__((always_inline)) static inline
 
 typedef double nearest_fn(const q35i_points *points, const float *x, const float *w, uint64_t n, uint8_t *codes);
 
-void q35i_points_set(q35i_points *points, const int8_t (*book)[2])
+void q35i_points_set(q35i_points *points, const int8_t (*book)[2], uint32_t n)
 {
-    for (int c = 0; c < Q35_BOOK_POINTS; c++) {
+    points->n = (int32_t)n;
+    for (int c = 0; c < points->n; c++) {
         points->even[c] = (float)book[c][0];
         points->odd[c] = (float)book[c][1];
         points->code[c] = c;
@@ -30,9 +30,10 @@ void q35i_points_set(q35i_points *points, const int8_t (*book)[2])
         const vec_i##lanes *code = (const void *)points->code;                                                    \
         vec_f##lanes zero = {0}, x0 = zero + x[0], x1 = zero + x[1], w0 = zero + w[0], w1 = zero + w[1];          \
         vec_i##lanes best = (vec_i##lanes){0} + INT32_MAX;                                                        \
-        for (int i = 0; i < Q35_BOOK_POINTS / lanes; i++) {                                                       \
+        const int32_t mask = points->n - 1;                                                                       \
+        for (int i = 0; i < points->n / lanes; i++) {                                                             \
             vec_f##lanes t = x0 - even[i], u = x1 - odd[i], d = w0 * (t * t) + w1 * (u * u);                      \
-            vec_i##lanes key = ((vec_i##lanes)d & ~CODE_MASK) | code[i], less = key < best;                       \
+            vec_i##lanes key = ((vec_i##lanes)d & ~mask) | code[i], less = key < best;                            \
             best = (key & less) | (best & ~less);                                                                 \
         }                                                                                                         \
         int32_t min = best[0];                                                                                    \
@@ -41,12 +42,12 @@ void q35i_points_set(q35i_points *points, const int8_t (*book)[2])
         return min;                                                                                               \
     }
 
-INLINE double take(int32_t key, uint8_t *code)
+INLINE double take(int32_t key, int32_t mask, uint8_t *code)
 {
-    int32_t bits = key & ~CODE_MASK;
+    int32_t bits = key & ~mask;
     float d;
     memcpy(&d, &bits, sizeof d);
-    *code = (uint8_t)(key & CODE_MASK);
+    *code = (uint8_t)(key & mask);
     return (double)d;
 }
 
@@ -57,7 +58,7 @@ INLINE double take(int32_t key, uint8_t *code)
     {                                                                                                             \
         double sum = 0;                                                                                           \
         for (uint64_t i = 0; i < n; i++)                                                                          \
-            sum += take(search_##lanes(points, x + 2 * i, w + 2 * i), &codes[i]);                                 \
+            sum += take(search_##lanes(points, x + 2 * i, w + 2 * i), points->n - 1, &codes[i]);                  \
         return sum;                                                                                               \
     }
 

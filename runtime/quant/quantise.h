@@ -25,4 +25,8 @@ typedef struct q35i_group {
 void q35i_quantise_pair(const q35i_book *book, const q35i_group *group, q35_pair_block *out);
 void q35i_quantise_split(const q35i_group *group, q35_split_block *out);
 
+/* The format as first conceived, without a search: scale and offset such that the levels span the group's least
+ * and greatest weight. The measure of what searching is worth. */
+void q35i_quantise_split_min_max(const q35i_group *group, q35_split_block *out);
+
 #endif

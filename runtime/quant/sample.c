@@ -15,7 +15,7 @@
 
 #define LONGEST_BLOCK    256
 #define LARGEST_COMPOSED 36 /* bytes of an FP8 block */
-#define FARTHEST         4.0f /* root mean squares: a lone point farther out would coarsen the int8 grid of all others */
+#define FARTHEST         5.0f /* root mean squares: a lone point farther out would coarsen the int8 grid of all others */
 
 typedef struct sampling {
     const q35i_linear *linears;

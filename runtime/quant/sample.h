@@ -17,7 +17,7 @@ typedef struct q35i_linear {
 void q35i_read_weights(const q35_tensor_info *info, uint64_t row, uint64_t column, uint64_t n, float *out);
 
 /* At most `limit` pairs at a fixed stride over all linears: pairs f32 [n][2], in units of their group's root mean
- * square and pulled in to 4 of them, and weights f32 [n][2], their importance. Pairs of zeros and pairs of groups
+ * square and pulled in to 5 of them, and weights f32 [n][2], their importance. Pairs of zeros and pairs of groups
  * with a weight that is not finite are left out. Both arrays are returned (q35i_free). pool NULL: the calling
  * thread alone. */
 q35_status q35i_sample_pairs(const q35i_linear *linears, uint64_t n_linears, uint64_t limit, q35_pool *pool,

@@ -96,22 +96,44 @@ static void adjust(const q35i_group *group, trial *best)
     }
 }
 
-void q35i_quantise_split(const q35i_group *group, q35_split_block *out)
+/* The middle of the group's range, and half its width. */
+static void range_of(const q35i_group *group, float *middle, float *half)
 {
     float low = group->w[0], high = group->w[0];
     for (uint32_t i = 1; i < group->n; i++) {
         low = fminf(low, group->w[i]);
         high = fmaxf(high, group->w[i]);
     }
-    float middle = low / 2 + high / 2, half = high / 2 - low / 2;
+    *middle = low / 2 + high / 2;
+    *half = high / 2 - low / 2;
+}
+
+static void store(const trial *best, q35_split_block *out)
+{
+    out->scale = best->scale;
+    out->offset = best->offset;
+    q35i_codes_pack(best->codes, out->codes);
+}
+
+void q35i_quantise_split_min_max(const q35i_group *group, q35_split_block *out)
+{
+    float middle, half;
+    trial only = {.error = HUGE_VAL};
+    range_of(group, &middle, &half);
+    try_range(group, 2 * (half / RANGE_STEPS), middle - half, &only);
+    store(&only, out);
+}
+
+void q35i_quantise_split(const q35i_group *group, q35_split_block *out)
+{
+    float middle, half;
     trial best = {.error = HUGE_VAL};
+    range_of(group, &middle, &half);
     for (int i = 0; i < TRIALS; i++) {
         float part = LEAST_RANGE + (1 - LEAST_RANGE) * (float)i / (TRIALS - 1);
         try_range(group, 2 * (half * part / RANGE_STEPS), middle - half * part, &best);
     }
     refine(group, &best);
     adjust(group, &best);
-    out->scale = best.scale;
-    out->offset = best.offset;
-    q35i_codes_pack(best.codes, out->codes);
+    store(&best, out);
 }

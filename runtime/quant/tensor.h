@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Whole matrices, rows shared out over a pool: encoding to 3.5 bits or Q8_0, and the errors of an encoding. The
+ * Whole matrices, rows shared out over a pool: encoding to codes or Q8_0, and the errors of an encoding. The
  * result does not depend on the number of threads. */
 #ifndef Q35I_TENSOR_H
 #define Q35I_TENSOR_H
@@ -10,8 +10,11 @@
 #include "runtime/quant/sample.h"
 
 typedef struct q35i_encoding {
-    uint32_t dtype;        /* Q35_DT_Q35_PAIR, Q35_DT_Q35_SPLIT, or Q35_DT_Q8_0 for K a multiple of 32 */
-    const q35i_book *book; /* of the 3.5-bit types, borrowed */
+    uint32_t dtype;            /* one of q35i_is_coded, or Q35_DT_Q8_0 for K a multiple of 32 */
+    const q35i_book *book;     /* of Q35_PAIR and Q35_SPLIT for encoding, borrowed */
+    const int8_t (*points)[2]; /* codebook where book is NULL; borrowed, NULL for types without */
+    uint64_t rotation_seed;    /* rows are rotated in double, then rounded to f32, before all else: */
+    uint32_t rotation_width;   /* importance and errors are those of rotated rows. 0: not rotated */
     q35_pool *pool;
     /* Called from the calling thread between slices of rows with the number of rows done; a failure (CANCELLED)
      * ends the work with it. May be NULL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Marsaglia's polar method. */
+ * Normal: Marsaglia's polar method. Laplace: inverse distribution. Student: a normal number over the root of a
+ * mean of five squares of others. */
 #include "noise.h"
 
 #include "runtime/quant/random.h"
@@ -18,6 +19,26 @@ void q35t_normal(uint64_t seed, float *out, uint64_t n)
         out[i++] = (float)(u * r);
         if (i < n)
             out[i++] = (float)(v * r);
+    }
+}
+
+void q35t_laplace(uint64_t seed, float *out, uint64_t n)
+{
+    uint64_t state = seed;
+    for (uint64_t i = 0; i < n; i++) {
+        double u = 1 - q35i_random_unit(&state), size = -log(u) / sqrt(2);
+        out[i] = (float)(q35i_random(&state) & 1 ? size : -size);
+    }
+}
+
+void q35t_student5(uint64_t seed, float *out, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        float x[6], squares = 0;
+        q35t_normal(seed + i, x, 6);
+        for (int j = 1; j < 6; j++)
+            squares += x[j] * x[j];
+        out[i] = x[0] / sqrtf(squares / 5) * sqrtf(3.0f / 5);
     }
 }
 

@@ -45,7 +45,7 @@ START_TEST(nearest_is_nearest)
     double sum = 0;
     fill(3);
     train(0, NULL, &book);
-    q35i_points_set(&points, (const int8_t(*)[2])book.points);
+    q35i_points_set(&points, (const int8_t(*)[2])book.points, Q35_BOOK_POINTS);
     for (int i = 0; i < 2 * N; i++)
         pairs[i] /= book.unit;
     double found = q35i_nearest(&points, pairs, weights, N, codes);
@@ -111,7 +111,7 @@ START_TEST(equal_points_take_the_smallest_code)
     q35i_points p;
     const float x[2] = {5, 5}, w[2] = {1, 1}, zero[2] = {0, 0};
     uint8_t code;
-    q35i_points_set(&p, points);
+    q35i_points_set(&p, points, Q35_BOOK_POINTS);
     ck_assert(q35i_nearest(&p, x, w, 1, &code) == 0);
     ck_assert_uint_eq(code, 9);
     (void)q35i_nearest(&p, zero, w, 1, &code);

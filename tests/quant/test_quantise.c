@@ -333,7 +333,7 @@ START_TEST(samples)
     ck_assert_mem_eq(weights[0], weights[1], 2 * n[0] * sizeof **weights);
     double sum = 0;
     for (uint64_t i = 0; i < 2 * n[0]; i++) {
-        ck_assert(fabsf(pairs[0][i]) <= 4.0f && weights[0][i] == (i < n[0] ? 1.0f : 3.0f));
+        ck_assert(fabsf(pairs[0][i]) <= 5.0f && weights[0][i] == (i < n[0] ? 1.0f : 3.0f));
         sum += (double)pairs[0][i] * (double)pairs[0][i];
     }
     ck_assert_double_eq_tol(sum / (double)(2 * n[0]), 1, 0.1);
