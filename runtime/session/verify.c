@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Checks of a 3.5-bit file: that its bytes are those that were written, that every group is valid, and, beside the
+ * Checks of a 3.5-bit file: that its bytes are those that were written, that every scale is valid, and, beside the
  * source, that the certificates hold. */
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -21,7 +21,6 @@
 typedef struct verification {
     const q35_model *file, *source;
     q35_pool *pool;
-    q35i_book book;
     char problem[256]; /* of the current tensor */
 } verification;
 
@@ -33,7 +32,7 @@ static void check_checksum(verification *v, const q35_tensor_info *info)
                  (unsigned long long)info->checksum);
 }
 
-/* Finite scales (pair: not negative) and offsets. Every code is valid, and a group has no bits to spare. */
+/* Finite scales, not negative, and finite offsets. Every code is valid, and a block has no bits to spare. */
 static void check_groups(verification *v, const q35_tensor_info *info)
 {
     const uint8_t *block = info->data;
@@ -52,6 +51,21 @@ static void check_groups(verification *v, const q35_tensor_info *info)
         }
 }
 
+static void check_rows(verification *v, const q35_tensor_info *info)
+{
+    const uint8_t *row = info->data;
+    uint64_t row_bytes = q35_row_bytes(info->dtype, (uint64_t)info->dim[0]), n = (uint64_t)info->dim[1];
+    for (uint64_t i = 0; i < n; i++, row += row_bytes) {
+        float scale;
+        memcpy(&scale, row, sizeof scale);
+        if (isfinite(scale) && scale >= 0)
+            continue;
+        snprintf(v->problem, sizeof v->problem, "scale %g of row %llu, need a finite number of at least 0",
+                 (double)scale, (unsigned long long)i);
+        return;
+    }
+}
+
 static int differs(double found, double promised)
 {
     return !(fabs(found - promised) <= TOLERANCE * fabs(promised));
@@ -60,7 +74,11 @@ static int differs(double found, double promised)
 static q35_status check_certificate(verification *v, const q35_tensor_info *info, q35_verify_report *report)
 {
     const q35_tensor_info *source = q35_model_tensor(v->source, info->name);
-    q35i_encoding encoding = {.dtype = info->dtype, .book = &v->book, .pool = v->pool};
+    q35i_encoding encoding = {.dtype = info->dtype,
+                              .points = q35_model_book(v->file, info->dtype),
+                              .rotation_seed = info->rotation_seed,
+                              .rotation_width = info->rotation_width,
+                              .pool = v->pool};
     q35i_linear linear = {.info = source};
     q35i_row_error error;
     if (!source || source->rank != 2 || source->dim[0] != info->dim[0] || source->dim[1] != info->dim[1]) {
@@ -68,7 +86,7 @@ static q35_status check_certificate(verification *v, const q35_tensor_info *info
                  source ? "another shape" : "no such tensor", (long long)info->dim[0], (long long)info->dim[1]);
         return Q35_OK;
     }
-    if (q35i_is_3_5_bit(source->dtype) || source->dtype == Q35_DT_I8 || source->dtype == Q35_DT_I32) {
+    if (q35i_is_coded(source->dtype) || source->dtype == Q35_DT_I8 || source->dtype == Q35_DT_I32) {
         snprintf(v->problem, sizeof v->problem, "source: type %s, need the weights it was made from",
                  q35_dtype_describe(source->dtype).name);
         return Q35_OK;
@@ -86,7 +104,8 @@ static q35_status check_certificate(verification *v, const q35_tensor_info *info
     return Q35_OK;
 }
 
-/* |sum_k (w - w^) x_k| <= sum_k |w - w^| |x_k| <= K * max_error for |x_k| <= 1. */
+/* |sum_k (w - w^) x_k| <= sum_k |w - w^| |x_k| <= K * max_error for |x_k| <= 1, x as the weights meet it
+ * (rotated). */
 static double output_bound(const q35_tensor_info *info)
 {
     return info->max_error * (double)info->dim[0];
@@ -101,7 +120,7 @@ static q35_status verify_tensor(verification *v, const q35_tensor_info *info, q3
                                   .output_bound = output_bound(info)};
     check_checksum(v, info);
     if (!v->problem[0])
-        check_groups(v, info);
+        (q35_is_row_type(info->dtype) ? check_rows : check_groups)(v, info);
     if (!v->problem[0] && v->source)
         Q35_TRY(check_certificate(v, info, report));
     report->problem = v->problem;
@@ -115,14 +134,10 @@ q35_status q35_verify(q35_runtime *runtime, const q35_model *file, const q35_mod
 {
     verification v = {.file = file, .source = source, .pool = q35i_runtime_pool(runtime)};
     uint64_t n = 0, failed = 0;
-    const int8_t(*points)[2] = q35_model_book(file);
-    if (!points)
-        return Q35_FAIL(Q35_E_FORMAT, "%s: no 3.5-bit tensors, need at least one", q35_model_path(file));
-    q35i_book_set(&v.book, points, 1);
     for (uint64_t i = 0; i < q35_model_n_tensors(file); i++) {
         q35_verify_report report;
         const q35_tensor_info *info = q35_model_tensor_at(file, i);
-        if (!q35i_is_3_5_bit(info->dtype))
+        if (!q35i_is_coded(info->dtype))
             continue;
         Q35_TRY(verify_tensor(&v, info, &report));
         n++;
@@ -130,6 +145,8 @@ q35_status q35_verify(q35_runtime *runtime, const q35_model *file, const q35_mod
         if (each)
             each(user, &report);
     }
+    if (n == 0)
+        return Q35_FAIL(Q35_E_FORMAT, "%s: no 3.5-bit tensors, need at least one", q35_model_path(file));
     if (failed)
         return Q35_FAIL(Q35_E_FORMAT, "%s: %llu of %llu 3.5-bit tensors fail, need all to pass",
                         q35_model_path(file), (unsigned long long)failed, (unsigned long long)n);
