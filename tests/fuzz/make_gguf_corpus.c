@@ -95,18 +95,30 @@ static void tensors(void)
     save(&i, "tensors.gguf");
 }
 
+static void sample(const char *name, const q35t_sample_options *o)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.gguf", dir, name);
+    if (q35t_sample_write(path, o) != Q35_OK) {
+        fprintf(stderr, "%s\n", q35_error_message());
+        exit(1);
+    }
+}
+
 static void samples(void)
 {
-    for (int split = 0; split < 2; split++) {
-        char path[4096];
-        q35t_sample_options o = q35t_sample_options_default();
-        o.split = split;
-        snprintf(path, sizeof path, "%s/%s.gguf", dir, split ? "split" : "pair");
-        if (q35t_sample_write(path, &o) != Q35_OK) {
-            fprintf(stderr, "%s\n", q35_error_message());
-            exit(1);
-        }
-    }
+    q35t_sample_options o = q35t_sample_options_default();
+    sample("pair", &o);
+    o.dtype[0] = o.dtype[1] = Q35_DT_Q35_SPLIT;
+    sample("split", &o);
+    o = q35t_sample_options_default();
+    o.dtype[0] = Q35_DT_Q35_ROW;
+    o.dtype[1] = Q35_DT_Q40_ROW;
+    o.rotation_width = 64;
+    o.activation_block = 128;
+    sample("rows", &o);
+    o.dtype[0] = Q35_DT_Q60_ROW;
+    sample("rows6", &o);
 }
 
 int main(int argc, char **argv)

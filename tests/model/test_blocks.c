@@ -379,6 +379,43 @@ START_TEST(test_pair_and_split)
 }
 END_TEST
 
+/* Block i of a row lies behind the scale; codes fill their blocks to the last bit. */
+START_TEST(test_rows)
+{
+    int8_t book[Q35_BOOK_MAX][2] = {{4, -6}};
+    uint8_t row[4 + 2 * 7] = {0};
+    float scale = 0.5f, w[16];
+    memcpy(row, &scale, sizeof scale);
+    book[100][0] = 3;
+    book[127][0] = -128;
+    book[127][1] = 127;
+    book[255][1] = 9;
+    row[4] = 100;
+    row[4 + 13] = 0xfe; /* code 15: 127 */
+    q35_row_block_decode(Q35_DT_Q35_ROW, row, 0, (const int8_t(*)[2])book, w);
+    expect_weight(w, 0, 1.5);
+    expect_weight(w, 1, 0);
+    expect_weight(w, 2, 2);
+    expect_weight(w, 15, -3);
+    q35_row_block_decode(Q35_DT_Q35_ROW, row, 1, (const int8_t(*)[2])book, w);
+    expect_weight(w, 0, 2);
+    expect_weight(w, 14, -64);
+    expect_weight(w, 15, 63.5);
+    row[4 + 3] = 255;
+    q35_row_block_decode(Q35_DT_Q40_ROW, row, 3, (const int8_t(*)[2])book, w);
+    expect_weight(w, 0, 0);
+    expect_weight(w, 1, 4.5);
+    row[7] = 0xc0; /* 24 bits of codes 0, 63, 0, 33 */
+    row[8] = 0x0f;
+    row[9] = 0x84;
+    q35_row_block_decode(Q35_DT_Q60_ROW, row, 1, NULL, w);
+    expect_weight(w, 0, -31.5);
+    expect_weight(w, 1, 31.5);
+    expect_weight(w, 2, -31.5);
+    expect_weight(w, 3, 1.5);
+}
+END_TEST
+
 START_TEST(test_row_bytes)
 {
     ck_assert_uint_eq(q35_row_bytes(Q35_DT_F32, 5), 20);
@@ -387,6 +424,12 @@ START_TEST(test_row_bytes)
     ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q35_PAIR, 576), 5 * 58); /* 4.5 groups */
     ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q35_SPLIT, 128), 60);
     ck_assert_uint_eq(q35_row_bytes(Q35_DT_F8_32, 64), 72);
+    ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q35_ROW, 576), 4 + 252);
+    ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q35_ROW, 577), 4 + 259);
+    ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q40_ROW, 577), 4 + 289);
+    ck_assert_uint_eq(q35_row_bytes(Q35_DT_Q60_ROW, 577), 4 + 435);
+    ck_assert_uint_eq(q35_row_bytes(Q35_DT_A8_ROW, 65), 8 + 128);
+    ck_assert_uint_eq(q35_row_bytes(Q35_DT_A8_128, 129), 2 * 136);
     ck_assert_uint_eq(q35_row_bytes(9, 256), 0);
 }
 END_TEST
@@ -412,6 +455,7 @@ int main(void)
     tcase_add_test(tc, test_f8);
     tcase_add_test(tc, test_codes);
     tcase_add_test(tc, test_pair_and_split);
+    tcase_add_test(tc, test_rows);
     tcase_add_test(tc, test_row_bytes);
     suite_add_tcase(suite, tc);
     return q35t_run(suite);

@@ -411,7 +411,8 @@ START_TEST(test_accepts)
     ck_assert_uint_eq(q35_model_meta(model, "words")->count, 2);
     ck_assert_ptr_null(q35_model_meta(model, "word"));
     ck_assert_ptr_null(q35_model_meta_at(model, 4));
-    ck_assert_ptr_null(q35_model_book(model));
+    ck_assert_ptr_null(q35_model_book(model, Q35_DT_Q35_PAIR));
+    ck_assert_ptr_null(q35_model_book(model, Q35_DT_Q40_ROW));
     q35t_walk_model(model);
     q35_model_close(model);
     free(i.data);

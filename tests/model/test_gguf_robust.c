@@ -64,6 +64,9 @@ static image load_sample(void)
 {
     char path[Q35T_PATH_BYTES];
     q35t_sample_options o = q35t_sample_options_default();
+    o.dtype[0] = Q35_DT_Q35_ROW;
+    o.dtype[1] = Q35_DT_Q40_ROW;
+    o.rotation_width = 64;
     q35t_temp_path(path, "sample.gguf");
     expect_ok(q35t_sample_write(path, &o), "sample");
     return load(path);

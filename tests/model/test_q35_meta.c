@@ -12,6 +12,7 @@
 #include <q35rt/blocks.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -23,28 +24,94 @@ static q35_status open_sample(const q35t_sample_options *o, q35_model **out)
     return q35_model_open(path, out);
 }
 
+static const struct {
+    uint32_t dtype;
+    uint64_t row_bytes; /* for 192 inputs */
+    uint32_t activation;
+} types[] = {{Q35_DT_Q35_PAIR, 2 * 58, Q35_DT_A8_32},
+             {Q35_DT_Q35_SPLIT, 2 * 60, Q35_DT_A8_32},
+             {Q35_DT_Q35_ROW, 4 + 84, Q35_DT_A8_ROW},
+             {Q35_DT_Q40_ROW, 4 + 96, Q35_DT_A8_ROW},
+             {Q35_DT_Q60_ROW, 4 + 144, Q35_DT_A8_ROW}};
+
+#define N_TYPES 5
+#define N_KEYS  12
+
+/* Any two codecs may stand in one file. */
 START_TEST(test_true_shapes)
 {
-    for (int split = 0; split < 2; split++) {
+    for (int other = 0; other < N_TYPES; other++) {
         q35t_sample_options o = q35t_sample_options_default();
         q35_model *model;
-        int8_t levels[Q35_BOOK_POINTS][2];
-        o.split = split;
+        o.dtype[0] = types[_i].dtype;
+        o.dtype[1] = types[other].dtype;
+        o.rotation_width = 64;
         expect_ok(open_sample(&o, &model), "open");
         const q35_tensor_info *t = q35_model_tensor(model, "a.weight");
-        ck_assert_uint_eq(t->dtype, split ? Q35_DT_Q35_SPLIT : Q35_DT_Q35_PAIR);
+        ck_assert_uint_eq(t->dtype, types[_i].dtype);
         ck_assert_uint_eq(t->rank, 2);
         ck_assert_int_eq(t->dim[0], Q35T_SAMPLE_INPUTS);
         ck_assert_int_eq(t->dim[1], Q35T_SAMPLE_ROWS);
-        ck_assert_uint_eq(t->bytes, 3u * 2u * (split ? 60 : 58));
+        ck_assert_uint_eq(t->bytes, Q35T_SAMPLE_ROWS * types[_i].row_bytes);
         ck_assert(t->max_error == 0.25 && t->relative_error == 0.0625);
         ck_assert_uint_eq(t->checksum, XXH3_64bits(t->data, t->bytes));
+        ck_assert_uint_eq(t->rotation_seed, 5);
+        ck_assert_uint_eq(t->rotation_width, 64);
+        ck_assert_uint_eq(t->activation, types[_i].activation);
         t = q35_model_tensor(model, "b.weight");
+        ck_assert_uint_eq(t->dtype, types[other].dtype);
+        ck_assert_uint_eq(t->bytes, Q35T_SAMPLE_ROWS * types[other].row_bytes);
         ck_assert(t->max_error == 0.5 && t->relative_error == 0.125);
-        q35_split_book(levels);
-        ck_assert_ptr_nonnull(q35_model_book(model));
-        ck_assert_int_eq(memcmp(q35_model_book(model), levels, sizeof levels) == 0, split);
+        ck_assert_uint_eq(t->rotation_width, 0);
+        ck_assert_uint_eq(t->activation, types[other].activation);
         q35t_walk_model(model);
+        q35_model_close(model);
+    }
+}
+END_TEST
+
+/* Books of 128 and 256 points, each where a codec needs it. */
+START_TEST(test_books)
+{
+    int8_t levels[Q35_BOOK_POINTS][2];
+    q35_split_book(levels);
+    for (int i = 0; i < N_TYPES; i++) {
+        q35t_sample_options o = q35t_sample_options_default();
+        q35_model *model;
+        o.dtype[0] = o.dtype[1] = types[i].dtype;
+        if (q35_book_entries(types[i].dtype) != Q35_BOOK_POINTS)
+            o.drop = Q35I_KEY_CODEBOOK;
+        expect_ok(open_sample(&o, &model), "open");
+        const int8_t(*book)[2] = q35_model_book(model, types[i].dtype);
+        ck_assert((book != NULL) == (q35_book_entries(types[i].dtype) != 0));
+        if (q35_book_entries(types[i].dtype) == Q35_BOOK_POINTS)
+            ck_assert_int_eq(memcmp(book, levels, sizeof levels) == 0, types[i].dtype == Q35_DT_Q35_SPLIT);
+        if (types[i].dtype == Q35_DT_Q40_ROW)
+            ck_assert(book[255][0] == 127 && book[255][1] == -128);
+        ck_assert((q35_model_book(model, Q35_DT_Q40_ROW) != NULL) == (types[i].dtype == Q35_DT_Q40_ROW));
+        ck_assert_ptr_null(q35_model_book(model, Q35_DT_F32));
+        q35t_walk_model(model);
+        q35_model_close(model);
+    }
+}
+END_TEST
+
+/* Activations per 128 inputs are the row types' other choice; widths up to the limit, whatever K is. */
+START_TEST(test_inputs)
+{
+    static const uint32_t widths[] = {2, 128, 4096};
+    for (int i = 0; i < 3; i++) {
+        q35t_sample_options o = q35t_sample_options_default();
+        q35_model *model;
+        o.dtype[0] = Q35_DT_Q35_ROW;
+        o.activation_block = 128;
+        o.rotation_width = widths[i];
+        o.rotation_seed = UINT64_MAX;
+        expect_ok(open_sample(&o, &model), "open");
+        const q35_tensor_info *t = q35_model_tensor(model, "a.weight");
+        ck_assert_uint_eq(t->activation, Q35_DT_A8_128);
+        ck_assert_uint_eq(t->rotation_width, widths[i]);
+        ck_assert_uint_eq(t->rotation_seed, UINT64_MAX);
         q35_model_close(model);
     }
 }
@@ -58,13 +125,87 @@ static void expect_refused(const q35t_sample_options *o, q35_status code, const 
 
 START_TEST(test_missing_keys)
 {
-    static const char *const keys[] = {Q35I_KEY_VERSION,        Q35I_KEY_CODEC,   Q35I_KEY_CODEBOOK,
-                                       Q35I_KEY_TENSORS,        Q35I_KEY_DIMS,    Q35I_KEY_MAX_ERROR,
-                                       Q35I_KEY_RELATIVE_ERROR, Q35I_KEY_CHECKSUM};
+    static const char *const keys[N_KEYS] = {
+        Q35I_KEY_VERSION,          Q35I_KEY_CODECS,    Q35I_KEY_CODEBOOK,       Q35I_KEY_CODEBOOK_8,
+        Q35I_KEY_TENSORS,          Q35I_KEY_DIMS,      Q35I_KEY_ROTATION_SEED,  Q35I_KEY_ROTATION_WIDTH,
+        Q35I_KEY_ACTIVATION_BLOCK, Q35I_KEY_MAX_ERROR, Q35I_KEY_RELATIVE_ERROR, Q35I_KEY_CHECKSUM};
     q35t_sample_options o = q35t_sample_options_default();
+    o.dtype[1] = Q35_DT_Q40_ROW;
     o.drop = keys[_i];
     expect_refused(&o, Q35_E_FORMAT, keys[_i]);
-    EXPECT_ERROR(": absent");
+    EXPECT_ERROR("absent");
+}
+END_TEST
+
+START_TEST(test_wrong_inputs)
+{
+    q35t_sample_options good = q35t_sample_options_default(), o;
+    static const uint32_t widths[] = {1, 3, 96, 8192, UINT32_MAX};
+    for (int i = 0; i < 5; i++) {
+        char text[96];
+        o = good;
+        o.rotation_width = widths[i];
+        snprintf(text, sizeof text,
+                 "tensor a.weight: q35.rotation_width: %u, need 0 or a power of two from 2 to 4096", widths[i]);
+        expect_refused(&o, Q35_E_FORMAT, text);
+    }
+    o = good;
+    o.activation_block = 128;
+    expect_refused(&o, Q35_E_FORMAT, "tensor a.weight: q35.activation_block: 128, need 32 for codec pair");
+    o.activation_block = 0;
+    expect_refused(&o, Q35_E_FORMAT, "q35.activation_block: 0, need 32");
+    for (int i = 2; i < N_TYPES; i++) {
+        o = good;
+        o.dtype[0] = types[i].dtype;
+        o.activation_block = 32;
+        expect_refused(&o, Q35_E_FORMAT, "tensor a.weight: q35.activation_block: 32, need 0 or 128 for codec");
+        o.activation_block = 0;
+        o.stored_inputs = o.inputs = 66305; /* one more than int32 sums allow */
+        expect_refused(&o, Q35_E_FORMAT, "66305 inputs, need at most 66304");
+        o.stored_inputs = o.inputs = 66304;
+        q35_model *model;
+        expect_ok(open_sample(&o, &model), "the most inputs");
+        q35_model_close(model);
+    }
+    o = good;
+    o.stored_inputs = o.inputs = 66305;
+    q35_model *model;
+    expect_ok(open_sample(&o, &model), "groups have no limit");
+    q35_model_close(model);
+}
+END_TEST
+
+START_TEST(test_wrong_codecs)
+{
+    const q35t_sample_options good = q35t_sample_options_default();
+    q35t_sample_options o = good;
+    o.codec = "triple";
+    expect_refused(&o, Q35_E_UNSUPPORTED,
+                   "q35.codecs: 'triple', need one of pair, split, pair-row, pair8-row, int6-row");
+    o.codec = "";
+    expect_refused(&o, Q35_E_UNSUPPORTED, "q35.codecs: '', need one of");
+    o = good;
+    o.codec = "pair-row"; /* the bytes are those of pair */
+    expect_refused(&o, Q35_E_FORMAT, "tensor a.weight: I8 [116, 3] of rank 2, need [88, 3]");
+    o = good;
+    o.n_codecs = 1;
+    expect_refused(&o, Q35_E_FORMAT, "q35.codecs: 1 elements, need 2");
+    o.n_codecs = 3;
+    expect_refused(&o, Q35_E_FORMAT, "q35.codecs: 3 elements, need 2");
+    o.n_codecs = 0;
+    expect_refused(&o, Q35_E_FORMAT, "q35.codecs: empty");
+    o = good;
+    o.dtype[1] = Q35_DT_Q40_ROW;
+    o.n_codebook8 = 128;
+    expect_refused(&o, Q35_E_FORMAT, "q35.codebook8: 256 elements, need 512");
+    o.n_codebook8 = 0;
+    expect_refused(&o, Q35_E_FORMAT, "q35.codebook8: 0 elements, need 512");
+    o.drop = Q35I_KEY_CODEBOOK_8;
+    expect_refused(&o, Q35_E_FORMAT, "codec pair8-row: metadata q35.codebook8 is absent, need the codebook");
+    o = good;
+    o.dtype[0] = o.dtype[1] = Q35_DT_Q35_ROW;
+    o.drop = Q35I_KEY_CODEBOOK;
+    expect_refused(&o, Q35_E_FORMAT, "codec pair-row: metadata q35.codebook is absent, need the codebook");
 }
 END_TEST
 
@@ -72,11 +213,10 @@ START_TEST(test_wrong_values)
 {
     const q35t_sample_options good = q35t_sample_options_default();
     q35t_sample_options o = good;
-    o.version = 2;
-    expect_refused(&o, Q35_E_VERSION, "q35.version: 2, need 1");
-    o = good;
-    o.codec = "triple";
-    expect_refused(&o, Q35_E_UNSUPPORTED, "q35.codec: 'triple', need 'pair' or 'split'");
+    o.version = 1;
+    expect_refused(&o, Q35_E_VERSION, "q35.version: 1, need 2");
+    o.version = 3;
+    expect_refused(&o, Q35_E_VERSION, "q35.version: 3, need 2");
     o = good;
     o.second = "c.weight";
     expect_refused(&o, Q35_E_FORMAT, "q35.tensors: names 'c.weight', need a tensor of the file");
@@ -108,7 +248,7 @@ START_TEST(test_wrong_values)
     o.container = Q35_DT_I32;
     expect_refused(&o, Q35_E_FORMAT, "tensor a.weight: type I32, need I8");
     o = good;
-    o.split = 1;
+    o.dtype[1] = Q35_DT_Q35_SPLIT;
     o.book_delta = 1;
     expect_refused(&o, Q35_E_FORMAT, "q35.codebook: differs from the levels of codec split");
 }
@@ -119,8 +259,12 @@ int main(void)
     q35t_temp_dir_create();
     Suite *suite = suite_create("q35_meta");
     TCase *tc = tcase_create("q35_meta");
-    tcase_add_test(tc, test_true_shapes);
-    tcase_add_loop_test(tc, test_missing_keys, 0, 8);
+    tcase_add_loop_test(tc, test_true_shapes, 0, N_TYPES);
+    tcase_add_test(tc, test_books);
+    tcase_add_test(tc, test_inputs);
+    tcase_add_loop_test(tc, test_missing_keys, 0, N_KEYS);
+    tcase_add_test(tc, test_wrong_inputs);
+    tcase_add_test(tc, test_wrong_codecs);
     tcase_add_test(tc, test_wrong_values);
     suite_add_tcase(suite, tc);
     return q35t_run(suite);

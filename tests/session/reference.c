@@ -31,8 +31,8 @@ static void row_of(const q35_model *model, const q35_tensor_info *t, uint64_t ro
     q35_dtype_info d = q35_dtype_describe(t->dtype);
     uint64_t k = (uint64_t)t->dim[0];
     const char *at = (const char *)t->data + row * q35_row_bytes(t->dtype, k);
-    for (uint64_t i = 0; i < k; i += d.block_len, at += d.block_bytes) {
-        q35_block_decode(t->dtype, at, q35_model_book(model), block);
+    for (uint64_t i = 0; i < k; i += d.block_len) {
+        q35_row_block_decode(t->dtype, at, i / d.block_len, q35_model_book(model, t->dtype), block);
         for (uint64_t j = 0; j < d.block_len && i + j < k; j++)
             out[i + j] = (double)block[j];
     }

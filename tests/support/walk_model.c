@@ -7,6 +7,8 @@
 
 #include "runtime/model/model.h"
 
+#include <q35rt/blocks.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +67,8 @@ static uint64_t walk_tensor(const q35_model *model, const q35_tensor_info *t)
         fprintf(stderr, "tensor %s: not found under its own name\n", t->name);
         abort();
     }
-    return sum_bytes(t->name, strlen(t->name)) + sum_ends(model, t) + t->checksum + t->rank;
+    return sum_bytes(t->name, strlen(t->name)) + sum_ends(model, t) + t->checksum + t->rank + t->rotation_seed +
+           t->rotation_width + t->activation;
 }
 
 uint64_t q35t_walk_model(const q35_model *model)
@@ -77,8 +80,9 @@ uint64_t q35t_walk_model(const q35_model *model)
         sum += walk_meta(q35_model_meta_at(model, i));
     for (uint64_t i = 0; i < q35_model_n_tensors(model); i++)
         sum += walk_tensor(model, q35_model_tensor_at(model, i));
-    if (q35_model_book(model))
-        sum += sum_bytes(q35_model_book(model), 256);
+    for (uint32_t dtype = Q35_DT_Q35_PAIR; dtype <= Q35_DT_Q60_ROW; dtype++)
+        if (q35_model_book(model, dtype))
+            sum += sum_bytes(q35_model_book(model, dtype), (size_t)2 * q35_book_entries(dtype));
     q35i_model_fingerprint(model, print);
     sum += sum_bytes(print, sizeof print);
     if (q35_model_read_config(model, &config) == Q35_OK)
