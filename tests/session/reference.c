@@ -4,6 +4,8 @@
  * W_up m), m = rms_norm(h); logits = W_out rms_norm(h). */
 #include "reference.h"
 
+#include "runtime/quant/rotation.h"
+
 #include <math.h>
 #include <q35rt/blocks.h>
 #include <stdio.h>
@@ -45,11 +47,26 @@ static const q35_tensor_info *tensor(const forward *f, uint32_t layer, const cha
     return q35_model_tensor(f->model, name);
 }
 
+/* x [n][k] as the weights of w meet it. */
+static double *rotated(const forward *f, const q35_tensor_info *w, const double *x, size_t k)
+{
+    double *r = zeros(f->n * k);
+    int8_t *signs = calloc(k, 1);
+    if (!signs)
+        abort();
+    memcpy(r, x, f->n * k * sizeof *x);
+    q35i_rotation_signs(w->rotation_seed, k, signs);
+    for (uint32_t t = 0; t < f->n && w->rotation_width; t++)
+        q35i_rotate_row(signs, w->rotation_width, r + t * k, k);
+    free(signs);
+    return r;
+}
+
 /* y[t] = W x[t] */
-static double *matmul(const forward *f, const q35_tensor_info *w, const double *x)
+static double *matmul(const forward *f, const q35_tensor_info *w, const double *input)
 {
     size_t k = (size_t)w->dim[0], rows = (size_t)w->dim[1];
-    double *y = zeros(f->n * rows), *row = zeros(k);
+    double *y = zeros(f->n * rows), *row = zeros(k), *x = rotated(f, w, input, k);
     for (size_t r = 0; r < rows; r++) {
         row_of(f->model, w, r, row);
         for (uint32_t t = 0; t < f->n; t++)
@@ -57,6 +74,7 @@ static double *matmul(const forward *f, const q35_tensor_info *w, const double *
                 y[t * rows + r] += row[i] * x[t * k + i];
     }
     free(row);
+    free(x);
     return y;
 }
 
