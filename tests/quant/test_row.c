@@ -5,6 +5,7 @@
 #include "runtime/quant/certificate.h"
 #include "runtime/quant/gaussian.h"
 #include "runtime/quant/random.h"
+#include "runtime/quant/rotation.h"
 #include "runtime/quant/row.h"
 #include "support/suite.h"
 
@@ -104,6 +105,29 @@ START_TEST(decoding)
                 ck_assert(fabsf(out[i]) < 8 * scale);
         }
     }
+}
+END_TEST
+
+/* docs/formats.md: a row's first bytes, and a rotation. */
+START_TEST(worked_examples)
+{
+    static const uint8_t row[11] = {0, 0, 0x80, 0x3a, 0x85, 0x3f, 0x00, 0x18, 0x10, 0x0c, 0xc8};
+    static const uint8_t expect[8] = {5, 127, 0, 64, 1, 2, 3, 100};
+    static const double turned[6] = {0, -5, -2, 1, 7.778, -0.707};
+    uint8_t codes[8];
+    float out[16];
+    int8_t signs[8];
+    double x[6] = {3, 1, -2, 4, 5, 6};
+    ck_assert(q35i_row_unpack(Q35_DT_Q35_ROW, row, 16, codes) == 0.0009765625f);
+    ck_assert_mem_eq(codes, expect, sizeof codes);
+    decode(Q35_DT_Q35_ROW, row, 16, out);
+    ck_assert(out[0] == -0.091796875f && out[1] == -0.0771484375f);
+    q35i_rotation_signs(1, 8, signs);
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(signs[i], i == 0 || i > 5 ? -1 : 1);
+    q35i_rotate_row(signs, 4, x, 6);
+    for (int i = 0; i < 6; i++)
+        ck_assert_double_eq_tol(x[i], turned[i], 5e-4);
 }
 END_TEST
 
@@ -259,6 +283,7 @@ int main(void)
     TCase *t = tcase_create("row");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, sizes);
+    tcase_add_test(t, worked_examples);
     tcase_add_loop_test(t, packing, 0, N_TYPES);
     tcase_add_loop_test(t, decoding, 0, N_TYPES);
     tcase_add_loop_test(t, gaussian_rows, 0, N_TYPES);
