@@ -9,7 +9,13 @@
 #include <immintrin.h>
 #endif
 
-#define AVX512    "avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512"
+#ifdef __clang__ /* has no such option in an attribute */
+#define WIDE ""
+#else
+#define WIDE ",prefer-vector-width=512"
+#endif
+
+#define AVX512    "avx512f,avx512bw,avx512vl,avx512dq" WIDE
 #define AVX2      "avx2,fma"
 #define INLINE    __attribute__((always_inline)) static inline
 #define LANES     Q35I_LANES
