@@ -330,6 +330,44 @@ START_TEST(test_deleted_meanwhile)
 }
 END_TEST
 
+/* Opens, works and removes again and again; not 0 when another process was at work at the same time. */
+static int work_alone(const char *mark)
+{
+    for (int done = 0, tries = 0; done < 300 && tries < 1000000; tries++) {
+        q35i_journal *journal;
+        q35_status status = q35i_journal_open(output, ours, &journal);
+        if (status == Q35_E_INVALID)
+            continue;
+        int fd = status == Q35_OK ? open(mark, O_CREAT | O_EXCL | O_WRONLY, 0600) : -1;
+        if (fd < 0)
+            return 1;
+        close(fd);
+        if (q35i_journal_count(journal) != 0 || unlink(mark) != 0)
+            return 2;
+        q35i_journal_remove(journal);
+        done++;
+    }
+    return 0;
+}
+
+/* A lock on a file that its owner has just deleted is none. */
+START_TEST(test_removed_while_opened)
+{
+    char mark[Q35T_PATH_BYTES];
+    int failed = 0;
+    q35t_temp_path(mark, "mark");
+    for (int i = 0; i < 4; i++)
+        if (fork() == 0)
+            _exit(work_alone(mark));
+    for (int i = 0, code; i < 4; i++) {
+        ck_assert_int_gt(wait(&code), 0);
+        failed += code != 0;
+    }
+    ck_assert_int_eq(failed, 0);
+    ck_assert_int_eq(q35t_temp_dir_count(), 0);
+}
+END_TEST
+
 START_TEST(test_changed_meanwhile)
 {
     q35i_journal *journal = open_journal();
@@ -570,6 +608,7 @@ int main(void)
     tcase_add_test(tc, test_other_conversion);
     tcase_add_test(tc, test_two_openers);
     tcase_add_test(tc, test_deleted_meanwhile);
+    tcase_add_test(tc, test_removed_while_opened);
     tcase_add_test(tc, test_changed_meanwhile);
     tcase_add_test(tc, test_full_disk);
     tcase_add_test(tc, test_too_large);
