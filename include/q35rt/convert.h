@@ -11,17 +11,26 @@
 extern "C" {
 #endif
 
+/* How codes are chosen.
+ * FEEDBACK  inputs rotated, layer by layer with error feedback on a calibration text, one scale per row (pair-row)
+ * FAST      weights weighed by the importance of their input channel on the text, scales per 128 weights
+ * PLAIN     nearest codes, no text */
+enum { Q35_METHOD_FEEDBACK = 0, Q35_METHOD_FAST = 1, Q35_METHOD_PLAIN = 2 };
+
+/* Of FAST and PLAIN. */
 enum { Q35_CODEC_PAIR = 0, Q35_CODEC_SPLIT = 1 };
 
-/* Steps of a conversion, in order. done and total are in weights (calibration: tokens). */
+/* Steps of a conversion, in order. done and total are in weights (CALIBRATE: tokens; WRITE: bytes). FEEDBACK has
+ * no CALIBRATE and no CODEBOOK. */
 enum { Q35_STAGE_CALIBRATE = 0, Q35_STAGE_CODEBOOK = 1, Q35_STAGE_QUANTISE = 2, Q35_STAGE_WRITE = 3 };
 
 typedef struct q35_convert_options {
-    uint32_t codec; /* Q35_CODEC_* */
-    int overwrite;  /* 1: replace an existing output */
-    uint64_t seed;  /* of the codebook training, default 1 */
-    /* Text the source model runs over to weigh errors by the mean square of each input channel, UTF-8, borrowed.
-     * NULL: no calibration, plain rounding. INVALID when it has fewer tokens than one window of 512. */
+    uint32_t method; /* Q35_METHOD_* */
+    uint32_t codec;  /* Q35_CODEC_* */
+    int overwrite;   /* 1: replace an existing output */
+    uint64_t seed;   /* of the codebook training or the rotations' signs, default 1 */
+    /* Text the model runs over, UTF-8, borrowed; not read by PLAIN, else INVALID when it has fewer tokens than one
+     * window of 512. */
     const char *calibration_text;
     uint64_t calibration_len;
     /* Called now and then from the calling thread; return non-zero to cancel (CANCELLED, no output file). May be
@@ -39,10 +48,13 @@ typedef struct q35_convert_result {
     uint64_t file_bytes;
     double relative_error; /* sum (w - w^)^2 / sum w^2 over quantised weights */
     uint64_t calibration_tokens;
+    uint64_t resumed; /* tensors that an earlier run had finished */
 } q35_convert_result;
 
 /* Quantises the linear layers of `in` and writes `path`: same bytes for same input, options and seed, any thread
- * count. Appears whole or not at all. Embedding, head and norms stay as they are (F32, F16 and BF16 embedding and
+ * count. Appears whole or not at all; finished
+ * tensors lie in `path`.partial until then, and the same conversion run again goes on from there. UNAVAILABLE:
+ * FEEDBACK without OpenBLAS. Embedding, head and norms stay as they are (F32, F16 and BF16 embedding and
  * head become Q8_0). FORMAT names a tensor with NaN or infinite weights. */
 Q35_API q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *path,
                                const q35_convert_options *options, q35_convert_result *out);

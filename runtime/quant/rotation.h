@@ -16,6 +16,9 @@ void q35i_rotation_signs(uint64_t seed, uint64_t k, int8_t *out);
  * block is multiplied by its signs, by the Hadamard matrix of natural order and by 1 / sqrt(block). In double. */
 void q35i_rotate_row(const int8_t *signs, uint32_t width, double *x, uint64_t k);
 
+/* The same in f32. */
+void q35i_rotate_floats(const int8_t *signs, uint32_t width, float *x, uint64_t k);
+
 /* Length of the block that begins at `at`. */
 static inline uint64_t q35i_rotation_block(uint32_t width, uint64_t at, uint64_t k)
 {

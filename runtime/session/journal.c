@@ -364,7 +364,7 @@ static q35_status make_path(q35i_journal *j, const char *output)
 q35_status q35i_journal_open(const char *output, const uint8_t fingerprint[16], q35i_journal **out)
 {
     q35_status status;
-    uint64_t size;
+    uint64_t size = 0;
     *out = NULL;
     q35i_journal *j = q35i_calloc(1, sizeof *j);
     if (!j)

@@ -127,7 +127,10 @@ static int convert(const cli_options *options, q35_runtime *runtime, const q35_m
 {
     q35_convert_options wanted = q35_convert_options_default();
     conversion c = {.options = options};
-    wanted.codec = options->codec == 0 ? Q35_CODEC_PAIR : Q35_CODEC_SPLIT;
+    wanted.method = options->no_calibration           ? Q35_METHOD_PLAIN
+                    : options->fast || options->codec ? Q35_METHOD_FAST
+                                                      : Q35_METHOD_FEEDBACK;
+    wanted.codec = options->codec == 2 ? Q35_CODEC_SPLIT : Q35_CODEC_PAIR;
     wanted.overwrite = options->force;
     wanted.seed = options->seed;
     wanted.calibration_text = text;

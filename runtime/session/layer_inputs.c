@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Second moments of rotated inputs, and the error that int8 with one scale per token makes on them. That error is
+ * measured block by block of 128 and not over the whole row: a few massive activations would hide that everything
+ * beside them was rounded to zero. */
+#include "runtime/session/layer_inputs.h"
+
+#include "runtime/base/alloc.h"
+#include "runtime/base/error.h"
+#include "runtime/base/pool.h"
+#include "runtime/base/size.h"
+#include "runtime/model/model.h"
+#include "runtime/quant/gaussian.h"
+#include "runtime/quant/ldlq.h"
+#include "runtime/quant/random.h"
+#include "runtime/quant/rotation.h"
+#include "runtime/quant/tensor.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DAMPING 0.01
+#define MAX_TOKEN_ERROR                                                                                           \
+    0.01 /* mean relative squared error of a block of 128, above which a scale per 128 is taken */
+
+/* ---- what there is ---- */
+
+typedef struct listing {
+    const q35i_stretch *stretch;
+    q35i_layer_inputs *out;
+    q35_status status;
+} listing;
+
+static void list_linear(void *user, const char *weight, const char *name)
+{
+    listing *l = user;
+    q35i_layer_input *input = NULL;
+    for (uint32_t i = 0; i < l->out->n; i++)
+        if (strcmp(l->out->input[i].name, name) == 0)
+            input = &l->out->input[i];
+    if (!input && l->out->n < Q35I_MAX_LAYER_INPUTS) {
+        input = &l->out->input[l->out->n++];
+        snprintf(input->name, sizeof input->name, "%s", name);
+        (void)q35i_stretch_find(l->stretch, name, &input->k);
+    }
+    if (!input || input->n_weights == sizeof input->weights / sizeof *input->weights)
+        l->status =
+            Q35_FAIL(Q35_E_UNSUPPORTED, "%s: more linears or inputs in a layer than a conversion holds", weight);
+    else
+        snprintf(input->weights[input->n_weights++], sizeof input->weights[0], "%s", weight);
+}
+
+static uint64_t even(uint64_t k)
+{
+    return k + k % 2;
+}
+
+static q35_status prepare(q35i_layer_input *input, uint64_t seed, uint32_t layer, uint32_t number)
+{
+    uint64_t state = seed + (uint64_t)layer * Q35I_MAX_LAYER_INPUTS + number;
+    input->seed = q35i_random(&state);
+    input->width = Q35I_ROTATION_WIDTH;
+    input->signs = q35i_calloc(input->k, 1);
+    if (!input->signs)
+        return Q35_E_NOMEM;
+    q35i_rotation_signs(input->seed, input->k, input->signs);
+    return q35i_hessian_create(even(input->k), &input->moments);
+}
+
+q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, uint32_t layer,
+                                    q35i_layer_inputs *out)
+{
+    uint64_t longest = 0;
+    listing l = {stretch, out, Q35_OK};
+    q35i_stretch_linears(stretch, list_linear, &l);
+    Q35_TRY(l.status);
+    for (uint32_t i = 0; i < out->n; i++) {
+        Q35_TRY(prepare(&out->input[i], seed, layer, i));
+        longest = q35i_max(longest, even(out->input[i].k));
+    }
+    out->rotated = q35i_alloc_aligned(longest * Q35I_WINDOW * sizeof *out->rotated, 64);
+    return out->rotated ? Q35_OK : Q35_E_NOMEM;
+}
+
+void q35i_layer_input_free(q35i_layer_input *input)
+{
+    q35i_hessian_free(&input->moments);
+    q35i_feedback_free(&input->feedback);
+    q35i_free(input->signs);
+    input->signs = NULL;
+}
+
+void q35i_layer_inputs_free(q35i_layer_inputs *inputs)
+{
+    for (uint32_t i = 0; i < inputs->n; i++)
+        q35i_layer_input_free(&inputs->input[i]);
+    q35i_free(inputs->rotated);
+    inputs->rotated = NULL;
+}
+
+/* ---- tokens ---- */
+
+/* Mean over blocks of 128 of |x - x^|^2 / |x|^2, x^ the row in int8 with one scale. */
+static double token_error(const float *x, uint64_t k)
+{
+    float largest = 0;
+    double sum = 0;
+    uint64_t blocks = 0;
+    for (uint64_t i = 0; i < k; i++)
+        largest = fmaxf(largest, fabsf(x[i]));
+    if (!(largest > 0))
+        return 0;
+    for (uint64_t at = 0; at < k; at += Q35_ACT_GROUP, blocks++) {
+        double error = 0, square = 0;
+        for (uint64_t i = at; i < q35i_min(k, at + Q35_ACT_GROUP); i++) {
+            double step = (double)largest / 127, e = (double)x[i] - step * rint((double)x[i] / step);
+            error += e * e;
+            square += (double)x[i] * (double)x[i];
+        }
+        sum += square > 0 ? error / square : 0;
+    }
+    return sum / (double)blocks;
+}
+
+typedef struct turning {
+    const q35i_layer_input *input;
+    const float *x;
+    float *out;
+    uint32_t n;
+    double errors[Q35I_WINDOW]; /* of a token; negative: not finite */
+} turning;
+
+static void turn(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
+{
+    turning *t = arg;
+    uint64_t begin, end, k = t->input->k, stride = even(k);
+    (void)team;
+    q35i_split(t->n, 1, worker, n_workers, &begin, &end);
+    for (uint64_t i = begin; i < end; i++) {
+        float *row = t->out + i * stride;
+        int finite = 1;
+        for (uint64_t j = 0; j < k; j++)
+            finite &= fabsf(t->x[i * k + j]) <= HUGE_VALF && isfinite(t->x[i * k + j]);
+        memcpy(row, t->x + i * k, k * sizeof *row);
+        if (stride > k)
+            row[k] = 0;
+        q35i_rotate_floats(t->input->signs, t->input->width, row, k);
+        t->errors[i] = finite ? token_error(row, k) : -1;
+    }
+}
+
+static q35_status add(q35i_layer_input *input, const float *x, float *rotated, uint32_t n, q35_pool *pool)
+{
+    turning t = {.input = input, .x = x, .out = rotated, .n = n};
+    if (pool)
+        q35i_pool_parallel(pool, turn, &t);
+    else
+        turn(&t, 0, 1, NULL);
+    for (uint32_t i = 0; i < n; i++) {
+        if (t.errors[i] < 0)
+            return Q35_FAIL(Q35_E_FORMAT, "calibration: %s is not finite, need finite activations", input->name);
+        input->error_sum += t.errors[i];
+        input->error_worst = fmax(input->error_worst, t.errors[i]);
+    }
+    q35i_hessian_add(&input->moments, rotated, n, pool);
+    return Q35_OK;
+}
+
+q35_status q35i_layer_inputs_add(q35i_layer_inputs *inputs, const q35i_stretch *stretch, uint32_t n_tokens,
+                                 q35_pool *pool)
+{
+    for (uint32_t i = 0; i < inputs->n; i++) {
+        q35i_layer_input *input = &inputs->input[i];
+        uint64_t k;
+        const float *x = q35i_stretch_find(stretch, input->name, &k);
+        Q35_TRY(add(input, x, inputs->rotated, n_tokens, pool));
+    }
+    return Q35_OK;
+}
+
+/* ---- codes ---- */
+
+q35_status q35i_layer_input_factor(q35i_layer_input *input)
+{
+    double error = input->error_sum / (double)q35i_max(input->moments.tokens, 1);
+    input->activation = error > MAX_TOKEN_ERROR ? Q35_DT_A8_128 : Q35_DT_A8_ROW;
+    Q35_TRY(q35i_feedback_create(&input->moments, DAMPING, &input->feedback));
+    q35i_hessian_free(&input->moments);
+    return Q35_OK;
+}
+
+/* Rows of the matrix in the basis of the input. */
+typedef struct reading {
+    const q35i_layer_input *input;
+    const q35_tensor_info *info;
+    float *out;  /* [n][k] */
+    double *row; /* [workers][k] */
+} reading;
+
+static void read_rows(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
+{
+    const reading *r = arg;
+    uint64_t begin, end, k = (uint64_t)r->info->dim[0];
+    double *row = r->row + worker * k;
+    (void)team;
+    q35i_split((uint64_t)r->info->dim[1], 1, worker, n_workers, &begin, &end);
+    for (uint64_t i = begin; i < end; i++) {
+        float *w = r->out + i * k;
+        q35i_read_weights(r->info, i, 0, k, w);
+        for (uint64_t j = 0; j < k; j++)
+            row[j] = (double)w[j];
+        q35i_rotate_row(r->input->signs, r->input->width, row, k);
+        for (uint64_t j = 0; j < k; j++)
+            w[j] = (float)row[j];
+    }
+}
+
+q35_status q35i_layer_encode(const q35i_layer_input *input, q35i_target *t, q35_pool *pool, uint8_t *codes,
+                             q35i_row_error *error)
+{
+    q35_status status;
+    uint64_t k = (uint64_t)t->info->dim[0], n = (uint64_t)t->info->dim[1];
+    uint32_t workers = pool ? q35i_pool_size(pool) : 1;
+    const int8_t(*book)[2] = q35i_gaussian_book(t->dtype);
+    const q35i_linear linear = {.info = t->info};
+    const q35i_encoding encoding = {.dtype = t->dtype,
+                                    .points = book,
+                                    .rotation_seed = input->seed,
+                                    .rotation_width = input->width,
+                                    .pool = pool};
+    const q35i_ldlq how = {.dtype = t->dtype,
+                           .book = book,
+                           .unit = q35i_gaussian_unit(t->dtype),
+                           .feedback = &input->feedback,
+                           .pool = pool};
+    reading r = {input, t->info, q35i_calloc(n * k, sizeof *r.out), q35i_calloc(workers * k, sizeof *r.row)};
+    Q35_CHECK_ALLOC_GOTO(r.out, out);
+    Q35_CHECK_ALLOC_GOTO(r.row, out);
+    if (pool)
+        q35i_pool_parallel(pool, read_rows, &r);
+    else
+        read_rows(&r, 0, 1, NULL);
+    Q35_TRY_GOTO(q35i_tensor_measure(&(q35i_encoding){.dtype = Q35_DT_Q8_0, .pool = pool}, &linear, NULL, error),
+                 out); /* names a weight that is not finite */
+    Q35_TRY_GOTO(q35i_ldlq_encode(&how, r.out, n, k, codes, &t->done.output_error), out);
+    Q35_TRY_GOTO(q35i_tensor_measure(&encoding, &linear, codes, error), out);
+    t->done.activation_error = input->error_sum / (double)q35i_max(input->moments.tokens, 1);
+out:
+    q35i_free(r.out);
+    q35i_free(r.row);
+    return status;
+}
