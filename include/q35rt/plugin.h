@@ -96,8 +96,7 @@ enum {
      * blocks. Their linear op has the codebook (I8 [128][2]) as a third input. */
     Q35_DT_Q35_PAIR = 0x1000,  /* f16 scale, 56 bytes of codes: 58 bytes per 128 */
     Q35_DT_Q35_SPLIT = 0x1001, /* f16 scale, f16 offset, 56 bytes of codes: 60 bytes per 128 */
-    /* weights of FP8 checkpoints: f32 scale, 32 x e4m3fn (bias 7, no infinities, 0x7f and 0xff NaN): 36 bytes per
-       32 */
+    /* FP8 checkpoints: f32 scale, 32 x e4m3fn (bias 7, no infinities, 0x7f and 0xff NaN): 36 bytes per 32 */
     Q35_DT_F8_32 = 0x1002,
     /* Weights with one f32 scale per row, at its head: w = scale * level, levels int8, and no other scale. With
      * A8_ROW or A8_128 activations their linear is exact in int32 (docs/numerics.md). K at most 66,304.

@@ -20,7 +20,8 @@ typedef struct q35i_pack_item {
 
 typedef struct q35i_packed q35i_packed; /* owns the packed bytes: a file mapping or memory */
 
-/* model_id: 16 bytes that change with the model file; NULL: nothing is kept on disk. Fills items[i].packed, borrowed until q35i_packed_free. */
+/* model_id: 16 bytes that change with the model file; NULL: nothing is kept on disk. Fills items[i].packed,
+ * borrowed until q35i_packed_free. */
 q35_status q35i_pack_weights(q35i_device *device, q35_pool *pool, const uint8_t model_id[16],
                              q35i_pack_item *items, uint64_t n_items, q35i_packed **out);
 int q35i_packed_from_cache(const q35i_packed *packed);

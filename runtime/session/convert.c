@@ -33,7 +33,9 @@ bool q35i_is_linear(const q35_tensor_info *info)
 q35_status q35i_convert_progress(const q35_convert_options *options, uint32_t stage, uint64_t done, uint64_t total)
 {
     if (options->progress && options->progress(options->user, stage, done, total) != 0)
-        return Q35_FAIL(Q35_E_CANCELLED, "conversion: cancelled, no file was written");
+        return options->method == Q35_METHOD_FEEDBACK
+                   ? Q35_FAIL(Q35_E_CANCELLED, "conversion: cancelled, run it again to go on from here")
+                   : Q35_FAIL(Q35_E_CANCELLED, "conversion: cancelled, no file was written");
     return Q35_OK;
 }
 
@@ -177,6 +179,11 @@ q35_status q35i_convert_finish_tensor(q35i_conversion *c, q35i_target *t, const 
     return Q35_OK;
 }
 
+q35_status q35i_convert_read_tensor(const q35i_conversion *c, const q35i_target *t, void *bytes)
+{
+    return q35i_journal_read(c->journal, q35i_journal_find(c->journal, t->index, Q35I_PASS_FINAL), bytes);
+}
+
 /* ---- all of it ---- */
 
 /* Bits of codes and scales, without the padding of whole groups. */
@@ -215,6 +222,15 @@ static q35_status quantise(q35i_conversion *c)
     return status;
 }
 
+/* After a failure: what took long is kept for the next run. */
+static void leave_journal(q35i_conversion *c)
+{
+    if (c->options->method == Q35_METHOD_FEEDBACK && c->journal && q35i_journal_count(c->journal) > 0)
+        q35i_journal_close(c->journal);
+    else
+        q35i_journal_remove(c->journal);
+}
+
 q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *path,
                        const q35_convert_options *options, q35_convert_result *out)
 {
@@ -240,7 +256,7 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
     if (out)
         *out = c.result;
 out:
-    q35i_journal_close(c.journal);
+    leave_journal(&c);
     for (uint64_t i = 0; c.targets && i < c.n_targets; i++)
         q35i_free(c.targets[i].importance);
     q35i_free(c.targets);

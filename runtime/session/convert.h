@@ -70,6 +70,9 @@ q35_status q35i_convert_layers(q35i_conversion *c);
 q35_status q35i_convert_finish_tensor(q35i_conversion *c, q35i_target *target, const void *bytes,
                                       const q35i_row_error *error);
 
+/* The bytes of a finished tensor, t->done.bytes. */
+q35_status q35i_convert_read_tensor(const q35i_conversion *c, const q35i_target *t, void *bytes);
+
 /* convert_write.c: the output from the journal and the source. */
 q35_status q35i_convert_write(q35i_conversion *c, const char *path);
 

@@ -149,7 +149,7 @@ static q35_status restore(layers *l, const q35i_target *t)
     uint8_t *codes = q35i_calloc(t->done.bytes, 1);
     if (!codes)
         return q35i_fail_context(Q35_E_NOMEM, "tensor %s", t->info->name);
-    q35_status status = q35i_journal_read(l->c->journal, &t->done, codes);
+    q35_status status = q35i_convert_read_tensor(l->c, t, codes);
     if (status == Q35_OK)
         show(l, t, codes);
     else

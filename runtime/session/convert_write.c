@@ -218,7 +218,7 @@ static q35_status write_coded(writing *w, const q35i_target *t)
     uint8_t *bytes = q35i_calloc(t->done.bytes, 1);
     if (!bytes)
         return Q35_E_NOMEM;
-    q35_status status = q35i_journal_read(w->c->journal, &t->done, bytes);
+    q35_status status = q35i_convert_read_tensor(w->c, t, bytes);
     if (status == Q35_OK)
         status = q35i_gguf_writer_data(w->writer, bytes, t->done.bytes);
     q35i_free(bytes);
@@ -245,6 +245,11 @@ static q35_status write_q8_0(writing *w, const q35i_target *t)
 static q35_status write_kept(writing *w, const q35i_target *t)
 {
     const void *data;
+    q35i_row_error none;
+    const q35i_linear plain = {.info = t->info};
+    const q35i_encoding weights = {.dtype = Q35_DT_Q8_0, .pool = w->c->pool}; /* names one that is not finite */
+    if (t->info->rank == 2)
+        Q35_TRY(q35i_tensor_measure(&weights, &plain, NULL, &none));
     Q35_TRY(q35i_model_bytes(w->c->in, t->info, &data));
     return q35i_gguf_writer_data(w->writer, data, t->info->bytes);
 }

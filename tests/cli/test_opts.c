@@ -64,7 +64,7 @@ START_TEST(defaults_are_set)
     ck_assert_int_eq(o.predict, -1);
     ck_assert_int_eq(parse(EVAL, "", &o), 0);
     ck_assert_uint_eq(o.base_act, CLI_UNSET);
-    ck_assert_uint_eq(o.window, 512);
+    ck_assert_uint_eq(o.window, 0);
 }
 END_TEST
 

@@ -99,7 +99,7 @@ static uint64_t elements(const q35_tensor_info *t)
 
 static int is_35(const q35_tensor_info *t)
 {
-    return t->dtype == Q35_DT_Q35_PAIR || t->dtype == Q35_DT_Q35_SPLIT;
+    return t->dtype == Q35_DT_Q35_PAIR || t->dtype == Q35_DT_Q35_SPLIT || q35_is_row_type(t->dtype);
 }
 
 /* Sizes that only a whole model has. */
@@ -127,7 +127,8 @@ static file_sizes measure(const q35_model *model)
             continue;
         s.tensors35++;
         s.weights35 += n;
-        s.bytes35 += (double)n / Q35_GROUP * q35_dtype_describe(t->dtype).block_bytes;
+        const q35_dtype_info type = q35_dtype_describe(t->dtype);
+        s.bytes35 += (double)n / type.block_len * type.block_bytes + (double)type.row_head * (double)t->dim[1];
         s.padded35 += t->bytes;
     }
     if (s.weights35) {
@@ -167,6 +168,9 @@ static void print_tensors(const q35_model *model)
         printf(", %" PRIu64 " bytes", t->bytes);
         if (is_35(t))
             printf(", max error %.3e, relative error %.5f", t->max_error, t->relative_error);
+        if (t->rotation_width)
+            printf(", input rotated in blocks of %" PRIu32 " and taken as %s", t->rotation_width,
+                   q35_dtype_describe(t->activation).name);
         putchar('\n');
     }
 }
@@ -183,7 +187,7 @@ static void print_sizes(const q35_model *model, const file_sizes *s)
     if (s->weights35) {
         printf("3.5-bit tensors: %" PRIu64 " of %" PRIu64 " weights\n", s->tensors35, s->weights35);
         printf("bits per code: %.2f\n", s->per_code);
-        printf("bits per weight with scales: %.3f (as stored, rows padded to whole groups: %.3f)\n", s->per_weight,
+        printf("bits per weight with scales: %.3f (as stored, rows padded to whole blocks: %.3f)\n", s->per_weight,
                s->per_weight_padded);
     }
     printf("whole file, bits per parameter: %.3f\n", s->per_parameter);

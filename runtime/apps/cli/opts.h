@@ -44,8 +44,8 @@ typedef struct cli_options {
     int32_t predict, top_k, repeat_last;
     float temp, top_p, min_p, repeat_penalty, rope_base;
     uint64_t seed;
-    int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, force, ignore_eos, why, json, quiet,
-        verbose, help, help_all;
+    int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, force, ignore_eos, why, json,
+        quiet, verbose, help, help_all;
 } cli_options;
 
 typedef struct cli_command {

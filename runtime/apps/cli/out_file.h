@@ -8,8 +8,8 @@
 
 typedef struct out_file out_file;
 
-/* Opens a temporary file beside path. what: what messages call it, "logits file"; borrowed. 0, or an exit code after
- * a message; so do the others. */
+/* Opens a temporary file beside path. what: what messages call it, "logits file"; borrowed. 0, or an exit code
+ * after a message; so do the others. */
 int out_file_create(const char *what, const char *path, out_file **out);
 int out_file_write(out_file *file, const void *data, uint64_t bytes);
 uint64_t out_file_bytes(const out_file *file); /* written so far */
