@@ -222,10 +222,11 @@ static q35_status quantise(q35i_conversion *c)
     return status;
 }
 
-/* After a failure: what took long is kept for the next run. */
-static void leave_journal(q35i_conversion *c)
+/* After a failure: what took long is kept for the next run, unless that would fail as well. */
+static void leave_journal(q35i_conversion *c, q35_status status)
 {
-    if (c->options->method == Q35_METHOD_FEEDBACK && c->journal && q35i_journal_count(c->journal) > 0)
+    if (c->options->method == Q35_METHOD_FEEDBACK && status != Q35_E_FORMAT && c->journal &&
+        q35i_journal_count(c->journal) > 0)
         q35i_journal_close(c->journal);
     else
         q35i_journal_remove(c->journal);
@@ -256,7 +257,7 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
     if (out)
         *out = c.result;
 out:
-    leave_journal(&c);
+    leave_journal(&c, status);
     for (uint64_t i = 0; c.targets && i < c.n_targets; i++)
         q35i_free(c.targets[i].importance);
     q35i_free(c.targets);

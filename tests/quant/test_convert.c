@@ -70,6 +70,7 @@ static void teardown(void)
 static q35_convert_options options_for(uint32_t codec, int calibrate)
 {
     q35_convert_options options = q35_convert_options_default();
+    options.method = calibrate ? Q35_METHOD_FAST : Q35_METHOD_PLAIN;
     options.codec = codec;
     options.overwrite = 1;
     if (calibrate) {
@@ -120,12 +121,21 @@ static void count_ok(void *user, const q35_verify_report *report)
     ck_assert_int_eq(report->ok, report->problem[0] == '\0');
 }
 
-/* Loop over codec and calibration. */
+static q35_convert_options feedback_options(void)
+{
+    q35_convert_options options = options_for(Q35_CODEC_PAIR, 1);
+    options.method = Q35_METHOD_FEEDBACK;
+    return options;
+}
+
+/* Loop over codec and calibration, then error feedback. */
 START_TEST(file_is_complete)
 {
-    uint32_t codec = _i & 1 ? Q35_CODEC_SPLIT : Q35_CODEC_PAIR,
-             dtype = _i & 1 ? Q35_DT_Q35_SPLIT : Q35_DT_Q35_PAIR;
-    q35_convert_options options = options_for(codec, _i >> 1);
+    int feedback = _i == 4;
+    uint32_t codec = _i & 1 ? Q35_CODEC_SPLIT : Q35_CODEC_PAIR, dtype = feedback ? Q35_DT_Q35_ROW
+                                                                        : _i & 1 ? Q35_DT_Q35_SPLIT
+                                                                                 : Q35_DT_Q35_PAIR;
+    q35_convert_options options = feedback ? feedback_options() : options_for(codec, _i >> 1);
     q35_model *file;
     q35_model_config a, b;
     uint64_t n_linear = 0, weights = 0, padded = 0, tokens;
@@ -157,13 +167,14 @@ START_TEST(file_is_complete)
     ck_assert_uint_eq(result.tensors, n_linear);
     ck_assert_uint_eq(result.weights, weights);
     ck_assert_uint_eq(result.padded_bytes, padded);
-    ck_assert_uint_eq(result.weight_bytes * 8 * 128 / weights, codec == Q35_CODEC_PAIR ? 464 : 480);
+    if (!feedback)
+        ck_assert_uint_eq(result.weight_bytes * 8 * 128 / weights, codec == Q35_CODEC_PAIR ? 464 : 480);
     ck_assert_uint_eq(result.file_bytes, q35_model_file_bytes(file));
     ck_assert(result.relative_error > 0 && result.relative_error < 0.05);
     ck_assert(q35_meta_u64(q35_model_meta(file, "q35.calibration_tokens"), &tokens));
     ck_assert_uint_eq(tokens, result.calibration_tokens);
     ck_assert_uint_eq(tokens % 512, 0);
-    ck_assert_int_eq(tokens > 0, _i >> 1);
+    ck_assert_int_eq(tokens > 0, _i >= 2);
     ck_assert_ptr_null(q35_model_meta(file, "general.file_type"));
     EXPECT_OK(q35_verify(runtime, file, NULL, count_ok, counts));
     EXPECT_OK(q35_verify(runtime, file, source, count_ok, counts));
@@ -172,9 +183,10 @@ START_TEST(file_is_complete)
 }
 END_TEST
 
+/* Loop over fast and error feedback. */
 START_TEST(same_bytes_again_and_for_any_thread_count)
 {
-    q35_convert_options options = options_for(Q35_CODEC_PAIR, 1);
+    q35_convert_options options = _i ? feedback_options() : options_for(Q35_CODEC_PAIR, 1);
     convert(runtime, out_path, &options);
     convert(runtime, other_path, &options);
     assert_same_files(out_path, other_path, 1);
@@ -342,6 +354,8 @@ START_TEST(weights_that_are_not_finite)
     EXPECT_ERROR("row 3, column 5");
     options = options_for(Q35_CODEC_PAIR, 1);
     refuse(source, &options, Q35_E_FORMAT, name);
+    options = feedback_options();
+    refuse(source, &options, Q35_E_FORMAT, name);
 }
 END_TEST
 
@@ -377,6 +391,39 @@ START_TEST(cancelled)
 }
 END_TEST
 
+static int on_progress_count(void *user, uint32_t stage, uint64_t done, uint64_t total)
+{
+    int *left = user;
+    (void)stage;
+    (void)done;
+    (void)total;
+    return --*left == 0;
+}
+
+/* Cancelled after any number of steps and run again: the bytes of an undisturbed conversion, and no journal left.
+ */
+START_TEST(goes_on_where_it_stopped)
+{
+    q35_convert_options options = feedback_options();
+    convert(runtime, other_path, &options);
+    for (int after = 2 + _i; after > 0; after += 9) {
+        int left = after;
+        q35_convert_result result;
+        options.progress = on_progress_count;
+        options.user = &left;
+        q35_status status = q35_convert(runtime, source, out_path, &options, &result);
+        if (status == Q35_OK)
+            after = -10;
+        else
+            ck_assert_uint_eq(status, Q35_E_CANCELLED);
+        options.progress = NULL;
+        convert(runtime, out_path, &options);
+        assert_same_files(out_path, other_path, 1);
+        unlink(out_path);
+    }
+}
+END_TEST
+
 /* Each allocation fails in turn: NOMEM, no file, nothing leaked (under ASan), until the conversion gets through.
  */
 START_TEST(out_of_memory)
@@ -406,8 +453,8 @@ int main(void)
     TCase *t = tcase_create("convert");
     tcase_set_timeout(t, 240);
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, file_is_complete, 0, 4);
-    tcase_add_test(t, same_bytes_again_and_for_any_thread_count);
+    tcase_add_loop_test(t, file_is_complete, 0, 5);
+    tcase_add_loop_test(t, same_bytes_again_and_for_any_thread_count, 0, 2);
     tcase_add_loop_test(t, source_types, 0, 6);
     tcase_add_loop_test(t, flipped_byte_fails, 0, 8);
     tcase_add_test(t, any_flipped_byte_is_seen);
@@ -417,6 +464,7 @@ int main(void)
     tcase_add_test(t, does_not_overwrite);
     tcase_add_loop_test(t, weights_that_are_not_finite, 0, 6);
     tcase_add_loop_test(t, cancelled, 0, 4);
+    tcase_add_loop_test(t, goes_on_where_it_stopped, 0, 3);
     tcase_add_test(t, out_of_memory);
     tcase_add_test(t, unwritable_output);
     suite_add_tcase(s, t);
