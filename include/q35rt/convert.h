@@ -22,7 +22,22 @@ enum { Q35_CODEC_PAIR = 0, Q35_CODEC_SPLIT = 1 };
 
 /* Steps of a conversion, in order. done and total are in weights (CALIBRATE: tokens; WRITE: bytes). FEEDBACK has
  * no CALIBRATE and no CODEBOOK. */
-enum { Q35_STAGE_CALIBRATE = 0, Q35_STAGE_CODEBOOK = 1, Q35_STAGE_QUANTISE = 2, Q35_STAGE_WRITE = 3 };
+enum {
+    Q35_STAGE_CALIBRATE = 0,
+    Q35_STAGE_CODEBOOK = 1,
+    Q35_STAGE_MEASURE = 2, /* sensitivity, with a target */
+    Q35_STAGE_QUANTISE = 3,
+    Q35_STAGE_WRITE = 4
+};
+
+/* What became of a tensor of rank 2. */
+typedef struct q35_convert_choice {
+    const char *tensor, *type; /* type: "pair-row", "Q8_0" ...; static */
+    uint64_t weights, bytes;
+    int linear;         /* of a layer */
+    double sensitivity; /* KL when it alone has 3.5 bits; NaN: not measured */
+    double expected;    /* KL that its type is expected to bring; NaN: not measured */
+} q35_convert_choice;
 
 typedef struct q35_convert_options {
     uint32_t method; /* Q35_METHOD_* */
@@ -33,6 +48,18 @@ typedef struct q35_convert_options {
      * window of 512. */
     const char *calibration_text;
     uint64_t calibration_len;
+    /* Regular expressions (PCRE2) on tensor names, borrowed: linears that match a `keep`, or with any `only` none
+     * of those, stay as they are. INVALID for one that is wrong or matches nothing. */
+    const char *const *keep, *const *only;
+    uint32_t n_keep, n_only;
+    /* FEEDBACK: bits per weight, scales and all, that the whole file's tensors (or the layers' linears) may take;
+     * 0: all linears in 3.5 bits. Types are chosen by measured sensitivity. INVALID states the reachable range. */
+    double target_bpw;
+    int target_linears;
+    /* With a target: points of the curve of least expected KL over bits per weight, in order, then every choice,
+     * before the last pass. From the calling thread; may be NULL. */
+    void (*frontier)(void *user, double bits, double kl);
+    void (*choice)(void *user, const q35_convert_choice *choice);
     /* Called now and then from the calling thread; return non-zero to cancel (CANCELLED, no output file). May be
      * NULL. */
     int (*progress)(void *user, uint32_t stage, uint64_t done, uint64_t total);

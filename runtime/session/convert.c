@@ -8,12 +8,15 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/path_tail.h"
-#include "runtime/model/model.h"
+#include "runtime/model/model_file.h"
 #include "runtime/model/q35_keys.h"
 #include "runtime/quant/format.h"
 #include "runtime/quant/linalg.h"
 #include "runtime/quant/tensor.h"
+#include "runtime/session/allocate.h"
+#include "runtime/session/rules.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
@@ -50,6 +53,9 @@ static q35_status check_source(q35i_conversion *c)
     if (o->codec != Q35_CODEC_PAIR && o->codec != Q35_CODEC_SPLIT)
         return Q35_FAIL(Q35_E_INVALID, "codec: %u, need pair (%d) or split (%d)", o->codec, Q35_CODEC_PAIR,
                         Q35_CODEC_SPLIT);
+    if (o->target_bpw > 0 && o->method != Q35_METHOD_FEEDBACK)
+        return Q35_FAIL(Q35_E_INVALID, "target: %g bits per weight without error feedback, need both or none",
+                        o->target_bpw);
     if (o->method != Q35_METHOD_PLAIN && !o->calibration_text)
         return Q35_FAIL(Q35_E_INVALID, "calibration text: none, need one for any method but plain");
     if (q35_model_meta(c->in, Q35I_KEY_VERSION))
@@ -88,22 +94,78 @@ static uint32_t coded_type(const q35_convert_options *o)
     return o->codec == Q35_CODEC_PAIR ? Q35_DT_Q35_PAIR : Q35_DT_Q35_SPLIT;
 }
 
+static bool fits_row_types(const q35_tensor_info *info)
+{
+    return info->rank == 2 && info->dim[0] <= Q35I_MAX_ROW_INPUTS;
+}
+
+static void list_target(q35i_conversion *c, uint64_t i, q35i_rules *rules)
+{
+    const q35_convert_options *o = c->options;
+    q35i_target *t = &c->targets[i];
+    *t = (q35i_target){.info = q35_model_tensor_at(c->in, i),
+                       .index = (uint32_t)i,
+                       .sensitivity = (double)NAN,
+                       .expected = (double)NAN};
+    bool linear = q35i_is_linear(t->info), quantise = linear && q35i_rules_quantise(rules, t->info->name);
+    uint32_t coded = coded_type(o);
+    t->kept = kept_type(t->info);
+    t->dtype = quantise && (!q35_is_row_type(coded) || fits_row_types(t->info)) ? coded : t->kept;
+    t->choosable = o->target_bpw > 0 && fits_row_types(t->info) && (quantise || (!linear && !o->target_linears));
+}
+
 static q35_status list_targets(q35i_conversion *c)
 {
+    const q35_convert_options *o = c->options;
+    const q35i_rule_texts texts = {o->keep, o->only, o->n_keep, o->n_only};
+    q35i_rules *rules;
     c->n_targets = q35_model_n_tensors(c->in);
     c->targets = q35i_calloc(c->n_targets, sizeof *c->targets);
     if (!c->targets)
         return Q35_E_NOMEM;
+    Q35_TRY(q35i_rules_create(&texts, &rules));
+    for (uint64_t i = 0; i < c->n_targets; i++)
+        list_target(c, i, rules);
+    q35_status status = q35i_rules_check(rules);
+    q35i_rules_destroy(rules);
+    return status;
+}
+
+/* After the types are settled. */
+static void count_coded(q35i_conversion *c)
+{
     for (uint64_t i = 0; i < c->n_targets; i++) {
         q35i_target *t = &c->targets[i];
-        *t = (q35i_target){.info = q35_model_tensor_at(c->in, i), .index = (uint32_t)i};
-        t->dtype = q35i_is_linear(t->info) ? coded_type(c->options) : kept_type(t->info);
         if (!q35i_is_coded(t->dtype))
             continue;
-        t->activation = q35_is_row_type(t->dtype) ? Q35_DT_A8_ROW : Q35_DT_A8_32;
+        if (!t->finished)
+            t->activation = q35_is_row_type(t->dtype) ? Q35_DT_A8_ROW : Q35_DT_A8_32;
         c->n_weights += (uint64_t)t->info->dim[0] * (uint64_t)t->info->dim[1];
     }
-    return Q35_OK;
+}
+
+static const char *type_name(uint32_t dtype)
+{
+    return q35i_codec_name(dtype) ? q35i_codec_name(dtype) : q35_dtype_describe(dtype).name;
+}
+
+static void tell_choices(const q35i_conversion *c)
+{
+    for (uint64_t i = 0; i < c->n_targets && c->options->choice; i++) {
+        const q35i_target *t = &c->targets[i];
+        if (t->info->rank != 2)
+            continue;
+        uint64_t k = (uint64_t)t->info->dim[0], n = (uint64_t)t->info->dim[1];
+        const q35_convert_choice choice = {.tensor = t->info->name,
+                                           .type = type_name(t->dtype),
+                                           .weights = k * n,
+                                           .bytes = t->dtype == t->info->dtype ? t->info->bytes
+                                                                               : n * q35_row_bytes(t->dtype, k),
+                                           .linear = q35i_is_linear(t->info),
+                                           .sensitivity = t->sensitivity,
+                                           .expected = t->expected};
+        c->options->choice(c->options->user, &choice);
+    }
 }
 
 /* FORMAT names the first weight of a matrix that is NaN or infinite. */
@@ -133,32 +195,41 @@ static void fingerprint(const q35i_conversion *c, uint8_t out[16])
     XXH3_128bits_reset(&state);
     XXH3_128bits_update(&state, model, sizeof model);
     XXH3_128bits_update(&state, about, sizeof about);
+    for (uint32_t i = 0; i < o->n_keep + o->n_only; i++) {
+        const char *rule = i < o->n_keep ? o->keep[i] : o->only[i - o->n_keep];
+        XXH3_128bits_update(&state, rule, strlen(rule) + 1);
+    }
     XXH3_128bits_update(&state, o->calibration_text ? o->calibration_text : "", (size_t)o->calibration_len);
     XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&state));
     memcpy(out, digest.digest, sizeof digest.digest);
 }
 
-/* What an earlier run finished. */
-static q35_status resume(q35i_conversion *c, const char *path)
+/* A tensor's codes depend on the types of those before it, so another plan begins anew. */
+static void number_plan(q35i_conversion *c)
 {
-    uint8_t id[16];
-    fingerprint(c, id);
-    Q35_TRY(q35i_journal_open(path, id, &c->journal));
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    for (uint64_t i = 0; i < c->n_targets; i++)
+        XXH3_64bits_update(&state, &c->targets[i].dtype, sizeof c->targets[i].dtype);
+    c->plan = (uint32_t)XXH3_64bits_digest(&state) | 2; /* not Q35I_PASS_MEASURE */
+}
+
+/* What an earlier run finished, with the types of this one. */
+static void resume(q35i_conversion *c)
+{
     for (uint64_t i = 0; i < c->n_targets; i++) {
         q35i_target *t = &c->targets[i];
         const q35i_finished *done =
-            q35i_is_coded(t->dtype) ? q35i_journal_find(c->journal, t->index, Q35I_PASS_FINAL) : NULL;
-        if (!done)
+            q35i_is_coded(t->dtype) ? q35i_journal_find(c->journal, t->index, c->plan) : NULL;
+        if (!done || done->dtype != t->dtype)
             continue;
         t->done = *done;
-        t->dtype = done->dtype;
         t->activation = done->activation;
         t->rotation_width = done->rotation_width;
         t->rotation_seed = done->rotation_seed;
         t->finished = true;
         c->result.resumed++;
     }
-    return Q35_OK;
 }
 
 q35_status q35i_convert_finish_tensor(q35i_conversion *c, q35i_target *t, const void *bytes,
@@ -173,15 +244,15 @@ q35_status q35i_convert_finish_tensor(q35i_conversion *c, q35i_target *t, const 
     t->done.squares = error->squares;
     t->done.weight_squares = error->weight_squares;
     t->done.bytes = q35_row_bytes(t->dtype, (uint64_t)t->info->dim[0]) * (uint64_t)t->info->dim[1];
-    Q35_TRY(q35i_journal_append(c->journal, &t->done, Q35I_PASS_FINAL, bytes));
-    t->done = *q35i_journal_find(c->journal, t->index, Q35I_PASS_FINAL);
+    Q35_TRY(q35i_journal_append(c->journal, &t->done, c->plan, bytes));
+    t->done = *q35i_journal_find(c->journal, t->index, c->plan);
     t->finished = true;
     return Q35_OK;
 }
 
 q35_status q35i_convert_read_tensor(const q35i_conversion *c, const q35i_target *t, void *bytes)
 {
-    return q35i_journal_read(c->journal, q35i_journal_find(c->journal, t->index, Q35I_PASS_FINAL), bytes);
+    return q35i_journal_read(c->journal, q35i_journal_find(c->journal, t->index, c->plan), bytes);
 }
 
 /* ---- all of it ---- */
@@ -236,6 +307,7 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
                        const q35_convert_options *options, q35_convert_result *out)
 {
     q35_status status;
+    uint8_t id[16];
     const q35_convert_options defaults = q35_convert_options_default();
     q35i_conversion c = {.runtime = runtime,
                          .pool = q35i_runtime_pool(runtime),
@@ -248,7 +320,14 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
     Q35_TRY_GOTO(list_targets(&c), out);
     if (c.options->method != Q35_METHOD_PLAIN)
         Q35_TRY_GOTO(q35i_calibration_read(&c), out);
-    Q35_TRY_GOTO(resume(&c, path), out);
+    fingerprint(&c, id);
+    Q35_TRY_GOTO(q35i_journal_open(path, id, &c.journal), out);
+    if (c.options->target_bpw > 0)
+        Q35_TRY_GOTO(q35i_allocate(&c), out);
+    tell_choices(&c);
+    number_plan(&c);
+    resume(&c);
+    count_coded(&c);
     Q35_TRY_GOTO(quantise(&c), out);
     sum_up(&c);
     Q35_TRY_GOTO(q35i_convert_write(&c, path), out);

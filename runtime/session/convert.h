@@ -18,8 +18,8 @@
 /* Tokens per calibration step. Each starts at position 0. */
 #define Q35I_WINDOW 512
 
-/* Passes of the journal. */
-enum { Q35I_PASS_FINAL = 0, Q35I_PASS_MEASURE = 1 };
+/* Pass of the journal for measurements; finished tensors have that of their plan. */
+enum { Q35I_PASS_MEASURE = 1 };
 
 /* A tensor of the output. */
 typedef struct q35i_target {
@@ -31,7 +31,10 @@ typedef struct q35i_target {
     float *importance; /* f32 [K] of FAST, NULL: none */
     bool finished;     /* coded: done says how it came out, the journal has the bytes */
     q35i_finished done;
-    double sensitivity; /* expected KL of Q35_ROW, negative: not measured */
+    uint32_t kept;      /* type when it is not coded */
+    bool choosable;     /* an allocation may code it */
+    double sensitivity; /* KL when it alone is Q35_ROW, NaN: not measured */
+    double expected;    /* KL that its type is expected to bring, NaN: not measured */
 } q35i_target;
 
 typedef struct q35i_conversion {
@@ -46,6 +49,7 @@ typedef struct q35i_conversion {
     uint64_t n_windows;
     q35i_book book; /* of Q35_PAIR and Q35_SPLIT */
     q35i_journal *journal;
+    uint32_t plan;                    /* pass of the journal: changes with any tensor's type */
     uint64_t n_weights, weights_done; /* of coded tensors */
     q35_convert_result result;
 } q35i_conversion;
@@ -65,6 +69,9 @@ q35_status q35i_convert_fast(q35i_conversion *c);
 
 /* convert_layers.c: layer by layer, error feedback. */
 q35_status q35i_convert_layers(q35i_conversion *c);
+
+/* A matrix outside the layers, rotated and rounded; sets its rotation and activation type. */
+q35_status q35i_encode_alone(const q35i_conversion *c, q35i_target *t, uint8_t *codes, q35i_row_error *error);
 
 /* Notes a coded tensor's bytes: certificate, journal. error: of the bytes against the source. */
 q35_status q35i_convert_finish_tensor(q35i_conversion *c, q35i_target *target, const void *bytes,

@@ -190,6 +190,13 @@ q35_status q35i_layer_input_factor(q35i_layer_input *input)
     return Q35_OK;
 }
 
+void q35i_layer_input_describe(const q35i_layer_input *input, q35i_target *t)
+{
+    t->rotation_seed = input->seed;
+    t->rotation_width = input->width;
+    t->activation = input->activation;
+}
+
 /* Rows of the matrix in the basis of the input. */
 typedef struct reading {
     const q35i_layer_input *input;

@@ -44,6 +44,9 @@ q35_status q35i_layer_inputs_add(q35i_layer_inputs *inputs, const q35i_stretch *
 /* After the last token: chooses the activation type, and factors the moments. */
 q35_status q35i_layer_input_factor(q35i_layer_input *input);
 
+/* The target takes this input: rotation and activation type. */
+void q35i_layer_input_describe(const q35i_layer_input *input, q35i_target *t);
+
 /* Codes of one tensor, q35_row_bytes(t->dtype, k) * rows; *error against the source; t->done gets what was
  * measured. */
 q35_status q35i_layer_encode(const q35i_layer_input *input, q35i_target *t, q35_pool *pool, uint8_t *codes,

@@ -4,6 +4,7 @@
  * work; the output appears whole or not at all. */
 #define _GNU_SOURCE
 #include "commands.h"
+#include "convert_plan.h"
 #include "engine.h"
 #include "json_out.h"
 #include "skipped.h"
@@ -19,6 +20,7 @@
 typedef struct conversion {
     const cli_options *options;
     uint64_t peak; /* most memory seen beside mapped files, bytes; 0: unknown */
+    convert_plan plan;
 } conversion;
 
 /* Memory of the process that is not pages of files; 0: unknown. */
@@ -34,7 +36,7 @@ static uint64_t private_bytes(void)
 
 static int on_progress(void *user, uint32_t stage, uint64_t done, uint64_t total)
 {
-    static const char *const names[] = {"calibrate", "codebook", "quantise", "write"};
+    static const char *const names[] = {"calibrate", "codebook", "measure", "quantise", "write"};
     conversion *c = user;
     const cli_options *options = c->options;
     uint64_t now = private_bytes();
@@ -42,6 +44,30 @@ static int on_progress(void *user, uint32_t stage, uint64_t done, uint64_t total
     if (stage < sizeof names / sizeof *names)
         term_progress(options->quiet, names[stage], done, total);
     return cli_interrupted();
+}
+
+static void on_frontier(void *user, double bits, double kl)
+{
+    convert_plan_frontier(&((conversion *)user)->plan, bits, kl);
+}
+
+static void on_choice(void *user, const q35_convert_choice *choice)
+{
+    convert_plan_choice(&((conversion *)user)->plan, choice);
+}
+
+/* What goes together and what does not. */
+static int check_options(const cli_options *o)
+{
+    int feedback = !o->fast && !o->no_calibration && o->codec == 0;
+    if (o->target_bpw > 0 && !feedback)
+        return cli_fail(CLI_EXIT_USAGE,
+                        "--target-bpw found with --fast, --codec or --no-calibration, need one of them");
+    if (o->linears && !(o->target_bpw > 0))
+        return cli_fail(CLI_EXIT_USAGE, "--linears found without a target, --target-bpw B needed");
+    if (o->plot && !(o->target_bpw > 0))
+        return cli_fail(CLI_EXIT_USAGE, "--plot found without a target, --target-bpw B needed");
+    return 0;
 }
 
 static int append(const char *path, char **text, uint64_t *len)
@@ -137,13 +163,29 @@ static int convert(const cli_options *options, q35_runtime *runtime, const q35_m
     wanted.calibration_len = len;
     wanted.progress = on_progress;
     wanted.user = &c;
+    wanted.target_bpw = (double)options->target_bpw;
+    wanted.target_linears = options->linears;
+    wanted.keep = options->keep.item;
+    wanted.n_keep = options->keep.n;
+    wanted.only = options->only.item;
+    wanted.n_only = options->only.n;
+    if (options->target_bpw > 0) {
+        wanted.frontier = on_frontier;
+        wanted.choice = on_choice;
+        c.plan.linears = options->linears;
+    }
     q35_convert_result result = {0};
     double start = term_now();
     q35_status status = q35_convert(runtime, in, options->args[1], &wanted, &result);
     term_progress_clear();
-    if (status != Q35_OK)
-        return cli_fail_status(status, CLI_WHILE_WRITING);
-    return report(&c, in, &result, term_now() - start);
+    int rc = status == Q35_OK ? report(&c, in, &result, term_now() - start)
+                              : cli_fail_status(status, CLI_WHILE_WRITING);
+    if (rc == 0 && wanted.choice && !options->quiet && !options->json)
+        rc = convert_plan_print(&c.plan, options->verbose > 0);
+    if (rc == 0 && options->plot)
+        rc = convert_plan_draw(&c.plan, options->plot);
+    convert_plan_free(&c.plan);
+    return rc;
 }
 
 int cmd_convert(const cli_options *options)
@@ -153,8 +195,8 @@ int cmd_convert(const cli_options *options)
     q35_model *in = NULL;
     char *text = NULL;
     uint64_t len = 0;
-    int rc = 0;
-    if (!options->force && access(options->args[1], F_OK) == 0)
+    int rc = check_options(options);
+    if (rc == 0 && !options->force && access(options->args[1], F_OK) == 0)
         rc = cli_fail(CLI_EXIT_USAGE, "output %s: exists, --force needed to replace it", options->args[1]);
     q35_status status = rc ? Q35_OK : q35_model_open(options->args[0], &in);
     if (status != Q35_OK)

@@ -34,18 +34,18 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_options {
-    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *system, *load, *messages,
+    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *plot, *system, *load, *messages,
         *save_base, *multiple_choice;
-    cli_list calibration, plugins;
+    cli_list calibration, plugins, keep, only;
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;
     uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens;
     uint32_t gen_type, layout, arch, tied, hidden, layers, heads, kv_heads, head_dim, ffn, vocab, context;
     int32_t predict, top_k, repeat_last;
-    float temp, top_p, min_p, repeat_penalty, rope_base;
+    float target_bpw, temp, top_p, min_p, repeat_penalty, rope_base;
     uint64_t seed;
-    int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, force, ignore_eos, why, json,
-        quiet, verbose, help, help_all;
+    int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, linears, force, ignore_eos,
+        why, json, quiet, verbose, help, help_all;
 } cli_options;
 
 typedef struct cli_command {

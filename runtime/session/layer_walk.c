@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Windows go through a layer one after another; its weights are read once for each. */
+#include "runtime/session/layer_walk.h"
+
+#include "runtime/base/alloc.h"
+#include "runtime/base/error.h"
+#include "runtime/model/model.h"
+#include "runtime/quant/gaussian.h"
+
+#include <q35rt/session.h>
+
+#include <string.h>
+
+q35_status q35i_walk_progress(const q35i_walk *w, double part)
+{
+    const q35i_conversion *c = w->c;
+    double layer = (double)c->n_weights / c->config.n_layers;
+    return q35i_convert_progress(c->options, w->stage, (uint64_t)(layer * (w->layer + part)), c->n_weights);
+}
+
+q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, int linear_inputs, q35i_stretch **out)
+{
+    const q35i_build_options options = {.n_tokens = Q35I_WINDOW,
+                                        .n_ctx = Q35I_WINDOW,
+                                        .act = Q35_ACT_INT8,
+                                        .kv_dtype = Q35_DT_F32,
+                                        .all_logits = 1,
+                                        .linear_inputs = linear_inputs,
+                                        .part = part};
+    return q35i_stretch_create(w->overlay, &w->c->config, &options, w->device, w->c->pool, out);
+}
+
+float *q35i_walk_window(const q35i_walk *w, uint64_t i)
+{
+    return w->hidden + i * Q35I_WINDOW * w->c->config.hidden;
+}
+
+uint64_t q35i_walk_window_bytes(const q35i_walk *w)
+{
+    return (uint64_t)Q35I_WINDOW * w->c->config.hidden * sizeof(float);
+}
+
+/* What enters layer 0. */
+q35_status q35i_walk_embed(q35i_walk *w)
+{
+    const q35i_part part = {.hidden_out = 1};
+    q35i_stretch *s;
+    q35_status status = q35i_walk_stretch(w, &part, 0, &s);
+    for (uint64_t i = 0; i < w->c->n_windows && status == Q35_OK; i++) {
+        memcpy(q35i_stretch_input(s), w->c->ids + i * Q35I_WINDOW, Q35I_WINDOW * sizeof *w->c->ids);
+        status = q35i_stretch_run(s, Q35I_WINDOW, 0);
+        memcpy(q35i_walk_window(w, i), q35i_stretch_output(s), q35i_walk_window_bytes(w));
+    }
+    q35i_stretch_destroy(s);
+    return status;
+}
+
+q35_status q35i_walk_run(const q35i_walk *w, q35i_stretch *s, uint64_t i)
+{
+    memcpy(q35i_stretch_input(s), q35i_walk_window(w, i), q35i_walk_window_bytes(w));
+    return q35i_stretch_run(s, Q35I_WINDOW, 0);
+}
+
+/* The layer as it will be: its output becomes the next one's input. */
+q35_status q35i_walk_advance(q35i_walk *w, double from)
+{
+    const q35i_part part = {.begin = w->layer, .end = w->layer + 1, .hidden_in = 1, .hidden_out = 1};
+    q35i_stretch *s;
+    q35_status status = q35i_walk_stretch(w, &part, 0, &s);
+    for (uint64_t i = 0; i < w->c->n_windows && status == Q35_OK; i++) {
+        status = q35i_walk_run(w, s, i);
+        if (status == Q35_OK) {
+            memcpy(q35i_walk_window(w, i), q35i_stretch_output(s), q35i_walk_window_bytes(w));
+            status = q35i_walk_progress(w, from + (1 - from) * (double)(i + 1) / (double)w->c->n_windows);
+        }
+    }
+    q35i_stretch_destroy(s);
+    return status;
+}
+
+q35i_target *q35i_walk_target(const q35i_walk *w, const char *name)
+{
+    for (uint64_t i = 0; i < w->c->n_targets; i++)
+        if (strcmp(w->c->targets[i].info->name, name) == 0)
+            return &w->c->targets[i];
+    return NULL;
+}
+
+void q35i_walk_show(q35i_walk *w, const q35i_target *t, uint8_t *bytes)
+{
+    q35_tensor_info info = *t->info;
+    info.dtype = t->dtype;
+    info.data = bytes;
+    info.bytes = q35_row_bytes(t->dtype, (uint64_t)info.dim[0]) * (uint64_t)info.dim[1];
+    info.rotation_seed = t->rotation_seed;
+    info.rotation_width = t->rotation_width;
+    info.activation = t->activation;
+    q35i_overlay_replace(w->overlay, t->index, bytes ? &info : NULL);
+    q35i_free(w->codes[t->index]);
+    w->codes[t->index] = bytes;
+}
+
+q35_status q35i_walk_look(q35i_walk *w, uint64_t n, double to, q35i_layer_inputs *inputs)
+{
+    const q35i_part part = {.begin = w->layer, .end = w->layer + 1, .hidden_in = 1, .hidden_out = 1};
+    q35i_stretch *s;
+    q35_status status = q35i_walk_stretch(w, &part, 1, &s);
+    if (status == Q35_OK)
+        status = q35i_layer_inputs_create(s, w->c->options->seed, w->layer, inputs);
+    for (uint64_t i = 0; i < n && status == Q35_OK; i++) {
+        status = q35i_walk_run(w, s, i);
+        if (status == Q35_OK)
+            status = q35i_layer_inputs_add(inputs, s, Q35I_WINDOW, w->c->pool);
+        if (status == Q35_OK)
+            status = q35i_walk_progress(w, to * (double)(i + 1) / (double)n);
+    }
+    q35i_stretch_destroy(s);
+    return status;
+}
+
+static q35_status open_cpu(q35i_walk *w)
+{
+    uint32_t index[1], n = 1;
+    Q35_TRY(q35_runtime_resolve(w->c->runtime, "cpu", index, &n));
+    return q35i_device_open(w->c->runtime, index[0], &w->device);
+}
+
+q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, q35i_walk *out)
+{
+    *out = (q35i_walk){.c = c, .stage = stage};
+    out->hidden_bytes = c->n_windows * q35i_walk_window_bytes(out);
+    out->codes = q35i_calloc(c->n_targets, sizeof(uint8_t *));
+    out->hidden = q35i_alloc_pages(out->hidden_bytes);
+    if (!out->codes || !out->hidden)
+        return q35i_fail_context(Q35_E_NOMEM, "hidden states of %llu tokens",
+                                 (unsigned long long)(c->n_windows * Q35I_WINDOW));
+    Q35_TRY(open_cpu(out));
+    Q35_TRY(q35i_overlay_create(c->in, &out->overlay));
+    q35i_overlay_books(out->overlay, q35i_gaussian_book(Q35_DT_Q35_ROW), q35i_gaussian_book(Q35_DT_Q40_ROW));
+    return Q35_OK;
+}
+
+void q35i_walk_close(q35i_walk *w)
+{
+    q35i_overlay_close(w->overlay);
+    q35i_device_close(w->device);
+    q35i_free_pages(w->hidden, w->hidden_bytes);
+    for (uint64_t i = 0; w->codes && i < w->c->n_targets; i++)
+        q35i_free(w->codes[i]);
+    q35i_free(w->codes);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The hidden states of all calibration tokens on their way through the model, layer by layer, over the source's
+ * weights or those that stand for them. One thread at a time. */
+#ifndef Q35I_LAYER_WALK_H
+#define Q35I_LAYER_WALK_H
+
+#include "runtime/session/layer_inputs.h"
+
+typedef struct q35i_walk {
+    q35i_conversion *c;
+    q35i_device *device;
+    q35_model *overlay; /* the source with what stands for it */
+    float *hidden;      /* [tokens][hidden width] */
+    uint64_t hidden_bytes;
+    uint8_t **codes; /* [n_targets] bytes that stand for a tensor, NULL: the source's own */
+    uint32_t layer;  /* that `hidden` enters */
+    uint32_t stage;  /* Q35_STAGE_* that progress is told of */
+} q35i_walk;
+
+/* Nothing stands for anything, no hidden states yet. To be closed also after a failure. */
+q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, q35i_walk *out);
+void q35i_walk_close(q35i_walk *walk);
+
+/* Share of the present layer, 0 to 1, that is done. */
+q35_status q35i_walk_progress(const q35i_walk *walk, double part);
+
+/* Window i of the hidden states: f32 [Q35I_WINDOW][hidden width]. */
+float *q35i_walk_window(const q35i_walk *walk, uint64_t i);
+uint64_t q35i_walk_window_bytes(const q35i_walk *walk);
+
+/* A stretch of windows over the overlay as it is now. logits: of all tokens. */
+q35_status q35i_walk_stretch(const q35i_walk *walk, const q35i_part *part, int linear_inputs, q35i_stretch **out);
+q35_status q35i_walk_run(const q35i_walk *walk, q35i_stretch *stretch, uint64_t i); /* on window i */
+
+q35_status q35i_walk_embed(q35i_walk *walk); /* hidden: what enters layer 0 */
+/* hidden: what leaves the layer; from: where in the layer's progress this begins. */
+q35_status q35i_walk_advance(q35i_walk *walk, double from);
+
+/* Inputs of the layer's linears over the first n windows; `to`: where in the layer's progress this ends. */
+q35_status q35i_walk_look(q35i_walk *walk, uint64_t n, double to, q35i_layer_inputs *inputs);
+
+/* bytes, which are taken, stand for the target with its type, rotation and activation from now on; NULL: the
+ * source. */
+void q35i_walk_show(q35i_walk *walk, const q35i_target *t, uint8_t *bytes);
+
+/* NULL: no tensor of that name. */
+q35i_target *q35i_walk_target(const q35i_walk *walk, const char *name);
+
+#endif
