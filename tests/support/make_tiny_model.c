@@ -11,7 +11,7 @@
 static const char usage[] =
     "usage: make_tiny_model OUT [--seed N] [--layers N] [--hidden N] [--heads N] [--kv-heads N] "
     "[--head-dim N] [--ffn N] [--context N] [--vocab N] [--tied 0|1] [--rope-freqs 0|1] "
-    "[--dtype F32|F16|BF16|Q8_0|Q4_0|Q4_1] [--embed-dtype T]\n";
+    "[--dtype F32|F16|BF16|Q8_0|Q4_0|Q4_1] [--embed-dtype T] [--massive TENSOR]\n";
 
 static int parse_dtype(const char *text, uint32_t *out)
 {
@@ -42,6 +42,10 @@ static int parse_option(q35t_tiny_options *o, const char *name, const char *valu
     } numbers[] = {{"--layers", &o->layers},     {"--hidden", &o->hidden},     {"--heads", &o->heads},
                    {"--kv-heads", &o->kv_heads}, {"--head-dim", &o->head_dim}, {"--ffn", &o->ffn},
                    {"--context", &o->context},   {"--vocab", &o->vocab}};
+    if (strcmp(name, "--massive") == 0) {
+        o->massive = value;
+        return 1;
+    }
     if (strcmp(name, "--dtype") == 0)
         return parse_dtype(value, &o->dtype);
     if (strcmp(name, "--embed-dtype") == 0)

@@ -16,7 +16,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#define NAME_BYTES 64
+#define NAME_BYTES     64
+#define MASSIVE_ROW    3u
+#define MASSIVE_FACTOR 3000.0f
 
 enum { FILL_NORM, FILL_MATRIX, FILL_ROPE };
 
@@ -85,6 +87,8 @@ static q35_status declare(void *user, const char *name, uint32_t dtype, int fill
 typedef struct fill_state {
     q35i_gguf_writer *w;
     q35t_rng rng;
+    const char *massive;
+    uint32_t found; /* tensors of that name */
 } fill_state;
 
 static void fill_row(q35t_rng *rng, int fill, uint32_t cols, float *x)
@@ -98,10 +102,20 @@ static void fill_row(q35t_rng *rng, int fill, uint32_t cols, float *x)
     }
 }
 
+/* The row of the massive tensor that its options name; in a vector, its element. */
+static void make_massive(uint32_t cols, uint32_t rows, uint32_t row, float *x)
+{
+    if (rows == 0)
+        x[MASSIVE_ROW] *= MASSIVE_FACTOR;
+    for (uint32_t i = 0; rows > 0 && row == MASSIVE_ROW && i < cols; i++)
+        x[i] *= MASSIVE_FACTOR;
+}
+
 static q35_status write_data(void *user, const char *name, uint32_t dtype, int fill, uint32_t cols, uint32_t rows)
 {
     fill_state *s = user;
     q35_status status = Q35_OK;
+    int massive = s->massive && strcmp(s->massive, name) == 0;
     uint64_t row_bytes = q35_row_bytes(dtype, cols);
     float *x = q35i_calloc(cols, sizeof *x);
     uint8_t *row = q35i_calloc(row_bytes, 1);
@@ -109,6 +123,8 @@ static q35_status write_data(void *user, const char *name, uint32_t dtype, int f
     Q35_CHECK_ALLOC_GOTO(row, out);
     for (uint32_t r = 0; r < (rows ? rows : 1); r++) {
         fill_row(&s->rng, fill, cols, x);
+        if (massive)
+            make_massive(cols, rows, r, x);
         if (!q35t_quantise_row(dtype, x, cols, row)) {
             status = Q35_FAIL(Q35_E_INVALID, "tensor %s: type %s, need F32, F16, BF16, Q8_0, Q4_0 or Q4_1", name,
                               q35_dtype_describe(dtype).name);
@@ -116,6 +132,7 @@ static q35_status write_data(void *user, const char *name, uint32_t dtype, int f
         }
         Q35_TRY_GOTO(q35i_gguf_writer_data(s->w, row, row_bytes), out);
     }
+    s->found += massive != 0;
 out:
     q35i_free(x);
     q35i_free(row);
@@ -157,7 +174,7 @@ static q35_status write_meta(q35i_gguf_writer *w, const q35t_tiny_options *o, ui
 q35_status q35t_tiny_model_write(const char *path, const q35t_tiny_options *o)
 {
     q35_status status;
-    fill_state s = {.rng = q35t_rng_seed(o->seed)};
+    fill_state s = {.rng = q35t_rng_seed(o->seed), .massive = o->massive};
     uint32_t vocab = o->vocab ? o->vocab : q35t_tiny_tokenizer_size();
     if (vocab < q35t_tiny_tokenizer_size())
         return Q35_FAIL(Q35_E_INVALID, "vocabulary: %u tokens, need at least %u", vocab,
@@ -167,6 +184,10 @@ q35_status q35t_tiny_model_write(const char *path, const q35t_tiny_options *o)
     Q35_TRY_GOTO(each_tensor(o, vocab, declare, s.w), fail);
     Q35_TRY_GOTO(q35i_gguf_writer_begin(s.w), fail);
     Q35_TRY_GOTO(each_tensor(o, vocab, write_data, &s), fail);
+    if (o->massive && s.found == 0) {
+        status = Q35_FAIL(Q35_E_INVALID, "massive tensor %s: none of that name, need one of the model's", o->massive);
+        goto fail;
+    }
     return q35i_gguf_writer_commit(s.w);
 fail:
     q35i_gguf_writer_discard(s.w);
