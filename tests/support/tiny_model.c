@@ -18,7 +18,7 @@
 
 #define NAME_BYTES     64
 #define MASSIVE_ROW    3u
-#define MASSIVE_FACTOR 3000.0f
+#define MASSIVE_FACTOR 30000.0f
 
 enum { FILL_NORM, FILL_MATRIX, FILL_ROPE };
 
@@ -185,7 +185,8 @@ q35_status q35t_tiny_model_write(const char *path, const q35t_tiny_options *o)
     Q35_TRY_GOTO(q35i_gguf_writer_begin(s.w), fail);
     Q35_TRY_GOTO(each_tensor(o, vocab, write_data, &s), fail);
     if (o->massive && s.found == 0) {
-        status = Q35_FAIL(Q35_E_INVALID, "massive tensor %s: none of that name, need one of the model's", o->massive);
+        status =
+            Q35_FAIL(Q35_E_INVALID, "massive tensor %s: none of that name, need one of the model's", o->massive);
         goto fail;
     }
     return q35i_gguf_writer_commit(s.w);

@@ -16,7 +16,7 @@ typedef struct q35t_tiny_options {
     uint32_t embed_dtype; /* of embedding and output matrix: the same choice */
     int tied;             /* 1: no output.weight */
     int rope_freqs;       /* 1: with rope_freqs.weight */
-    const char *massive;  /* tensor whose row 3 (of a vector, element 3) is multiplied by 3000; NULL: none */
+    const char *massive;  /* tensor whose row 3 (of a vector, element 3) is multiplied by 30000; NULL: none */
     float rope_base;
 } q35t_tiny_options;
 
