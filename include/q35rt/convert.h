@@ -20,8 +20,8 @@ enum { Q35_METHOD_FEEDBACK = 0, Q35_METHOD_FAST = 1, Q35_METHOD_PLAIN = 2 };
 /* Of FAST and PLAIN. */
 enum { Q35_CODEC_PAIR = 0, Q35_CODEC_SPLIT = 1 };
 
-/* Steps of a conversion, in order. done and total are in weights (CALIBRATE: tokens; WRITE: bytes). FEEDBACK has
- * no CALIBRATE and no CODEBOOK. */
+/* Steps of a conversion, in order. done and total are in weights (CALIBRATE: tokens; MEASURE: thousandths of a
+ * layer; WRITE: bytes). FEEDBACK has no CALIBRATE and no CODEBOOK. */
 enum {
     Q35_STAGE_CALIBRATE = 0,
     Q35_STAGE_CODEBOOK = 1,

@@ -112,6 +112,8 @@ static void list_target(q35i_conversion *c, uint64_t i, q35i_rules *rules)
     t->kept = kept_type(t->info);
     t->dtype = quantise && (!q35_is_row_type(coded) || fits_row_types(t->info)) ? coded : t->kept;
     t->choosable = o->target_bpw > 0 && fits_row_types(t->info) && (quantise || (!linear && !o->target_linears));
+    if (t->choosable)
+        t->dtype = Q35_DT_Q35_ROW; /* until the allocation says otherwise */
 }
 
 static q35_status list_targets(q35i_conversion *c)

@@ -15,8 +15,9 @@
 q35_status q35i_walk_progress(const q35i_walk *w, double part)
 {
     const q35i_conversion *c = w->c;
-    double layer = (double)c->n_weights / c->config.n_layers;
-    return q35i_convert_progress(c->options, w->stage, (uint64_t)(layer * (w->layer + part)), c->n_weights);
+    uint64_t total = w->stage == Q35_STAGE_MEASURE ? UINT64_C(1000) * c->config.n_layers : c->n_weights;
+    double layer = (double)total / c->config.n_layers;
+    return q35i_convert_progress(c->options, w->stage, (uint64_t)(layer * (w->layer + part)), total);
 }
 
 q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, int linear_inputs, q35i_stretch **out)
