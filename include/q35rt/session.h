@@ -23,6 +23,7 @@ typedef struct q35_session_options {
     uint32_t kv_dtype;   /* Q35_DT_F16, Q35_DT_F32, or Q35_DT_Q8_0 for heads of a multiple of 32 */
     int all_logits;      /* 1: logits of every token of a step, else of the last one */
     int observe;         /* 1: accumulate the mean square of every linear's input channels */
+    int layer_outputs;   /* 1: keep the residual stream behind every layer, for q35_session_layer */
 } q35_session_options;
 
 Q35_API q35_session_options q35_session_options_default(void);
@@ -47,6 +48,11 @@ Q35_API void q35_session_destroy(q35_session *session);
  * single-token call on nothing is allocated. */
 Q35_API q35_status q35_session_eval(q35_session *session, const int32_t *ids, uint32_t n,
                                     const float **out_logits);
+
+/* The residual stream behind layer 0 and up, f32 [n][hidden], of the tokens of the last eval, or of its last step
+ * of max_chunk tokens at most; borrowed until the next call. NULL without layer_outputs, past the last layer, and
+ * before the first eval or after one that failed. */
+Q35_API const float *q35_session_layer(const q35_session *session, uint32_t layer);
 
 Q35_API uint32_t q35_session_pos(const q35_session *session);
 Q35_API uint32_t q35_session_n_ctx(const q35_session *session);

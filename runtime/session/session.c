@@ -84,7 +84,8 @@ q35_status q35i_session_plan(q35_session *s, uint32_t n_tokens, q35i_plan **out)
                                             .act = s->options.act,
                                             .kv_dtype = s->options.kv_dtype,
                                             .all_logits = s->options.all_logits,
-                                            .observe = s->options.observe};
+                                            .observe = s->options.observe,
+                                            .layer_outputs = s->options.layer_outputs};
         q35i_graph graph;
         Q35_TRY(q35i_build_graph(s->model, &s->config, &options, &graph));
         Q35_TRY(q35i_plan_create(s->res, &graph, &s->plans[b]));
@@ -173,6 +174,7 @@ static q35_status check_finite(const q35_session *s, const float *logits, uint32
 q35_status q35_session_eval(q35_session *s, const int32_t *ids, uint32_t n, const float **out_logits)
 {
     const float *logits = NULL;
+    s->last = NULL;
     Q35_TRY(check_input(s, ids, n));
     uint32_t pos = s->pos;
     for (uint32_t done = 0; done < n;) {
@@ -188,6 +190,7 @@ q35_status q35_session_eval(q35_session *s, const int32_t *ids, uint32_t n, cons
         Q35_TRY(q35i_plan_execute(plan, &step, ids + done, &logits));
         Q35_TRY(check_finite(s, logits, (uint32_t)step.n_out));
         done += chunk;
+        s->last = done == n ? plan : NULL;
     }
     s->pos = pos + n;
     s->n_observed += n;

@@ -22,6 +22,7 @@ struct q35_session {
     q35i_residence *res;
     uint32_t bucket[Q35I_MAX_BUCKETS], n_buckets;
     q35i_plan *plans[Q35I_MAX_BUCKETS]; /* NULL: not built yet */
+    q35i_plan *last;                    /* ran last, borrowed; NULL: none, or it failed */
     uint32_t pos;
     uint64_t n_observed; /* tokens evaluated with observe */
     float *observed_sums;

@@ -7,6 +7,7 @@
 #include "runtime/base/error.h"
 
 #include <q35rt/blocks.h>
+#include <stdio.h>
 #include <string.h>
 
 uint64_t q35_session_kv_bytes(const q35_model_config *c, uint32_t kv_dtype)
@@ -25,6 +26,16 @@ void q35_session_bytes_per_token(const q35_session *s, uint64_t *out_weights, ui
 int q35_session_pack_cache_hit(const q35_session *s)
 {
     return q35i_residence_from_cache(s->res);
+}
+
+const float *q35_session_layer(const q35_session *s, uint32_t layer)
+{
+    char name[64];
+    if (!s->options.layer_outputs || !s->last)
+        return NULL;
+    snprintf(name, sizeof name, "blk.%u.ffn_residual", layer);
+    uint32_t t = q35i_graph_find(q35i_plan_graph(s->last), name);
+    return t == Q35_NONE ? NULL : q35i_plan_host(s->last, t);
 }
 
 /* State that accumulates the input of linear `weight`: the linear's input, through its quantisation if there is

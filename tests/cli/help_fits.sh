@@ -1,5 +1,5 @@
 # Every --help fits a screen of 24 lines of 80 columns; --help-all lists at least as much.
-for command in run chat eval convert inspect verify plan generate-model devices tokenize detokenize; do
+for command in run chat eval compare convert inspect verify plan generate-model devices tokenize detokenize; do
     "$Q35RT" $command --help >short
     "$Q35RT" $command --help-all >all
     [ "$(wc -l <short)" -le 24 ] || echo "$command: $(wc -l <short) lines"

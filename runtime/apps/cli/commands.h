@@ -9,6 +9,7 @@
 int cmd_run(const cli_options *options);
 int cmd_chat(const cli_options *options);
 int cmd_eval(const cli_options *options);
+int cmd_compare(const cli_options *options);
 int cmd_convert(const cli_options *options);
 int cmd_inspect(const cli_options *options);
 int cmd_verify(const cli_options *options);

@@ -82,6 +82,7 @@ int cli_open_session(q35_runtime *runtime, const cli_options *options, const cli
     wanted.act = act_values[request->act];
     wanted.kv_dtype = kv_values[request->kv];
     wanted.all_logits = request->all_logits;
+    wanted.layer_outputs = options->layer_outputs;
     tell_memory(options, &engine->config, &wanted);
     q35_status status = q35_session_create(runtime, engine->model, &wanted, &engine->session);
     return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_LOADING);

@@ -20,7 +20,8 @@ enum {
     CLI_DETOKENIZE = 1u << 8,
     CLI_CHAT = 1u << 9,
     CLI_GENERATE = 1u << 10,
-    CLI_ALL = 0x7ff
+    CLI_COMPARE = 1u << 11,
+    CLI_ALL = 0xfff
 };
 
 enum opt_kind { OPT_FLAG, OPT_COUNT, OPT_TEXT, OPT_LIST, OPT_I32, OPT_U32, OPT_U64, OPT_F32, OPT_CHOICE };
@@ -34,18 +35,18 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_options {
-    const char *model, *prompt, *file, *ids, *base, *against, *device, *dump, *plot, *system, *load, *messages,
-        *save_base, *multiple_choice;
+    const char *model, *prompt, *file, *ids, *base, *against, *device, *device_b, *dump, *plot, *system, *load,
+        *messages, *save_base, *multiple_choice;
     cli_list calibration, plugins, keep, only;
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;
     uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens;
     uint32_t gen_type, layout, arch, tied, hidden, layers, heads, kv_heads, head_dim, ffn, vocab, context;
     int32_t predict, top_k, repeat_last;
-    float target_bpw, temp, top_p, min_p, repeat_penalty, rope_base;
+    float tolerance, target_bpw, temp, top_p, min_p, repeat_penalty, rope_base;
     uint64_t seed;
-    int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, linears, force, ignore_eos,
-        why, json, quiet, verbose, help, help_all;
+    int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, linears, layer_outputs, force,
+        ignore_eos, why, json, quiet, verbose, help, help_all;
 } cli_options;
 
 typedef struct cli_command {
