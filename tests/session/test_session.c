@@ -254,6 +254,57 @@ START_TEST(observes_inputs)
 END_TEST
 
 /* One NaN in a weight matrix, patched into the file. (Norms are checked when the file is opened.) */
+/* Logit of a token from the residual stream behind the last layer: output norm and tied head, in double. */
+static double logit_of(const float *h, uint32_t id)
+{
+    q35_model_config config;
+    EXPECT_OK(q35_model_read_config(model, &config));
+    const float *norm = q35_model_tensor(model, "output_norm.weight")->data;
+    const float *head = (const float *)q35_model_tensor(model, "token_embd.weight")->data + id * config.hidden;
+    double squares = 0, sum = 0;
+    for (uint32_t i = 0; i < config.hidden; i++)
+        squares += (double)h[i] * (double)h[i];
+    for (uint32_t i = 0; i < config.hidden; i++)
+        sum += (double)h[i] * (double)norm[i] * (double)head[i];
+    return sum / sqrt(squares / config.hidden + (double)config.norm_eps);
+}
+
+/* The last layer's rows give the logits; the same bits in one step and token by token; NULL where there are none.
+ */
+START_TEST(layers_are_handed_out)
+{
+    const uint32_t hidden = 64;
+    q35_session_options o = exact_options();
+    q35_runtime *runtime = runtime_with(2);
+    q35_session *without = session_with(runtime, &o);
+    o.layer_outputs = 1;
+    q35_session *all = session_with(runtime, &o), *single = session_with(runtime, &o);
+    const float *logits, *plain;
+    ck_assert_ptr_null(q35_session_layer(all, 0));
+    EXPECT_OK(q35_session_eval(all, ids, N_IDS, &logits));
+    EXPECT_OK(q35_session_eval(without, ids, N_IDS, &plain));
+    ck_assert_mem_eq(logits, plain, (size_t)N_IDS * n_vocab * sizeof *logits);
+    ck_assert_ptr_null(q35_session_layer(without, 0));
+    ck_assert_ptr_null(q35_session_layer(all, 2));
+    const float *first = q35_session_layer(all, 0), *last = q35_session_layer(all, 1);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_nonnull(last);
+    for (uint32_t t = 0; t < N_IDS; t++) {
+        EXPECT_OK(q35_session_eval(single, ids + t, 1, NULL));
+        ck_assert_mem_eq(q35_session_layer(single, 0), first + t * hidden, hidden * sizeof *first);
+        ck_assert_mem_eq(q35_session_layer(single, 1), last + t * hidden, hidden * sizeof *last);
+        for (uint32_t i = 0; i < n_vocab; i++)
+            ck_assert_double_eq_tol(logit_of(last + t * hidden, i), (double)logits[(size_t)t * n_vocab + i], 1e-4);
+    }
+    EXPECT_FAILURE(q35_session_eval(all, ids, 0, NULL), Q35_E_INVALID, "0 tokens");
+    ck_assert_ptr_null(q35_session_layer(all, 0));
+    q35_session_destroy(single);
+    q35_session_destroy(all);
+    q35_session_destroy(without);
+    q35_runtime_destroy(runtime);
+}
+END_TEST
+
 START_TEST(nan_weights_are_an_error)
 {
     const float nan_weight = NAN;
@@ -383,6 +434,7 @@ int main(void)
     tcase_add_test(tc, last_logits_and_rewind);
     tcase_add_test(tc, context_and_ids_are_bounded);
     tcase_add_test(tc, observes_inputs);
+    tcase_add_test(tc, layers_are_handed_out);
     tcase_add_test(tc, nan_weights_are_an_error);
     tcase_add_loop_test(tc, survives_failed_allocations, 0, 2);
     tcase_add_test(tc, dumps_are_as_stored);

@@ -10,7 +10,6 @@ int cmd_compare(const cli_options *options)
 {
     q35_runtime *runtime = NULL;
     comparison c = {.options = options};
-    cli_signals_default();
     int rc = prompt_check(options);
     if (rc == 0)
         rc = cli_open_runtime(options, &runtime);

@@ -20,13 +20,13 @@ static int is_no_model(const char *path)
 {
     struct stat info;
     char magic[4] = "";
-    FILE *f = fopen(path, "rb");
-    int other = f && fstat(fileno(f), &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0;
-    if (other)
-        other = fread(magic, 1, sizeof magic, f) != sizeof magic || memcmp(magic, "GGUF", sizeof magic) != 0;
-    if (f)
-        fclose(f);
-    return other;
+    int regular = stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0;
+    FILE *f = regular ? fopen(path, "rb") : NULL;
+    if (!f)
+        return 0;
+    size_t n = fread(magic, 1, sizeof magic, f);
+    fclose(f);
+    return n != sizeof magic || memcmp(magic, "GGUF", sizeof magic) != 0;
 }
 
 /* One model on two devices: the list is one device for each. */

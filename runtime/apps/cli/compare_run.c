@@ -48,6 +48,8 @@ int compare_run(comparison *c)
     for (uint64_t done = 0; done < c->n_ids;) {
         uint32_t n = c->n_ids - done < c->chunk ? (uint32_t)(c->n_ids - done) : c->chunk;
         const float *row[2];
+        if (cli_interrupted())
+            return cli_fail(CLI_EXIT_SIGNAL + cli_interrupted(), "compare: interrupted, no result");
         for (int s = 0; s < 2; s++) {
             int rc = step_side(c, &c->side[s], done, n, &row[s]);
             if (rc)

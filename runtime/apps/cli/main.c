@@ -18,7 +18,7 @@ const cli_command cli_commands[] = {
      "  q35rt eval -m model.gguf -f text.txt --base model.gguf --base-act f32\n"},
     {"compare", CLI_COMPARE, cmd_compare, "A [B]", 1, "two models, devices or runs, value by value",
      "  q35rt compare model.gguf model-q35.gguf -p \"Why is the sky blue?\" --layers\n"
-     "  q35rt compare model.gguf --device cpu,template -p \"Why is the sky blue?\"\n"
+     "  q35rt compare model.gguf --device cpu --device-b template,cpu -p \"Hello\"\n"
      "  q35rt compare model.gguf logits.f32 --ids 1,2,3\n"},
     {"convert", CLI_CONVERT, cmd_convert, "IN OUT", 2, "write a 3.5-bit file of a model",
      "  q35rt convert model.gguf model-q35.gguf\n"
