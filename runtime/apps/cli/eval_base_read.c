@@ -33,8 +33,8 @@ static int read_bytes(eval_base *base, void *data, uint64_t bytes, const char *w
     if (fread(data, 1, (size_t)bytes, base->in) == bytes)
         return 0;
     if (ferror(base->in))
-        return wrong(base, "cannot read the %s: %s", what, strerror(errno));
-    return wrong(base, "ends within the %s", what);
+        return wrong(base, "cannot read %s: %s", what, strerror(errno));
+    return wrong(base, "ends within %s", what);
 }
 
 /* Reads bytes and their checksum. */
@@ -44,7 +44,7 @@ static int read_checked(eval_base *base, void *data, uint64_t bytes, uint64_t se
     if (read_bytes(base, data, bytes, what) || read_bytes(base, out_checksum, sizeof *out_checksum, what))
         return -1;
     if (eval_checksum(data, bytes, seed) != *out_checksum)
-        return wrong(base, "damaged: the checksum of the %s does not match", what);
+        return wrong(base, "damaged: the checksum of %s does not match", what);
     return 0;
 }
 
@@ -94,7 +94,7 @@ static int read_ids(eval_base *base, uint64_t bytes)
     base->logits = malloc((size_t)base->head.vocab * sizeof *base->logits);
     if (!base->ids || !base->bytes || !base->logits)
         return wrong(base, "out of memory");
-    if (read_checked(base, base->ids, bytes, base->head.checksum, "token ids", &base->seed))
+    if (read_checked(base, base->ids, bytes, base->head.checksum, "the token ids", &base->seed))
         return -1;
     for (uint64_t i = 0; i < bytes / sizeof *base->ids; i++)
         if (base->ids[i] < 0 || (uint32_t)base->ids[i] >= base->head.vocab)
@@ -111,7 +111,7 @@ static int read_trailer(eval_base *base, uint64_t at)
     off_t rows = ftello(base->in);
     if (rows < 0 || fseeko(base->in, (off_t)at, SEEK_SET) != 0)
         return wrong(base, "cannot seek: %s", strerror(errno));
-    if (read_checked(base, trailer, sizeof trailer, base->seed + h->n_windows * eval_rows(h->window), "end",
+    if (read_checked(base, trailer, sizeof trailer, base->seed + h->n_windows * eval_rows(h->window), "the end",
                      &checksum))
         return -1;
     if (!isfinite(trailer[0]) || !isfinite(trailer[1]))
@@ -141,7 +141,7 @@ int eval_base_open(eval_base *base, const char *path)
     *base = (eval_base){.in = fopen(path, "rb")};
     if (!base->in)
         return wrong(base, "cannot open: %s", strerror(errno));
-    if (read_bytes(base, &base->head, sizeof base->head, "head") || check_head(base) ||
+    if (read_bytes(base, &base->head, sizeof base->head, "the head") || check_head(base) ||
         check_length(base, &ids_bytes, &end) || read_ids(base, ids_bytes))
         return -1;
     return read_trailer(base, end);

@@ -167,7 +167,9 @@ int eval_open(evaluation *e, const char *model_path, q35_runtime *runtime)
 {
     const cli_options *o = e->options;
     int stored = o->base && eval_base_is(o->base);
-    int rc = check_options(o, stored);
+    int rc = o->base && !stored && !o->file ? cli_open_model(o->base, &e->base) : 0; /* neither: says so */
+    if (rc == 0)
+        rc = check_options(o, stored);
     if (rc)
         return rc;
     if (stored && eval_base_open(&e->stored, o->base))
