@@ -15,7 +15,9 @@ const cli_command cli_commands[] = {
      "  q35rt chat -m model.gguf --system \"Answer in one sentence.\" --load talk.json\n"},
     {"eval", CLI_EVAL, cmd_eval, "", 0, "perplexity of a text, and distance to another model",
      "  q35rt eval -m model-q35.gguf -f text.txt --base model.gguf\n"
-     "  q35rt eval -m model.gguf -f text.txt --base model.gguf --base-act f32\n"},
+     "  q35rt eval -m model.gguf -f text.txt --save-base base\n"
+     "  q35rt eval -m model-q35.gguf --base base\n"
+     "  q35rt eval -m model-q35.gguf --multiple-choice questions.jsonl\n"},
     {"compare", CLI_COMPARE, cmd_compare, "A [B]", 1, "two models, devices or runs, value by value",
      "  q35rt compare model.gguf model-q35.gguf -p \"Why is the sky blue?\" --layers\n"
      "  q35rt compare model.gguf --device cpu --device-b template,cpu -p \"Hello\"\n"
