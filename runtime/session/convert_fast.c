@@ -17,16 +17,18 @@
 #include <math.h>
 
 #define SAMPLE_PAIRS 400000
+#define MAX_WINDOWS  96u /* importance needs little text: 49k tokens, evenly taken */
 
 /* ---- importance ---- */
 
-static q35_status read_windows(const q35i_conversion *c, q35_session *session)
+static q35_status read_windows(q35i_conversion *c, q35_session *session)
 {
-    uint64_t total = c->n_windows * Q35I_WINDOW;
-    for (uint64_t done = 0; done < total; done += Q35I_WINDOW) {
-        Q35_TRY(q35i_convert_progress(c->options, Q35_STAGE_CALIBRATE, done, total));
+    uint64_t n = q35i_min(c->n_windows, MAX_WINDOWS), total = n * Q35I_WINDOW;
+    c->result.calibration_tokens = total;
+    for (uint64_t i = 0; i < n; i++) {
+        Q35_TRY(q35i_convert_progress(c->options, Q35_STAGE_CALIBRATE, i * Q35I_WINDOW, total));
         Q35_TRY(q35_session_rewind(session, 0));
-        Q35_TRY(q35_session_eval(session, c->ids + done, Q35I_WINDOW, NULL));
+        Q35_TRY(q35_session_eval(session, c->ids + i * c->n_windows / n * Q35I_WINDOW, Q35I_WINDOW, NULL));
     }
     return q35i_convert_progress(c->options, Q35_STAGE_CALIBRATE, total, total);
 }
