@@ -379,7 +379,9 @@ static int on_progress(void *user, uint32_t stage, uint64_t done, uint64_t total
 /* Progress runs through the stages in order; cancelling in any of them leaves no file. */
 START_TEST(cancelled)
 {
-    cancel_at c = {.stage = (uint32_t)_i};
+    static const uint32_t stages[] = {Q35_STAGE_CALIBRATE, Q35_STAGE_CODEBOOK, Q35_STAGE_QUANTISE,
+                                      Q35_STAGE_WRITE};
+    cancel_at c = {.stage = stages[_i]};
     q35_convert_options options = options_for(Q35_CODEC_PAIR, 1);
     options.progress = on_progress;
     options.user = &c;
