@@ -8,8 +8,10 @@
 
 #include "alloc.h"
 #include "error.h"
+#include "file_io.h"
 #include "path_tail.h"
 #include "size.h"
+#include "temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +21,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_OPEN   16
-#define PATH_BYTES 4096
-#define NAME_TRIES 10000
+#define MAX_OPEN        16
+#define PATH_BYTES      4096
+#define NAME_TRIES      10000
+#define TEMPORARY_BYTES 64 /* of a temporary name, at most */
 
 enum { SLOT_FREE, SLOT_CLAIMED, SLOT_NAMED };
 
@@ -80,22 +83,24 @@ static q35_status check_target(const char *path, bool overwrite)
  * is no moment at which a signal would leave it behind. */
 static q35_status open_temporary(q35i_file_out *file)
 {
-    const char *slash = strrchr(file->path, '/');
-    int dir_len = slash ? (int)(slash - file->path + 1) : 0;
     char *name = slots[file->slot].path;
+    q35i_temporary_sweep(file->path);
     for (int tries = 0; tries < NAME_TRIES; tries++) {
-        int n = snprintf(name, PATH_BYTES, "%.*s.q35rt-%ld-%u.tmp", dir_len, file->path, (long)getpid(),
-                         atomic_fetch_add(&name_counter, 1u));
-        if (n < 0 || n >= PATH_BYTES)
-            return Q35_FAIL(Q35_E_INVALID, "output file: path of %d bytes, need less than %d", n, PATH_BYTES);
+        if (!q35i_temporary_name(file->path, atomic_fetch_add(&name_counter, 1u), name, PATH_BYTES))
+            return Q35_FAIL(Q35_E_INVALID, "output file: path of %zu bytes, need %d less than %d",
+                            strlen(file->path), TEMPORARY_BYTES, PATH_BYTES);
         atomic_store(&slots[file->slot].state, SLOT_NAMED);
         file->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (file->fd >= 0)
+        if (file->fd >= 0 && q35i_temporary_lock(file->fd, name))
             return Q35_OK;
+        int e = file->fd >= 0 ? EEXIST : errno;
+        if (file->fd >= 0)
+            close(file->fd);
+        file->fd = -1;
         atomic_store(&slots[file->slot].state, SLOT_CLAIMED);
-        if (errno != EEXIST)
+        if (e != EEXIST)
             return Q35_FAIL(Q35_E_IO, "%s: cannot create a temporary file beside it: %s",
-                            q35i_path_tail(file->path), strerror(errno));
+                            q35i_path_tail(file->path), strerror(e));
     }
     return Q35_FAIL(Q35_E_IO, "%s: %d temporary names beside it are taken, need a free one",
                     q35i_path_tail(file->path), NAME_TRIES);
@@ -131,28 +136,13 @@ fail:
     return status;
 }
 
-/* pwrite of everything; on failure *done bytes were written. */
-static int write_all(int fd, uint64_t offset, const uint8_t *data, uint64_t bytes, uint64_t *done)
-{
-    const uint64_t most = UINT64_C(1) << 30; /* one call's share: the kernel caps it near 2 GiB */
-    for (*done = 0; *done < bytes;) {
-        ssize_t n = pwrite(fd, data + *done, (size_t)q35i_min(bytes - *done, most), (off_t)(offset + *done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? errno : EIO;
-        *done += (uint64_t)n;
-    }
-    return 0;
-}
-
 static q35_status write_at(q35i_file_out *file, uint64_t offset, const void *data, uint64_t bytes)
 {
     uint64_t done, end;
     if (!q35i_add(offset, bytes, &end) || end > INT64_MAX)
         return Q35_FAIL(Q35_E_RANGE, "%s: write of %llu bytes at offset %llu, need an end below 2^63",
                         q35i_path_tail(file->path), (unsigned long long)bytes, (unsigned long long)offset);
-    int e = write_all(file->fd, offset, data, bytes, &done);
+    int e = q35i_write_at(file->fd, offset, data, bytes, &done);
     if (e == 0)
         return Q35_OK;
     file->failed = true;
@@ -179,21 +169,12 @@ static q35_status check_range(const q35i_file_out *file, const char *what, uint6
 
 q35_status q35i_file_out_read(q35i_file_out *file, uint64_t offset, void *data, uint64_t bytes)
 {
-    uint8_t *to = data;
     Q35_TRY(check_range(file, "read", offset, bytes));
-    while (bytes > 0) {
-        ssize_t n = pread(file->fd, to, (size_t)q35i_min(bytes, UINT64_C(1) << 30), (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return Q35_FAIL(Q35_E_IO, "%s: read of %llu bytes at offset %llu: %s", q35i_path_tail(file->path),
-                            (unsigned long long)bytes, (unsigned long long)offset,
-                            n < 0 ? strerror(errno) : "the file was cut meanwhile");
-        to += n;
-        offset += (uint64_t)n;
-        bytes -= (uint64_t)n;
-    }
-    return Q35_OK;
+    int e = q35i_read_at(file->fd, offset, data, bytes);
+    if (e == 0)
+        return Q35_OK;
+    return Q35_FAIL(Q35_E_IO, "%s: read of %llu bytes at offset %llu: %s", q35i_path_tail(file->path),
+                    (unsigned long long)bytes, (unsigned long long)offset, q35i_read_error(e));
 }
 
 q35_status q35i_file_out_patch(q35i_file_out *file, uint64_t offset, const void *data, uint64_t bytes)
@@ -242,11 +223,7 @@ static q35_status finish(q35i_file_out *file)
     if (fsync(file->fd) != 0)
         return Q35_FAIL(Q35_E_IO, "%s: sync at offset %llu: %s", q35i_path_tail(file->path),
                         (unsigned long long)file->offset, strerror(errno));
-    int closed = close(file->fd);
-    file->fd = -1;
-    if (closed != 0)
-        return Q35_FAIL(Q35_E_IO, "%s: close at offset %llu: %s", q35i_path_tail(file->path),
-                        (unsigned long long)file->offset, strerror(errno));
+    /* Before the file is closed, which lets its lock go. */
     const char *from = slots[file->slot].path;
     int e = file->overwrite ? (rename(from, file->path) == 0 ? 0 : errno) : move_exclusive(from, file->path);
     if (e == EEXIST)

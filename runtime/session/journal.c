@@ -17,6 +17,7 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
+#include "runtime/base/file_io.h"
 #include "runtime/base/log.h"
 #include "runtime/base/path_tail.h"
 #include "runtime/base/size.h"
@@ -79,39 +80,13 @@ struct q35i_journal {
 
 /* ---- bytes ---- */
 
-/* Everything or an errno. */
-static int write_all(int fd, uint64_t offset, const void *data, uint64_t bytes)
-{
-    const uint8_t *from = data;
-    while (bytes > 0) {
-        ssize_t n = pwrite(fd, from, (size_t)q35i_min(bytes, UINT64_C(1) << 30), (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? errno : EIO;
-        from += n;
-        offset += (uint64_t)n;
-        bytes -= (uint64_t)n;
-    }
-    return 0;
-}
-
 static q35_status read_all(const q35i_journal *j, uint64_t offset, void *data, uint64_t bytes)
 {
-    uint8_t *to = data;
-    while (bytes > 0) {
-        ssize_t n = pread(j->fd, to, (size_t)q35i_min(bytes, UINT64_C(1) << 30), (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return Q35_FAIL(Q35_E_IO, "%s: read of %llu bytes at offset %llu: %s", q35i_path_tail(j->path),
-                            (unsigned long long)bytes, (unsigned long long)offset,
-                            n < 0 ? strerror(errno) : "the file was cut meanwhile");
-        to += n;
-        offset += (uint64_t)n;
-        bytes -= (uint64_t)n;
-    }
-    return Q35_OK;
+    int e = q35i_read_at(j->fd, offset, data, bytes);
+    if (e == 0)
+        return Q35_OK;
+    return Q35_FAIL(Q35_E_IO, "%s: read of %llu bytes at offset %llu: %s", q35i_path_tail(j->path),
+                    (unsigned long long)bytes, (unsigned long long)offset, q35i_read_error(e));
 }
 
 static uint64_t seal_of(const q35i_journal *j, uint64_t offset, const record_head *head)
@@ -242,7 +217,7 @@ static q35_status start_anew(q35i_journal *j)
     memcpy(head.fingerprint, j->fingerprint, sizeof head.fingerprint);
     head.check = q35i_checksum(&head, offsetof(file_head, check));
     j->end = sizeof head;
-    int e = ftruncate(j->fd, 0) == 0 ? write_all(j->fd, 0, &head, sizeof head) : errno;
+    int e = ftruncate(j->fd, 0) == 0 ? q35i_write_at(j->fd, 0, &head, sizeof head, NULL) : errno;
     if (e == 0)
         return Q35_OK;
     (void)unlink(j->path); /* there is nothing in it */
@@ -316,14 +291,6 @@ static q35_status lock(const q35i_journal *j)
     return Q35_OK;
 }
 
-/* The open file still has its name: it may be deleted by whoever had the lock before. */
-static bool has_name(const q35i_journal *j)
-{
-    struct stat here, there;
-    return fstat(j->fd, &here) == 0 && lstat(j->path, &there) == 0 && here.st_dev == there.st_dev &&
-           here.st_ino == there.st_ino;
-}
-
 /* Opens and locks; *size: of the file. */
 static q35_status open_file(q35i_journal *j, uint64_t *size)
 {
@@ -337,7 +304,7 @@ static q35_status open_file(q35i_journal *j, uint64_t *size)
             return Q35_FAIL(Q35_E_IO, "%s: %s", q35i_path_tail(j->path), strerror(errno));
         Q35_TRY(check_file(j, &st));
         Q35_TRY(lock(j));
-        if (has_name(j) && fstat(j->fd, &st) == 0) {
+        if (q35i_has_name(j->fd, j->path) && fstat(j->fd, &st) == 0) {
             *size = (uint64_t)st.st_size;
             return Q35_OK;
         }
@@ -412,10 +379,10 @@ q35_status q35i_journal_read(q35i_journal *j, const q35i_finished *finished, voi
 static int write_record(const q35i_journal *j, const record_head *head, const void *data)
 {
     const uint64_t begin = j->end + sizeof *head, seal = seal_of(j, j->end, head);
-    int e = write_all(j->fd, j->end, head, sizeof *head);
+    int e = q35i_write_at(j->fd, j->end, head, sizeof *head, NULL);
     if (e == 0)
-        e = write_all(j->fd, begin, data, head->finished.bytes);
-    return e ? e : write_all(j->fd, begin + head->finished.bytes, &seal, sizeof seal);
+        e = q35i_write_at(j->fd, begin, data, head->finished.bytes, NULL);
+    return e ? e : q35i_write_at(j->fd, begin + head->finished.bytes, &seal, sizeof seal, NULL);
 }
 
 q35_status q35i_journal_append(q35i_journal *j, const q35i_finished *finished, uint32_t pass, const void *data)
@@ -459,7 +426,7 @@ void q35i_journal_close(q35i_journal *j)
 
 void q35i_journal_remove(q35i_journal *j)
 {
-    if (j && has_name(j) && unlink(j->path) != 0)
+    if (j && q35i_has_name(j->fd, j->path) && unlink(j->path) != 0)
         q35i_log(Q35_LOG_WARN, "%s: cannot delete it: %s", q35i_path_tail(j->path), strerror(errno));
     q35i_journal_close(j);
 }

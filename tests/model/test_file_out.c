@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char path[Q35T_PATH_BYTES];
@@ -154,6 +155,53 @@ START_TEST(test_unlink_all)
 }
 END_TEST
 
+/* A child that opens the output and waits; its temporary file is there when this returns. */
+static pid_t start_writer(void)
+{
+    int ready[2];
+    char byte;
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        q35i_file_out *file;
+        if (q35i_file_out_create(path, true, &file) != Q35_OK || q35i_file_out_write(file, "half", 4) != Q35_OK ||
+            write(ready[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+static void kill_writer(pid_t child)
+{
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
+START_TEST(test_leftover)
+{
+    pid_t alive = start_writer(), dead = start_writer();
+    ck_assert_int_eq(q35t_temp_dir_count(), 2);
+    kill_writer(dead);
+    q35i_file_out *file = create(true), *other;
+    ck_assert_int_eq(q35t_temp_dir_count(), 2); /* that of the living one and ours */
+    kill_writer(alive);
+    char beside[Q35T_PATH_BYTES];
+    q35t_temp_path(beside, "out.bin2");
+    expect_ok(q35i_file_out_create(beside, true, &other), "another output");
+    ck_assert_int_eq(q35t_temp_dir_count(), 3); /* a leftover of this one is not its business */
+    q35i_file_out_discard(other);
+    expect_ok(q35i_file_out_commit(file), "commit");
+    q35i_file_out_discard(create(true));
+    ck_assert_int_eq(q35t_temp_dir_count(), 1);
+}
+END_TEST
+
 START_TEST(test_many)
 {
     q35i_file_out *files[64];
@@ -183,6 +231,7 @@ int main(void)
     tcase_add_test(tc, test_bad_places);
     tcase_add_test(tc, test_full_disk);
     tcase_add_test(tc, test_unlink_all);
+    tcase_add_test(tc, test_leftover);
     tcase_add_test(tc, test_many);
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
