@@ -22,6 +22,13 @@
 #define Q35I_KEY_CALIBRATION_TOKENS "q35.calibration_tokens" /* u32, 0: none; optional */
 #define Q35I_KEY_SOURCE             "q35.source"             /* string: what was converted; optional */
 
+/* What --target-bpw measured and chose by; all optional, for people to read. Arrays have one element per tensor of
+ * Q35I_KEY_PLAN_TENSORS. */
+#define Q35I_KEY_PLAN          "q35.plan"          /* string: the target in words */
+#define Q35I_KEY_PLAN_TENSORS  "q35.plan.tensors"  /* strings: those that were measured */
+#define Q35I_KEY_PLAN_ALONE    "q35.plan.alone"    /* f32 [n]: KL when that tensor alone has 3.5 bits */
+#define Q35I_KEY_PLAN_EXPECTED "q35.plan.expected" /* f32 [n]: its share of the KL in the type it got */
+
 #define Q35I_FORMAT_VERSION 2u
 
 #endif

@@ -16,6 +16,7 @@
 #include "runtime/quant/tensor.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct writing {
@@ -175,8 +176,54 @@ static q35_status add_books(writing *w)
                  : Q35_OK;
 }
 
+typedef struct plan_arrays {
+    const char **names;
+    float *alone, *expected;
+    uint64_t n;
+} plan_arrays;
+
+static void plan_fill(const q35i_conversion *c, plan_arrays *a)
+{
+    for (uint64_t i = 0; i < c->n_targets; i++) {
+        const q35i_target *t = &c->targets[i];
+        if (isnan(t->sensitivity))
+            continue;
+        a->names[a->n] = t->info->name;
+        a->alone[a->n] = (float)t->sensitivity;
+        a->expected[a->n++] = (float)t->expected;
+    }
+}
+
+/* What was measured and what the choice should cost. */
+static q35_status add_plan(writing *w)
+{
+    q35_status status;
+    char target[64];
+    const q35i_conversion *c = w->c;
+    q35i_gguf_writer *out = w->writer;
+    plan_arrays a = {q35i_calloc(c->n_targets, sizeof *a.names), q35i_calloc(c->n_targets, sizeof *a.alone),
+                     q35i_calloc(c->n_targets, sizeof *a.expected), 0};
+    status = a.names && a.alone && a.expected ? Q35_OK : Q35_E_NOMEM;
+    if (status != Q35_OK)
+        goto out;
+    plan_fill(c, &a);
+    snprintf(target, sizeof target, "%g bits per weight of the %s", c->options->target_bpw,
+             c->options->target_linears ? "linears" : "file");
+    Q35_TRY_GOTO(q35i_gguf_writer_string(out, Q35I_KEY_PLAN, target), out);
+    Q35_TRY_GOTO(q35i_gguf_writer_strings(out, Q35I_KEY_PLAN_TENSORS, a.names, a.n), out);
+    Q35_TRY_GOTO(q35i_gguf_writer_array(out, Q35I_KEY_PLAN_ALONE, Q35_META_F32, a.alone, a.n), out);
+    Q35_TRY_GOTO(q35i_gguf_writer_array(out, Q35I_KEY_PLAN_EXPECTED, Q35_META_F32, a.expected, a.n), out);
+out:
+    q35i_free(a.names);
+    q35i_free(a.alone);
+    q35i_free(a.expected);
+    return status;
+}
+
 static q35_status add_keys(writing *w)
 {
+    if (w->c->options->target_bpw > 0)
+        Q35_TRY(add_plan(w));
     if (w->n_coded == 0)
         return Q35_OK;
     Q35_TRY(q35i_gguf_writer_u32(w->writer, Q35I_KEY_VERSION, Q35I_FORMAT_VERSION));

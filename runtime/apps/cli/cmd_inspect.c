@@ -175,6 +175,74 @@ static void print_tensors(const q35_model *model)
     }
 }
 
+/* ---- the plan of --target-bpw ---- */
+
+typedef struct plan {
+    const q35_meta *target, *tensors, *alone, *expected; /* tensors NULL: none that could be read */
+    json_t *rows;                                        /* NULL: print */
+} plan;
+
+static int is_array(const q35_meta *m, uint32_t type, const q35_meta *like)
+{
+    return m && m->type == Q35_META_ARRAY && m->elem_type == type && (!like || m->count == like->count);
+}
+
+static plan find_plan(const q35_model *model)
+{
+    plan p = {q35_model_meta(model, "q35.plan"), q35_model_meta(model, "q35.plan.tensors"),
+              q35_model_meta(model, "q35.plan.alone"), q35_model_meta(model, "q35.plan.expected"), NULL};
+    if (!p.target || p.target->type != Q35_META_STRING || !is_array(p.tensors, Q35_META_STRING, NULL) ||
+        !is_array(p.alone, Q35_META_F32, p.tensors) || !is_array(p.expected, Q35_META_F32, p.tensors))
+        p.tensors = NULL;
+    return p;
+}
+
+static double element_of(const q35_meta *array, uint64_t i)
+{
+    float f;
+    memcpy(&f, (const uint8_t *)array->data + i * sizeof f, sizeof f);
+    return (double)f;
+}
+
+static int show_planned(void *user, uint64_t i, q35_string name)
+{
+    plan *p = user;
+    double alone = element_of(p->alone, i), expected = element_of(p->expected, i);
+    if (p->rows) {
+        json_array_append_new(p->rows, json_pack("{s:o, s:o, s:o}", "name", json_text_n(name.data, name.len),
+                                                 "alone", json_number(alone), "expected", json_number(expected)));
+        return 0;
+    }
+    printf("  ");
+    cli_print_safe(stdout, name.data, name.len);
+    printf("  %.6f -> %.6f\n", alone, expected);
+    return 0;
+}
+
+static void print_plan(const q35_model *model)
+{
+    plan p = find_plan(model);
+    q35_string target;
+    if (!p.tensors || !q35_meta_string(p.target, &target))
+        return;
+    printf("planned for ");
+    cli_print_safe(stdout, target.data, target.len);
+    printf("; KL with 3.5 bits for that tensor alone -> expected of it in the type it has:\n");
+    q35_meta_each_string(p.tensors, show_planned, &p);
+    putchar('\n');
+}
+
+static json_t *json_plan(const q35_model *model)
+{
+    plan p = find_plan(model);
+    q35_string target;
+    if (!p.tensors || !q35_meta_string(p.target, &target))
+        return json_null();
+    p.rows = json_array();
+    q35_meta_each_string(p.tensors, show_planned, &p);
+    return json_pack("{s:o, s:o}", "target", json_text_n(target.data, target.len), "tensors", p.rows);
+}
+
 static void print_sizes(const q35_model *model, const file_sizes *s)
 {
     printf("%s: %" PRIu64 " tensors, %" PRIu64 " parameters, %" PRIu64 " bytes\n", q35_model_format(model),
@@ -246,9 +314,9 @@ static int print_json(const q35_model *model, const file_sizes *s)
                   "weights_3_5_bit", (json_int_t)s->weights35, "bits_per_code", json_number(s->per_code),
                   "bits_per_weight", json_number(s->per_weight), "bits_per_weight_padded",
                   json_number(s->per_weight_padded), "bits_per_parameter", json_number(s->per_parameter));
-    return json_out(json_pack("{s:o, s:s, s:o, s:o, s:o}", "file", json_text(q35_model_path(model)), "format",
+    return json_out(json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "file", json_text(q35_model_path(model)), "format",
                               q35_model_format(model), "metadata", metadata, "tensors", json_tensors(model),
-                              "sizes", sizes));
+                              "plan", json_plan(model), "sizes", sizes));
 }
 
 int cmd_inspect(const cli_options *options)
@@ -268,6 +336,7 @@ int cmd_inspect(const cli_options *options)
             putchar('\n');
             print_tensors(model);
             putchar('\n');
+            print_plan(model);
         }
         print_sizes(model, &sizes);
     }
