@@ -250,41 +250,197 @@ static inline int q35_q3_k_scale(const uint8_t b[12], int k)
     return ((b[k & 7] >> (k < 8 ? 0 : 4) & 15) | (b[8 + (k & 3)] >> (2 * (k >> 2)) & 3) << 4) - 32;
 }
 
-/* Q2_K and Q3_K: weight 128 h + 32 t + l has bits 2t, 2t + 1 of byte 32 h + l of qs;
- * 16 weights share a scale. */
-static inline void q35_q2_k_decode(const uint8_t *b, float *out)
-{
-    float d = q35_f16_to_f32(q35_load_u16(b + 80)), dmin = q35_f16_to_f32(q35_load_u16(b + 82));
-    for (int e = 0; e < 256; e++) {
-        int s = b[e / 16] & 15, m = b[e / 16] >> 4, q = b[16 + 32 * (e >> 7) + (e & 31)] >> (2 * (e >> 5 & 3)) & 3;
-        out[e] = d * (float)s * (float)q - dmin * (float)m;
-    }
-}
-
-/* A third bit, which counts 4, is bit 4 h + t of hmask[l]; the weight is that less 4. */
-static inline void q35_q3_k_decode(const uint8_t *b, float *out)
-{
-    float d = q35_f16_to_f32(q35_load_u16(b + 108));
-    for (int e = 0; e < 256; e++) {
-        int low = b[32 + 32 * (e >> 7) + (e & 31)] >> (2 * (e >> 5 & 3)) & 3, high = b[e & 31] >> (e >> 5) & 1;
-        out[e] = d * (float)q35_q3_k_scale(b + 96, e / 16) * (float)(low + 4 * high - 4);
-    }
-}
-
-/* 32 weights in 16 bytes: low nibbles first. */
-static inline void q35_iq4_decode(float scale, const uint8_t *qs, float *out)
-{
-    const int8_t *levels = q35_iq4_levels();
-    for (int i = 0; i < 16; i++) {
-        out[i] = scale * (float)levels[qs[i] & 15];
-        out[i + 16] = scale * (float)levels[qs[i] >> 4];
-    }
-}
-
 /* 6-bit scale k (0..7) of an IQ4_XS block, less 32. */
 static inline int q35_iq4_xs_scale(const uint8_t *b, int k)
 {
     return ((b[4 + k / 2] >> (k & 1 ? 4 : 0) & 15) | (q35_load_u16(b + 2) >> (2 * k) & 3) << 4) - 32;
+}
+
+/* What the levels of a block are: integers of which `part` at a time share a scale (and a minimum). part 0: a type
+ * without levels. */
+typedef struct q35_levels_info {
+    int part, has_min;
+} q35_levels_info;
+
+static inline q35_levels_info q35_levels_describe(uint32_t dtype)
+{
+    q35_levels_info d = {32, 0};
+    switch (dtype) {
+    case Q35_DT_Q4_1:
+    case Q35_DT_Q5_1:
+    case Q35_DT_Q4_K:
+    case Q35_DT_Q5_K:
+    case Q35_DT_Q35_SPLIT: d.has_min = 1; break;
+    case Q35_DT_Q2_K:
+        d.has_min = 1;
+        d.part = 16;
+        break;
+    case Q35_DT_Q3_K:
+    case Q35_DT_Q6_K: d.part = 16; break;
+    case Q35_DT_Q8_0:
+    case Q35_DT_Q4_0:
+    case Q35_DT_Q5_0:
+    case Q35_DT_IQ4_NL:
+    case Q35_DT_IQ4_XS:
+    case Q35_DT_Q35_PAIR: break;
+    default: d.part = 0; break;
+    }
+    return d;
+}
+
+/* 32 codes in 16 bytes, low nibbles first. */
+static inline void q35_nibbles(const uint8_t *qs, int8_t *level)
+{
+    for (int i = 0; i < 16; i++) {
+        level[i] = (int8_t)(qs[i] & 15);
+        level[i + 16] = (int8_t)(qs[i] >> 4);
+    }
+}
+
+/* 32 nibbles as indices of the levels of IQ4_NL. */
+static inline void q35_iq4_nibbles(const uint8_t *qs, int8_t *level)
+{
+    q35_nibbles(qs, level);
+    for (int i = 0; i < 32; i++)
+        level[i] = q35_iq4_levels()[level[i]];
+}
+
+/* Q2_K and Q3_K: weight 128 h + 32 t + l has bits 2t, 2t + 1 of byte 32 h + l of qs; 16 weights share a scale. */
+static inline int q35_crumb(const uint8_t *qs, int e)
+{
+    return qs[32 * (e >> 7) + (e & 31)] >> (2 * (e >> 5 & 3)) & 3;
+}
+
+static inline void q35_q2_k_levels(const uint8_t *b, int8_t *level, float *scale, float *min)
+{
+    float d = q35_f16_to_f32(q35_load_u16(b + 80)), dmin = q35_f16_to_f32(q35_load_u16(b + 82));
+    for (int k = 0; k < 16; k++) {
+        scale[k] = d * (float)(b[k] & 15);
+        min[k] = 0 - dmin * (float)(b[k] >> 4);
+    }
+    for (int e = 0; e < 256; e++)
+        level[e] = (int8_t)q35_crumb(b + 16, e);
+}
+
+/* A third bit, which counts 4, is bit 4 h + t of hmask[l]; the level is that less 4. */
+static inline void q35_q3_k_levels(const uint8_t *b, int8_t *level, float *scale)
+{
+    float d = q35_f16_to_f32(q35_load_u16(b + 108));
+    for (int k = 0; k < 16; k++)
+        scale[k] = d * (float)q35_q3_k_scale(b + 96, k);
+    for (int e = 0; e < 256; e++)
+        level[e] = (int8_t)(q35_crumb(b + 32, e) + 4 * (b[e & 31] >> (e >> 5) & 1) - 4);
+}
+
+/* Byte 32 (k / 2) + l of qs has weight l of sub-block k in its low (k even) or high nibble; Q5_K: bit k of qh[l]
+ * is the fifth bit. qh: NULL for Q4_K. */
+static inline void q35_q45_k_levels(const uint8_t *b, const uint8_t *qh, const uint8_t *qs, int8_t *level,
+                                    float *scale, float *min)
+{
+    float d = q35_f16_to_f32(q35_load_u16(b)), dmin = q35_f16_to_f32(q35_load_u16(b + 2)), s, m;
+    for (int k = 0; k < 8; k++) {
+        q35_k_scale_min(b + 4, k, &s, &m);
+        scale[k] = d * s;
+        min[k] = 0 - dmin * m;
+        for (int l = 0; l < 32; l++) {
+            int q = qs[32 * (k / 2) + l] >> (k & 1 ? 4 : 0) & 15;
+            level[32 * k + l] = (int8_t)(qh ? q | (qh[l] >> k & 1) << 4 : q);
+        }
+    }
+}
+
+static inline void q35_q6_k_levels(const uint8_t *b, int8_t *level, float *scale)
+{
+    float d = q35_f16_to_f32(q35_load_u16(b + 208));
+    for (int k = 0; k < 16; k++)
+        scale[k] = d * (float)(int8_t)b[192 + k];
+    for (int e = 0; e < 256; e++) {
+        int half = e >> 7, g = e >> 5 & 3, l = e & 31;
+        const uint8_t *ql = b + 64 * half, *qh = b + 128 + 32 * half;
+        int lo = g & 1 ? ql[l + 32] : ql[l];
+        level[e] = (int8_t)(((g & 2 ? lo >> 4 : lo & 15) | (qh[l] >> (2 * g) & 3) << 4) - 32);
+    }
+}
+
+/* The 3.5-bit types: the scale (and offset) of 128 weights is that of each 32. */
+static inline void q35_group_levels(const uint8_t *codes, const int8_t (*book)[2], int8_t *level)
+{
+    for (unsigned i = 0; i < Q35_GROUP_CODES; i++) {
+        unsigned c = q35_code_get(codes, i);
+        level[2 * i] = book[c][0];
+        level[2 * i + 1] = book[c][1];
+    }
+}
+
+/* Levels of one block of a type that has them (q35_levels_describe), block_len of them, and the scales and minima
+ * of its parts: w[i] = scale[i / part] * level[i] + min[i / part]. A scale is exact in f32, and so is a minimum;
+ * types without minima leave min alone. book: codebook of Q35_PAIR. */
+static inline void q35_block_levels(uint32_t dtype, const void *block, const int8_t (*book)[2], int8_t *level,
+                                    float *scale, float *min)
+{
+    const uint8_t *b = (const uint8_t *)block;
+    float d = q35_f16_to_f32(q35_load_u16(b));
+    int8_t split[Q35_BOOK_POINTS][2];
+    switch (dtype) {
+    case Q35_DT_Q8_0:
+        scale[0] = d;
+        memcpy(level, b + 2, 32);
+        return;
+    case Q35_DT_Q4_0:
+        scale[0] = d;
+        q35_nibbles(b + 2, level);
+        for (int i = 0; i < 32; i++)
+            level[i] = (int8_t)(level[i] - 8);
+        return;
+    case Q35_DT_Q4_1:
+        scale[0] = d;
+        min[0] = q35_f16_to_f32(q35_load_u16(b + 2));
+        q35_nibbles(b + 4, level);
+        return;
+    case Q35_DT_Q5_0:
+    case Q35_DT_Q5_1: {
+        int one = dtype == Q35_DT_Q5_1;
+        const uint8_t *p = b + (one ? 4 : 2);
+        uint32_t high;
+        scale[0] = d;
+        if (one)
+            min[0] = q35_f16_to_f32(q35_load_u16(b + 2));
+        memcpy(&high, p, 4);
+        q35_nibbles(p + 4, level);
+        for (int i = 0; i < 32; i++)
+            level[i] = (int8_t)((level[i] | (int)(high >> i & 1) << 4) - (one ? 0 : 16));
+        return;
+    }
+    case Q35_DT_Q2_K: q35_q2_k_levels(b, level, scale, min); return;
+    case Q35_DT_Q3_K: q35_q3_k_levels(b, level, scale); return;
+    case Q35_DT_Q4_K: q35_q45_k_levels(b, NULL, b + 16, level, scale, min); return;
+    case Q35_DT_Q5_K: q35_q45_k_levels(b, b + 16, b + 48, level, scale, min); return;
+    case Q35_DT_Q6_K: q35_q6_k_levels(b, level, scale); return;
+    case Q35_DT_IQ4_NL:
+        scale[0] = d;
+        q35_iq4_nibbles(b + 2, level);
+        return;
+    case Q35_DT_IQ4_XS:
+        for (int k = 0; k < 8; k++) {
+            scale[k] = d * (float)q35_iq4_xs_scale(b, k);
+            q35_iq4_nibbles(b + 8 + 16 * k, level + 32 * k);
+        }
+        return;
+    case Q35_DT_Q35_PAIR:
+        for (int k = 0; k < 4; k++)
+            scale[k] = d;
+        q35_group_levels(b + 2, book, level);
+        return;
+    case Q35_DT_Q35_SPLIT:
+        for (int k = 0; k < 4; k++) {
+            scale[k] = d;
+            min[k] = q35_f16_to_f32(q35_load_u16(b + 2));
+        }
+        q35_split_book(split);
+        q35_group_levels(b + 4, (const int8_t(*)[2])split, level);
+        return;
+    default: return;
+    }
 }
 
 static inline void q35_f8_32_decode(const uint8_t *b, float *out)
@@ -321,109 +477,30 @@ static inline void q35_row_levels(uint32_t dtype, const uint8_t *b, const int8_t
     }
 }
 
-/* Decodes one block of any weight type but the row types to block_len floats. book: codebook of the 3.5-bit types,
- * else unused. Every product is exact or one float rounding per weight. */
+/* Decodes one block of any weight type but the row types to block_len floats. book: codebook of Q35_PAIR. One f32
+ * rounding of scale * level, and one of that plus the minimum. */
 static inline void q35_block_decode(uint32_t dtype, const void *block, const int8_t (*book)[2], float *out)
 {
     const uint8_t *b = (const uint8_t *)block;
+    int8_t level[256];
+    float scale[16], min[16];
+    int n = (int)q35_dtype_describe(dtype).block_len;
+    q35_levels_info d = q35_levels_describe(dtype);
     switch (dtype) {
     case Q35_DT_F32: memcpy(out, b, 4); return;
     case Q35_DT_F16: *out = q35_f16_to_f32(q35_load_u16(b)); return;
     case Q35_DT_BF16: *out = q35_bf16_to_f32(q35_load_u16(b)); return;
-    case Q35_DT_Q8_0: {
-        float d = q35_f16_to_f32(q35_load_u16(b));
-        for (int i = 0; i < 32; i++)
-            out[i] = d * (float)(int8_t)b[2 + i];
-        return;
-    }
-    case Q35_DT_Q4_0: {
-        float d = q35_f16_to_f32(q35_load_u16(b));
-        for (int i = 0; i < 16; i++) {
-            out[i] = d * (float)((b[2 + i] & 15) - 8);
-            out[i + 16] = d * (float)((b[2 + i] >> 4) - 8);
-        }
-        return;
-    }
-    case Q35_DT_Q4_1: {
-        float d = q35_f16_to_f32(q35_load_u16(b)), m = q35_f16_to_f32(q35_load_u16(b + 2));
-        for (int i = 0; i < 16; i++) {
-            out[i] = d * (float)(b[4 + i] & 15) + m;
-            out[i + 16] = d * (float)(b[4 + i] >> 4) + m;
-        }
-        return;
-    }
-    case Q35_DT_Q5_0:
-    case Q35_DT_Q5_1: {
-        int one = dtype == Q35_DT_Q5_1;
-        float d = q35_f16_to_f32(q35_load_u16(b)), m = one ? q35_f16_to_f32(q35_load_u16(b + 2)) : -16 * d;
-        const uint8_t *p = b + (one ? 4 : 2);
-        uint32_t hi;
-        memcpy(&hi, p, 4);
-        for (int i = 0; i < 16; i++) {
-            int lo = (p[4 + i] & 15) | (int)((hi >> i & 1) << 4),
-                up = (p[4 + i] >> 4) | (int)((hi >> (i + 16) & 1) << 4);
-            out[i] = one ? d * (float)lo + m : d * (float)(lo - 16);
-            out[i + 16] = one ? d * (float)up + m : d * (float)(up - 16);
-        }
-        return;
-    }
-    case Q35_DT_Q4_K:
-    case Q35_DT_Q5_K: {
-        int five = dtype == Q35_DT_Q5_K;
-        float d = q35_f16_to_f32(q35_load_u16(b)), dmin = q35_f16_to_f32(q35_load_u16(b + 2)), s, m;
-        const uint8_t *qh = b + 16, *qs = b + (five ? 48 : 16);
-        for (int k = 0; k < 8; k++) {
-            q35_k_scale_min(b + 4, k, &s, &m);
-            for (int l = 0; l < 32; l++) {
-                int q = qs[32 * (k / 2) + l] >> (k & 1 ? 4 : 0) & 15;
-                if (five)
-                    q |= (qh[l] >> k & 1) << 4;
-                out[32 * k + l] = d * s * (float)q - dmin * m;
-            }
-        }
-        return;
-    }
-    case Q35_DT_Q6_K: {
-        float d = q35_f16_to_f32(q35_load_u16(b + 208));
-        for (int e = 0; e < 256; e++) {
-            int half = e >> 7, g = e >> 5 & 3, l = e & 31;
-            const uint8_t *ql = b + 64 * half, *qh = b + 128 + 32 * half;
-            int lo = g & 1 ? ql[l + 32] : ql[l], q = (g & 2 ? lo >> 4 : lo & 15) | (qh[l] >> (2 * g) & 3) << 4;
-            int s = (int8_t)b[192 + 8 * half + 2 * g + l / 16];
-            out[e] = d * (float)s * (float)(q - 32);
-        }
-        return;
-    }
-    case Q35_DT_Q2_K: q35_q2_k_decode(b, out); return;
-    case Q35_DT_Q3_K: q35_q3_k_decode(b, out); return;
-    case Q35_DT_IQ4_NL: q35_iq4_decode(q35_f16_to_f32(q35_load_u16(b)), b + 2, out); return;
-    case Q35_DT_IQ4_XS: {
-        float d = q35_f16_to_f32(q35_load_u16(b));
-        for (int k = 0; k < 8; k++)
-            q35_iq4_decode(d * (float)q35_iq4_xs_scale(b, k), b + 8 + 16 * k, out + 32 * k);
-        return;
-    }
     case Q35_DT_F8_32: q35_f8_32_decode(b, out); return;
-    case Q35_DT_Q35_PAIR: {
-        float s = q35_f16_to_f32(q35_load_u16(b));
-        for (unsigned i = 0; i < Q35_GROUP_CODES; i++) {
-            unsigned c = q35_code_get(b + 2, i);
-            out[2 * i] = s * (float)book[c][0];
-            out[2 * i + 1] = s * (float)book[c][1];
-        }
+    default: break;
+    }
+    if (d.part == 0)
         return;
-    }
-    case Q35_DT_Q35_SPLIT: {
-        float s = q35_f16_to_f32(q35_load_u16(b)), o = q35_f16_to_f32(q35_load_u16(b + 2));
-        for (unsigned i = 0; i < Q35_GROUP_CODES; i++) {
-            unsigned c = q35_code_get(b + 4, i);
-            out[2 * i] = s * (float)(7 * (c >> 3)) + o;
-            out[2 * i + 1] = s * (float)(15 * (c & 7)) + o;
+    q35_block_levels(dtype, block, book, level, scale, min);
+    for (int p = 0; p * d.part < n; p++, out += d.part)
+        for (int i = 0; i < d.part; i++) {
+            float w = scale[p] * (float)level[p * d.part + i];
+            out[i] = d.has_min ? w + min[p] : w;
         }
-        return;
-    }
-    default: return;
-    }
 }
 
 /* Decodes block i of a row of any weight type to block_len floats. row: the row's first byte. */
