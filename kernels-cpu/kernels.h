@@ -42,9 +42,21 @@ enum {
  *           Q35_DT_F32: x is f32 [T][K].
  * out       f32 [T][N], rs_out
  * scratch   at least q35k_linear_scratch_bytes(k), private to the caller, 64-byte aligned
- * Numerics  ref: double over dequantised weights and activations. Fast, A8_32: exact int32 inside a block of 32,
- * one f32 fma per block (or sub-block) in fixed order. Fast, F32: f32 fma lanes in fixed order. Order depends on k
- * and the row only. Bound: docs/numerics.md. Edge      T == 0 or begin == end: no access. k == 0: zeros. */
+ * edge      T == 0 or begin == end: no access. k == 0: zeros.
+ *
+ * The order of the f32 operations is part of the contract: all implementations give the same bits, a NaN being
+ * 0x7fc00000. acc starts as 0 and is the result.
+ *
+ *   Types with levels (q35_block_levels), A8_32. Per part of the row (32 weights, or the 16 that share a scale),
+ *   ascending, with s its scale, m its minimum, s_x the scale of its activations, and sums exact in int32:
+ *     acc = fmaf((float)(sum of level * q) * s_x, s, acc)
+ *     acc = fmaf((float)(sum of q) * s_x, m, acc)           types with minima only
+ *   The last block of 32 inputs counts as a whole: its codes past k are 0.
+ *
+ *   All others. w: as q35_block_decode gives it; x: f32, or s_x * q, one f32 rounding. Per chunk of 256 inputs,
+ *   ascending, with c[0..3] = 0:
+ *     c[i mod 4] = fmaf(w[i], x[i], c[i mod 4])             inputs i of the chunk below k, ascending
+ *     acc = acc + ((c[0] + c[1]) + (c[2] + c[3])) */
 typedef void q35k_linear_fn(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens,
                             const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end,
                             void *scratch);
@@ -81,7 +93,7 @@ typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_
  *           in int32; out = s_row * acc.
  *   F32     weights are s_row * level, one f32 rounding each; then as LINEAR of float weights.
  *
- * With A8_ROW and A8_128 all implementations give the same bits, a NaN being 0x7fc00000. */
+ * All implementations give the same bits, a NaN being 0x7fc00000. */
 
 /* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K], rotated first where rotation is not NULL; out [T]:
  *   Q35_DT_A8_32   q35_act_block [ceil(K/32)]

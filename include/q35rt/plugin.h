@@ -116,8 +116,8 @@ enum {
 /* ------------------------------------------------------------------ ops
  *
  * T is the number of tokens of the step; a tensor's dims are written outermost first, so "f32 [T][K]" has
- * dim[0] = K, dim[1] = T. Every op has a scalar reference under kernels-cpu/ref, which accumulates in double and
- * is the specification; docs/numerics.md states the bounds. "act" means f32 or a quantised activation type: A8_32
+ * dim[0] = K, dim[1] = T. Every op has a scalar reference under kernels-cpu/ref, which is the specification;
+ * docs/numerics.md states the bounds. "act" means f32 or a quantised activation type: A8_32
  * for weights with scales per block, A8_128 or A8_ROW for weights with one scale per row. */
 enum {
     /* in: ids i32 [T], table any weight type [V][K]; out: f32 [T][K] */

@@ -96,9 +96,12 @@ void q35i_dot_a8__avx2(const q35i_codec *codec, const q35i_chunk *chunk, int blo
     }
 }
 
-enum { CHAINS = 2 }; /* sums per token: one alone waits for itself */
+enum {
+    CHAINS = 4,    /* sums of a chunk per token */
+    REGISTERS = 16 /* of which half are sums: with more of them they would be stored and loaded */
+};
 
-/* Input i of n tokens, into chain c. */
+/* Input i of n tokens, into sum c. */
 Q35I_INLINE void add_input(int n, const __m256 *w, int i, const uint8_t *x, int64_t rs, int c,
                            __m256 sum[4][CHAINS])
 {
@@ -110,21 +113,35 @@ Q35I_INLINE void add_input(int n, const __m256 *w, int i, const uint8_t *x, int6
     }
 }
 
+/* `chains` sums from chain `first` on, of n tokens, into sum[t][0 ..]. */
+Q35I_INLINE void sum_chains(int n, int first, int chains, const __m256 *w, int inputs, const uint8_t *x,
+                            int64_t rs, __m256 sum[4][CHAINS])
+{
+    for (int t = 0; t < n; t++)
+        for (int c = 0; c < chains; c++)
+            sum[t][c] = _mm256_setzero_ps();
+    int i = first;
+    for (; i + chains <= inputs; i += CHAINS)
+        for (int c = 0; c < chains; c++)
+            add_input(n, w, i + c, x, rs, c, sum);
+    for (int c = 0; i + c < inputs && c < chains; c++)
+        add_input(n, w, i + c, x, rs, c, sum);
+}
+
+/* Four tokens take two chains at a time, fewer all four. */
 Q35I_INLINE void tokens_f32(int n, const __m256 *w, int inputs, const uint8_t *x, int64_t rs, float *acc)
 {
-    __m256 sum[4][CHAINS];
+    __m256 sum[4][CHAINS], half[4];
+    const int chains = n * CHAINS > REGISTERS / 2 ? 2 : 4;
+    sum_chains(n, 0, chains, w, inputs, x, rs, sum);
     for (int t = 0; t < n; t++)
-        for (int c = 0; c < CHAINS; c++)
-            sum[t][c] = _mm256_setzero_ps();
-    int i = 0;
-    for (; i + CHAINS <= inputs; i += CHAINS)
-        for (int c = 0; c < CHAINS; c++)
-            add_input(n, w, i + c, x, rs, c, sum);
-    for (; i < inputs; i++)
-        add_input(n, w, i, x, rs, i % CHAINS, sum);
+        half[t] = _mm256_add_ps(sum[t][0], sum[t][1]);
+    if (chains == 2)
+        sum_chains(n, 2, 2, w, inputs, x, rs, sum);
     for (int t = 0; t < n; t++) {
         float *to = acc + Q35I_ROWS * t;
-        _mm256_store_ps(to, _mm256_add_ps(_mm256_load_ps(to), _mm256_add_ps(sum[t][0], sum[t][1])));
+        __m256 other = _mm256_add_ps(sum[t][chains - 2], sum[t][chains - 1]);
+        _mm256_store_ps(to, _mm256_add_ps(_mm256_load_ps(to), _mm256_add_ps(half[t], other)));
     }
 }
 

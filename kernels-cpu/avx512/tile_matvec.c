@@ -24,7 +24,7 @@ typedef struct sorted_act {
     int32_t unused;
 } sorted_act;
 
-static void sort_acts(const q35_act_block *x, int64_t blocks, sorted_act *out, int64_t padded)
+static void sort_acts(const q35_act_block *x, int64_t blocks, sorted_act *out)
 {
     const __m256i order = _mm256_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15, 0, 2, 4, 6, 1, 3,
                                            5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
@@ -36,8 +36,6 @@ static void sort_acts(const q35_act_block *x, int64_t blocks, sorted_act *out, i
         out[b].bias = -128 * x[b].sum;
         out[b].unused = 0;
     }
-    if (padded > blocks)
-        memset(out + blocks, 0, (size_t)(padded - blocks) * sizeof *out);
 }
 
 /* 16 rows, 32 inputs: v are four code vectors. */
@@ -74,15 +72,15 @@ Q35I_INLINE void prefetch_lines(const uint8_t *p, int lines)
     }
 }
 
-/* One set of 64 inputs. head: scale (and offset) of its group. */
-Q35I_INLINE __m512 add_set(__m512 sum, const uint8_t *set, const uint8_t *head, const q35i_book *book,
+/* The first `blocks` blocks of 32 of a set of 64 inputs. head: scale (and offset) of its group. */
+Q35I_INLINE __m512 add_set(__m512 sum, const uint8_t *set, int blocks, const uint8_t *head, const q35i_book *book,
                            const sorted_act *act, int split)
 {
     __m512i v[8];
     __m512 scale = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)head));
     prefetch_lines(set, Q35K_TILE16_SET_BYTES / 64);
     q35i_load_set(set, v);
-    for (int b = 0; b < 2; b++) {
+    for (int b = 0; b < blocks; b++) {
         __m512i isum = split ? dot_split(v + 4 * b, act + b) : dot_pair(v + 4 * b, book, act + b);
         __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(isum), _mm512_set1_ps(act[b].scale));
         sum = _mm512_fmadd_ps(scaled, scale, sum);
@@ -97,7 +95,7 @@ Q35I_INLINE __m512 add_set(__m512 sum, const uint8_t *set, const uint8_t *head, 
 Q35I_INLINE void matvec(const sorted_act *act, int64_t k, const uint8_t *tile, int64_t rs, const q35i_book *book,
                         float *out, int64_t begin, int64_t end, int split)
 {
-    const int64_t sets = (k + Q35K_TILE16_SET - 1) / Q35K_TILE16_SET;
+    const int64_t blocks = (k + Q35_ACT_BLOCK - 1) / Q35_ACT_BLOCK, sets = (blocks + 1) / 2;
     const int head_bytes = split ? 128 : 64, group_bytes = head_bytes / 2;
     for (int64_t r = begin; r < end; r += Q35I_ROWS, tile += rs) {
         const uint8_t *p = tile;
@@ -106,8 +104,11 @@ Q35I_INLINE void matvec(const sorted_act *act, int64_t k, const uint8_t *tile, i
             const uint8_t *head = p;
             prefetch_lines(head, head_bytes / 64);
             p += head_bytes;
-            for (int i = 0; i < 4 && s + i < sets; i++, p += Q35K_TILE16_SET_BYTES)
-                sum = add_set(sum, p, head + (i >> 1) * group_bytes, book, act + 2 * (s + i), split);
+            int i = 0;
+            for (; i < 4 && s + i < blocks / 2; i++, p += Q35K_TILE16_SET_BYTES)
+                sum = add_set(sum, p, 2, head + (i >> 1) * group_bytes, book, act + 2 * (s + i), split);
+            if (i < 4 && s + i < sets)
+                sum = add_set(sum, p, 1, head + (i >> 1) * group_bytes, book, act + 2 * (s + i), split);
         }
         __mmask16 rows = (__mmask16)(end - r >= Q35I_ROWS ? 0xffffu : (1u << (end - r)) - 1u);
         q35i_store_rows(out + r, rows, sum);
@@ -120,7 +121,7 @@ void q35i_tile_matvec__avx512(const q35_act_block *x, const q35k_weights *w, con
     int64_t blocks = (w->k + Q35_ACT_BLOCK - 1) / Q35_ACT_BLOCK;
     sorted_act *act = prep;
     const uint8_t *tile = (const uint8_t *)w->data + begin / Q35I_ROWS * w->rs;
-    sort_acts(x, blocks, act, blocks + (blocks & 1));
+    sort_acts(x, blocks, act);
     if (w->dtype == Q35_DT_Q35_SPLIT)
         matvec(act, w->k, tile, w->rs, book, out, begin, end, 1);
     else

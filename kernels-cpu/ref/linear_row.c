@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reference LINEAR of weights with one scale per row, canonical layout. With quantised activations it is specified
- * to the bit: exact int32 sums, then the few f32 operations that kernels.h writes down. F32 activations: double
- * over decoded weights, k ascending. Levels are decoded a step of 128 inputs at a time for up to 32 tokens. */
+ * Reference LINEAR of weights with one scale per row, canonical layout, specified to the bit: exact int32 sums,
+ * then the few f32 operations that kernels.h writes down; F32 activations: as LINEAR of float weights. Levels are
+ * decoded a chunk of 256 inputs at a time for up to 32 tokens. */
 #include "kernels-cpu/kernels_decl.h"
+#include "kernels-cpu/ref/dot_f32.h"
 
-#include <math.h>
-
-enum { STEP = Q35_ACT_GROUP, TOKENS = 32 }; /* STEP: a multiple of every block length */
+enum { TOKENS = 32 };
 
 /* Sums of one row for TOKENS tokens, by activation type. */
 typedef struct sums {
-    int32_t exact[TOKENS];  /* A8_ROW */
-    float grouped[TOKENS];  /* A8_128 */
-    double decoded[TOKENS]; /* F32 */
+    int32_t exact[TOKENS]; /* A8_ROW */
+    float grouped[TOKENS]; /* A8_128 */
+    float decoded[TOKENS]; /* F32 */
 } sums;
 
 static int32_t dot_levels(const int8_t *q, const int8_t *level, int64_t n)
@@ -24,30 +23,34 @@ static int32_t dot_levels(const int8_t *q, const int8_t *level, int64_t n)
     return sum;
 }
 
-/* Adds inputs [k0, k0 + n), n <= STEP, of token t. */
-static void add_step(sums *s, int t, const void *x, uint32_t act_type, float scale, const int8_t *level,
-                     int64_t k0, int64_t n)
+/* Adds the chunk of n inputs from k0 on, of token t. */
+static void add_inputs(sums *s, int t, const void *x, uint32_t act_type, float scale, const int8_t *level,
+                       int64_t k0, int64_t n)
 {
     if (act_type == Q35_DT_A8_ROW) {
         s->exact[t] += dot_levels((const int8_t *)x + sizeof(q35_act_row) + k0, level, n);
     } else if (act_type == Q35_DT_A8_128) {
-        const q35_act_group *g = (const q35_act_group *)x + k0 / STEP;
-        s->grouped[t] = fmaf((float)dot_levels(g->q, level, n), g->scale, s->grouped[t]);
+        const q35_act_group *g = (const q35_act_group *)x + k0 / Q35_ACT_GROUP;
+        for (int64_t i = 0; i < n; i += Q35_ACT_GROUP, g++) {
+            int32_t sum = dot_levels(g->q, level + i, n - i < Q35_ACT_GROUP ? n - i : Q35_ACT_GROUP);
+            s->grouped[t] = fmaf((float)sum, g->scale, s->grouped[t]);
+        }
     } else {
-        const float *v = (const float *)x + k0;
+        float w[Q35K_CHUNK];
         for (int64_t i = 0; i < n; i++)
-            s->decoded[t] += (double)v[i] * (double)(scale * (float)level[i]);
+            w[i] = scale * (float)level[i];
+        s->decoded[t] = q35k_add_chunk(s->decoded[t], (const float *)x + k0, w, n);
     }
 }
 
 static float result(const sums *s, int t, const void *x, uint32_t act_type, float scale)
 {
-    float y = (float)s->decoded[t];
+    float y = s->decoded[t];
     if (act_type == Q35_DT_A8_ROW)
         y = (scale * ((const q35_act_row *)x)->scale) * (float)s->exact[t];
     else if (act_type == Q35_DT_A8_128)
         y = scale * s->grouped[t];
-    return isnan(y) ? NAN : y;
+    return q35k_one_nan(y);
 }
 
 /* One weight row for n <= TOKENS tokens. */
@@ -56,16 +59,16 @@ static void row_tokens(const char *x, uint32_t act_type, int64_t rs_x, int n, co
 {
     q35_dtype_info d = q35_dtype_describe(w->dtype);
     sums s = {0};
-    int8_t level[STEP];
+    int8_t level[Q35K_CHUNK];
     float scale;
     memcpy(&scale, row, sizeof scale);
-    for (int64_t k0 = 0; k0 < w->k; k0 += STEP) {
-        int64_t inputs = w->k - k0 < STEP ? w->k - k0 : STEP;
+    for (int64_t k0 = 0; k0 < w->k; k0 += Q35K_CHUNK) {
+        int64_t inputs = w->k - k0 < Q35K_CHUNK ? w->k - k0 : Q35K_CHUNK;
         for (int64_t i = 0; i < inputs; i += d.block_len)
             q35_row_levels(w->dtype, row + d.row_head + (k0 + i) / d.block_len * d.block_bytes, w->book,
                            level + i);
         for (int t = 0; t < n; t++)
-            add_step(&s, t, x + t * rs_x, act_type, scale, level, k0, inputs);
+            add_inputs(&s, t, x + t * rs_x, act_type, scale, level, k0, inputs);
     }
     for (int t = 0; t < n; t++)
         *(float *)(void *)(out + t * rs_out) = result(&s, t, x + t * rs_x, act_type, scale);

@@ -15,7 +15,7 @@ q35k_norm_fn good_norm, fills_padding, ignores_stride, skips_nan, leaves_last_ro
 
 /* broken_dots.c */
 q35k_linear_fn good_linear, short_k, split_dependent, token_dependent, f16_accumulator, stale_scratch,
-    padding_codes;
+    padding_codes, unfused_parts, two_chains, minimum_first, any_nan;
 q35k_kv_append_fn good_kv_append, next_position, truncates_f16, truncates_q8;
 q35k_get_rows_fn next_row;
 q35k_attention_fn good_attention, sees_future;

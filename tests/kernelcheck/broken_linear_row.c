@@ -83,14 +83,22 @@ static float groups(const q35_act_group *x, const int8_t *level, int64_t k, mist
     return acc;
 }
 
+static float floats(const float *x, const int8_t *level, float row, int64_t k)
+{
+    float acc = 0;
+    for (int64_t k0 = 0; k0 < k; k0 += 256) {
+        float chain[4] = {0};
+        for (int64_t i = k0; i < k && i < k0 + 256; i++)
+            chain[i % 4] = fmaf(x[i], row * (float)level[i], chain[i % 4]);
+        acc += (chain[0] + chain[1]) + (chain[2] + chain[3]);
+    }
+    return acc;
+}
+
 static float output(const uint8_t *x, uint32_t act_type, const int8_t *level, float row, int64_t k, mistake m)
 {
-    if (act_type == Q35_DT_F32) {
-        double sum = 0;
-        for (int64_t i = 0; i < k; i++)
-            sum += (double)((const float *)(const void *)x)[i] * (double)(row * (float)level[i]);
-        return (float)sum;
-    }
+    if (act_type == Q35_DT_F32)
+        return floats((const float *)(const void *)x, level, row, k);
     if (act_type == Q35_DT_A8_128)
         return row * groups((const q35_act_group *)(const void *)x, level, k, m);
     float token = ((const q35_act_row *)(const void *)x)->scale;

@@ -41,10 +41,10 @@ static void build_shape(kc_context *x, kc_case *c, uint32_t dtype, int64_t k, in
     p->rs_out = 4 * (k + kc_below(x, 4));
     int32_t *ids = kc_alloc(x, (size_t)n_ids * sizeof *ids);
     float *bits = kc_alloc(x, (size_t)(n_ids * p->rs_out));
-    double *w = kc_alloc(x, (size_t)k * sizeof *w), *mag = kc_alloc(x, (size_t)k * sizeof *mag);
+    double *w = kc_alloc(x, (size_t)k * sizeof *w);
     for (int64_t t = 0; t < n_ids; t++) {
         ids[t] = (int32_t)(t == 0 ? n - 1 : kc_below(x, n));
-        kc_decode_row(dtype, rows + (size_t)ids[t] * rs, k, book, w, mag);
+        kc_decode_row(dtype, rows + (size_t)ids[t] * rs, k, book, w);
         for (int64_t i = 0; i < k; i++)
             bits[t * p->rs_out / 4 + i] = (float)w[i];
     }

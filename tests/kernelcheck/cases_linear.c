@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * LINEAR: every weight type x layout x activation type x shapes x token counts x distributions. The reference row
- * decodes canonical rows only, so for it, and for the target, the weights are always canonical.
- * Bound: docs/numerics.md, "linear".
+ * LINEAR: every weight type x layout x activation type x shapes x token counts x distributions. All rows must have
+ * the reference's bits, and the reference lie within its bound of a sum in double (docs/numerics.md, "linear").
+ * The reference row decodes canonical rows only, so for it, and for the target, the weights are always canonical.
  */
 #include "kernelcheck.h"
 
@@ -143,16 +143,39 @@ static void activation_values(const plan *p, const uint8_t *row, double *v)
 
 /* ---- oracle and bound ---- */
 
-/* Bound for a sum whose terms have total magnitude s and whose value is `value`. */
-static double linear_bound(const plan *p, double s, double value)
+/* Are blocks of integers summed exactly? */
+static bool is_exact(const plan *p)
 {
-    double k = (double)p->k, blocks = ceil(k / Q35_ACT_BLOCK), unit = KC_UNIT_SCALE * 0x1p-3;
+    return p->act_type == Q35_DT_A8_32 && !kc_is_float_type(p->dtype);
+}
+
+/* Bound for a sum whose terms have total magnitude s and whose weights w. */
+static double linear_bound(const plan *p, double s, double w)
+{
+    const q35_levels_info info = q35_levels_describe(p->dtype);
+    double unit = KC_UNIT_SCALE * 0x1p-3, k = (double)p->k;
     if (p->dist == KC_DIST_INTEGER && s <= 0x1p24 * unit)
         return 0;
-    bool integer = p->act_type == Q35_DT_A8_32 && !kc_is_float_type(p->dtype);
-    double n = integer ? 10 * blocks + 4 : k + 2 * blocks + 4;
-    double underflow = integer ? blocks * 0x1p25 * KC_ETA : n * 0x1p23 * KC_ETA;
-    return kc_gamma(n) * s + KC_U * fabs(value) + underflow;
+    if (is_exact(p)) {
+        double sums = ceil(k / Q35_ACT_BLOCK) * (Q35_ACT_BLOCK / info.part) * (info.has_min ? 2 : 1);
+        return kc_gamma(sums + 1) * s + sums * 0x1p24 * KC_ETA;
+    }
+    if (p->act_type == Q35_DT_F32)
+        return kc_gamma(kc_chain_roundings(p->k)) * s + k * KC_ETA;
+    return kc_gamma(kc_chain_roundings(p->k) + 1) * s + (k + w) * KC_ETA;
+}
+
+/* Row r of the weights as they enter the products, and their magnitudes. */
+static void weight_values(const plan *p, const params *q, int64_t r, double *w, double *mag)
+{
+    const uint8_t *row = (const uint8_t *)q->canonical.data + r * q->canonical.rs;
+    if (is_exact(p)) {
+        kc_exact_row(p->dtype, row, p->k, q->canonical.book, w, mag);
+        return;
+    }
+    kc_decode_row(p->dtype, row, p->k, q->canonical.book, w);
+    for (int64_t i = 0; i < p->k; i++)
+        mag[i] = fabs(w[i]);
 }
 
 /* rows: the activations. */
@@ -160,29 +183,26 @@ static void make_oracle(kc_context *x, const plan *p, const params *q, const uin
 {
     size_t n_out = out->bytes / 4;
     double *oracle = kc_alloc(x, n_out * sizeof *oracle), *bound = kc_alloc(x, n_out * sizeof *bound);
-    double *ref_bound = kc_alloc(x, n_out * sizeof *ref_bound), *a = kc_alloc(x, (size_t)p->k * sizeof *a);
-    double *w = kc_alloc(x, (size_t)(p->n * p->k) * sizeof *w),
-           *mag = kc_alloc(x, (size_t)(p->n * p->k) * sizeof *mag);
-    for (int64_t r = 0; r < p->n; r++)
-        kc_decode_row(p->dtype, (const uint8_t *)q->canonical.data + r * q->canonical.rs, p->k, q->canonical.book,
-                      w + r * p->k, mag + r * p->k);
-    for (int64_t t = 0; t < p->n_tokens; t++) {
-        activation_values(p, rows + t * q->rs_x, a);
-        for (int64_t r = 0; r < p->n; r++) {
-            double sum = 0, s = 0;
+    double *a = kc_alloc(x, (size_t)(p->n_tokens * p->k) * sizeof *a);
+    double *w = kc_alloc(x, (size_t)p->k * sizeof *w), *mag = kc_alloc(x, (size_t)p->k * sizeof *mag);
+    for (int64_t t = 0; t < p->n_tokens; t++)
+        activation_values(p, rows + t * q->rs_x, a + t * p->k);
+    for (int64_t r = 0; r < p->n; r++) {
+        weight_values(p, q, r, w, mag);
+        for (int64_t t = 0; t < p->n_tokens; t++) {
+            double sum = 0, s = 0, weights = 0;
             for (int64_t i = 0; i < p->k; i++) {
-                sum += a[i] * w[r * p->k + i];
-                s += fabs(a[i]) * mag[r * p->k + i];
+                sum += a[t * p->k + i] * w[i];
+                s += fabs(a[t * p->k + i]) * mag[i];
+                weights += mag[i];
             }
             int64_t at = t * q->rs_out / 4 + r;
             oracle[at] = sum;
-            bound[at] = linear_bound(p, s, sum);
-            ref_bound[at] = 2 * (double)(p->k + 2) * KC_U64 * s + KC_U * fabs(sum) + KC_ETA;
+            bound[at] = linear_bound(p, s, weights) + 2 * (double)(p->k + 2) * KC_U64 * s;
         }
     }
     out->oracle = oracle;
-    out->bound = bound;
-    out->ref_bound = ref_bound;
+    out->ref_bound = bound;
 }
 
 /* ---- calls ---- */
@@ -254,7 +274,7 @@ static void build_plan(kc_context *x, const plan *p, kc_case *c, bool judge)
     q->scratch = kc_scratch(c, (size_t)q35k_linear_scratch_bytes(p->k));
     q->rs_out = 4 * (p->n + kc_below(x, 4));
     kc_map map = {.cell = 4, .div_stride = 4, .mod = 1, .n_rep = p->n_tokens, .rep_stride = (size_t)q->rs_out};
-    q->out = kc_output(c, "out", (size_t)(p->n_tokens * q->rs_out), 4, KC_F32, map);
+    q->out = kc_output(c, "out", (size_t)(p->n_tokens * q->rs_out), 4, KC_F32_ORDER, map);
     c->n_items = p->n;
     c->unit = 16;
     c->call = call;
@@ -274,18 +294,22 @@ static void build(kc_context *x, int64_t index, kc_case *c)
     build_plan(x, &p, c, true);
 }
 
+enum { BENCH_KINDS = 15 };
+
 /* Decode and prefill over a matrix that exceeds the caches of a core. */
 static void build_bench(kc_context *x, int64_t index, kc_case *c)
 {
     static const struct {
         uint32_t dtype;
-        bool tiled;
-    } kinds[] = {{Q35_DT_Q35_PAIR, true}, {Q35_DT_Q35_SPLIT, true}, {Q35_DT_Q35_PAIR, false}, {Q35_DT_Q8_0, false},
-                 {Q35_DT_Q4_1, false},    {Q35_DT_Q4_K, false},     {Q35_DT_Q6_K, false},     {Q35_DT_F16, false},
-                 {Q35_DT_F8_32, false},   {Q35_DT_IQ4_NL, false},   {Q35_DT_IQ4_XS, false},   {Q35_DT_Q2_K, false},
-                 {Q35_DT_Q3_K, false}};
+        bool tiled, floats;
+    } kinds[BENCH_KINDS] = {
+        {Q35_DT_Q35_PAIR, true, false}, {Q35_DT_Q35_SPLIT, true, false}, {Q35_DT_Q35_PAIR, false, false},
+        {Q35_DT_Q8_0, false, false},    {Q35_DT_Q4_1, false, false},     {Q35_DT_Q4_K, false, false},
+        {Q35_DT_Q6_K, false, false},    {Q35_DT_F16, false, false},      {Q35_DT_F8_32, false, false},
+        {Q35_DT_IQ4_NL, false, false},  {Q35_DT_IQ4_XS, false, false},   {Q35_DT_Q2_K, false, false},
+        {Q35_DT_Q3_K, false, false},    {Q35_DT_F16, false, true},       {Q35_DT_Q4_1, false, true}};
     plan p = {.dtype = kinds[index / 2].dtype,
-              .act_type = Q35_DT_A8_32,
+              .act_type = kinds[index / 2].floats ? Q35_DT_F32 : Q35_DT_A8_32,
               .tiled = kinds[index / 2].tiled,
               .k = 1536,
               .n = 1536,
@@ -299,4 +323,4 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
     c->macs = (double)p.k * (double)p.n * (double)p.n_tokens;
 }
 
-const kc_op kc_op_linear = {"linear", (int64_t)COMBINATIONS *VARIANTS, build, 26, build_bench};
+const kc_op kc_op_linear = {"linear", (int64_t)COMBINATIONS *VARIANTS, build, 2 * BENCH_KINDS, build_bench};

@@ -50,7 +50,7 @@ static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first,
     const kc_op *op = kc_find_op(row->slot);
     kc_context x = {.seed = limits->seed,
                     .row = row,
-                    .ref = kc_find_ref(row->slot),
+                    .ref = limits->as_reference ? row : kc_find_ref(row->slot),
                     .progress = progress,
                     .case_seconds = limits->case_seconds};
     reset_signals();

@@ -45,8 +45,9 @@ typedef struct kc_row {
 
 typedef enum kc_role { KC_IN, KC_OUT, KC_INOUT, KC_SCRATCH } kc_role;
 
-/* How an output is compared: F32 within a bound, the others bit by bit (any NaN equals any NaN). */
-typedef enum kc_elem { KC_F32, KC_F32_BITS, KC_F16_BITS, KC_ACT_BITS, KC_Q8_BITS } kc_elem;
+/* How an output is compared: F32 within a bound; F32_ORDER the reference within its bound, the others, with the
+ * one NaN 0x7fc00000, bit by bit with it; what is left bit by bit (any NaN equals any NaN). */
+typedef enum kc_elem { KC_F32, KC_F32_ORDER, KC_F32_BITS, KC_F16_BITS, KC_ACT_BITS, KC_Q8_BITS } kc_elem;
 
 /* Where item i of the split dimension writes: for each repetition j, `cell` bytes at
  * base + (i / mod) * div_stride + (i % mod) * mod_stride + j * rep_stride. */
@@ -62,9 +63,9 @@ typedef struct kc_operand {
     const void *init;    /* KC_IN, KC_INOUT: [bytes] */
     kc_elem elem;
     kc_map map;              /* KC_OUT, KC_INOUT */
-    const double *oracle;    /* KC_F32: value at [offset / 4] */
+    const double *oracle;    /* KC_F32, KC_F32_ORDER: value at [offset / 4] */
     const double *bound;     /* KC_F32: permitted distance of a fast kernel from the reference; 0: equal */
-    const double *ref_bound; /* KC_F32: permitted distance of the reference from the oracle */
+    const double *ref_bound; /* as oracle: permitted distance of the reference from it */
     const void *oracle_bits; /* other elems: the expected buffer [bytes] */
     size_t act_bytes;        /* KC_ACT_BITS: of one block, group or row: scale, sum and codes */
     uint8_t *p;              /* where the operand lies during a call */
@@ -183,8 +184,12 @@ int64_t kc_round_k(uint32_t dtype, int64_t k); /* up to a row length that the ty
 const int8_t (*kc_codebook(kc_context *x, uint32_t dtype))[2];
 void kc_fill_weights(kc_context *x, uint8_t *rows, uint32_t dtype, int64_t n, int64_t k, size_t rs,
                      kc_scales scales, kc_dist dist);
-/* Row of k weights as the reference decodes it, and the magnitude |scale part| + |offset part| of each. */
-void kc_decode_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w, double *mag);
+void kc_decode_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w);
+/* Row of k weights of a type with levels, w = scale * level + min without a rounding, and |scale * level| + |min|.
+ */
+void kc_exact_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w, double *mag);
+/* Most f32 roundings between a product of LINEAR with K float weights and the result (docs/numerics.md). */
+double kc_chain_roundings(int64_t k);
 double kc_largest_code(uint32_t dtype); /* |weight| / scale of KC_SCALES_UNIT, at most */
 /* 16-row tiles of canonical rows; NULL where the type has no such layout. */
 uint8_t *kc_tiles(kc_context *x, uint32_t dtype, int64_t n, int64_t k, const uint8_t *rows, size_t rs,
@@ -228,6 +233,7 @@ typedef struct kc_limits {
     int64_t first, last; /* last < 0: all */
     int max_failures;
     unsigned case_seconds;
+    bool as_reference; /* the row takes the reference's place */
 } kc_limits;
 bool kc_run_row(const kc_row *row, const kc_limits *limits, kc_progress *progress);
 uint8_t *kc_arena_open(size_t *bytes); /* address space, touched as needed; NULL: none to be had */

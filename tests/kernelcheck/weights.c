@@ -136,7 +136,14 @@ static void choose_scale(kc_context *x, const fields *f, bool minima, kc_scales 
     *offset = q35_f32_to_f16((float)o);
 }
 
-static void fill_block(kc_context *x, uint8_t *block, uint32_t dtype, kc_scales scales)
+/* Infinite or NaN, now and then. */
+static uint16_t spoil(kc_context *x, uint16_t half)
+{
+    static const uint16_t bad[] = {0x7c00, 0xfc00, 0x7e00, 0xfc01};
+    return kc_below(x, 12) ? half : bad[kc_below(x, 4)];
+}
+
+static void fill_block(kc_context *x, uint8_t *block, uint32_t dtype, kc_scales scales, kc_dist dist)
 {
     fields f = block_fields(dtype);
     size_t n = q35_dtype_describe(dtype).block_bytes;
@@ -148,6 +155,10 @@ static void fill_block(kc_context *x, uint8_t *block, uint32_t dtype, kc_scales 
         memset(block, dtype == Q35_DT_Q8_0 ? 0x7f : 0xff, n);
     uint16_t scale, offset;
     choose_scale(x, &f, has_minima(dtype), scales, &scale, &offset);
+    if (dist == KC_DIST_NONFINITE) {
+        scale = spoil(x, scale);
+        offset = spoil(x, offset);
+    }
     memcpy(block + f.scale, &scale, sizeof scale);
     if (f.offset >= 0)
         memcpy(block + f.offset, &offset, sizeof offset);
@@ -188,6 +199,8 @@ static void fill_f8(kc_context *x, uint8_t *block, kc_scales scales, kc_dist dis
         scale = 0x1p-149f * (float)kc_below(x, 1 << 22);
     if (scales == KC_SCALES_ANY)
         scale = (float)ldexp(kc_uniform(x), (int)kc_below(x, 60) - 30);
+    if (dist == KC_DIST_NONFINITE && kc_below(x, 12) == 0)
+        scale = kc_random(x) & 1 ? (float)NAN : (float)INFINITY;
     memcpy(block, &scale, sizeof scale);
     for (int i = 0; i < 32; i++) {
         uint8_t code = (uint8_t)(kc_random(x) >> 20);
@@ -218,7 +231,7 @@ void kc_fill_weights(kc_context *x, uint8_t *rows, uint32_t dtype, int64_t n, in
             if (dtype == Q35_DT_F8_32)
                 fill_f8(x, row + b * d.block_bytes, scales, dist);
             else
-                fill_block(x, row + b * d.block_bytes, dtype, scales);
+                fill_block(x, row + b * d.block_bytes, dtype, scales, dist);
         }
         /* Second half equal to the first: with the activations of KC_DIST_CANCEL the sum almost vanishes. */
         if (dist == KC_DIST_CANCEL)
@@ -226,45 +239,36 @@ void kc_fill_weights(kc_context *x, uint8_t *rows, uint32_t dtype, int64_t n, in
     }
 }
 
-/* |offset part| of weight i of a block. */
-static double offset_part(uint32_t dtype, const uint8_t *block, int i)
+void kc_decode_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w)
 {
-    fields f = block_fields(dtype);
-    if (f.offset < 0)
-        return 0;
-    double offset = fabs((double)q35_f16_to_f32(q35_load_u16(block + f.offset)));
-    if (!has_minima(dtype))
-        return offset;
-    if (dtype == Q35_DT_Q2_K)
-        return offset * (block[i / 16] >> 4);
-    float scale, min;
-    q35_k_scale_min(block + 4, i / 32, &scale, &min);
-    return offset * (double)min;
+    int64_t block_len = (int64_t)q35_dtype_describe(dtype).block_len;
+    float weights[256];
+    for (int64_t i = 0; i < k; i += block_len) {
+        q35_row_block_decode(dtype, row, (uint64_t)(i / block_len), book, weights);
+        for (int64_t j = 0; j < block_len && i + j < k; j++)
+            w[i + j] = (double)weights[j];
+    }
 }
 
-/* Bound on |scale part|: the decoded weight less its offset, either sign. */
-static double scale_part(uint32_t dtype, const uint8_t *block, double w, double offset)
-{
-    fields f = block_fields(dtype);
-    if (f.offset < 0)
-        return fabs(w);
-    bool negative = (q35_load_u16(block + f.offset) & 0x8000u) != 0;
-    return fabs(w - (negative != has_minima(dtype) ? -offset : offset));
-}
-
-void kc_decode_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w, double *mag)
+void kc_exact_row(uint32_t dtype, const uint8_t *row, int64_t k, const int8_t (*book)[2], double *w, double *mag)
 {
     q35_dtype_info d = q35_dtype_describe(dtype);
-    float weights[256];
-    for (int64_t i = 0; i < k; i += d.block_len) {
-        const uint8_t *block = row + d.row_head + i / d.block_len * d.block_bytes;
-        q35_row_block_decode(dtype, row, (uint64_t)(i / d.block_len), book, weights);
+    q35_levels_info info = q35_levels_describe(dtype);
+    int8_t level[256];
+    float scale[16], min[16] = {0};
+    for (int64_t i = 0; i < k; i += d.block_len, row += d.block_bytes) {
+        q35_block_levels(dtype, row, book, level, scale, min);
         for (int j = 0; j < (int)d.block_len && i + j < k; j++) {
-            double offset = offset_part(dtype, block, j);
-            w[i + j] = (double)weights[j];
-            mag[i + j] = scale_part(dtype, block, w[i + j], offset) + offset;
+            double product = (double)scale[j / info.part] * level[j], offset = (double)min[j / info.part];
+            w[i + j] = product + offset;
+            mag[i + j] = fabs(product) + fabs(offset);
         }
     }
+}
+
+double kc_chain_roundings(int64_t k)
+{
+    return fmin(64, ceil((double)k / 4)) + 2 + ceil((double)k / 256);
 }
 
 uint8_t *kc_tiles(kc_context *x, uint32_t dtype, int64_t n, int64_t k, const uint8_t *rows, size_t rs,
