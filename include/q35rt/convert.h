@@ -39,6 +39,17 @@ typedef struct q35_convert_choice {
     double expected;    /* KL that its type is expected to bring; NaN: not measured */
 } q35_convert_choice;
 
+/* What a conversion takes, told before it begins. */
+typedef struct q35_convert_needs {
+    uint64_t windows;   /* of 512 calibration tokens; 0: none */
+    uint64_t memory;    /* most beside mapped files, bytes: an estimate from above */
+    uint64_t bound;     /* that it was fitted to, bytes; UINT64_MAX: what there is is unknown */
+    uint64_t hidden;    /* hidden states of all windows, bytes; 0: none are kept */
+    int hidden_in_file; /* 1: in a scratch file in the folder of the output, which has no name and goes with the
+                           process */
+    int one_input;      /* 1: every layer is looked through once for each distinct input of its linears */
+} q35_convert_needs;
+
 typedef struct q35_convert_options {
     uint32_t method; /* Q35_METHOD_* */
     uint32_t codec;  /* Q35_CODEC_* */
@@ -60,6 +71,12 @@ typedef struct q35_convert_options {
      * before the last pass. From the calling thread; may be NULL. */
     void (*frontier)(void *user, double bits, double kl);
     void (*choice)(void *user, const q35_convert_choice *choice);
+    /* Most memory beside mapped files, bytes; what does not fit is kept in a scratch file or done in several
+     * passes, and the output is the same. 0: what is available, less an eighth. NOFIT, before anything long
+     * begins, names what is needed. */
+    uint64_t memory;
+    /* Told once, from the calling thread; may be NULL. */
+    void (*needs)(void *user, const q35_convert_needs *needs);
     /* Called now and then from the calling thread; return non-zero to cancel (CANCELLED, no output file). May be
      * NULL. */
     int (*progress)(void *user, uint32_t stage, uint64_t done, uint64_t total);

@@ -21,14 +21,14 @@ q35_status q35i_hessian_create(uint64_t k, q35i_hessian *out)
 {
     uint64_t n;
     *out = (q35i_hessian){.k = k};
-    if (!q35i_mul(k, k, &n) || !(out->sum = q35i_calloc(n, sizeof *out->sum)))
+    if (!q35i_mul(k, k, &n) || !q35i_mul(n, sizeof *out->sum, &n) || !(out->sum = q35i_alloc_pages(n)))
         return q35i_fail_context(Q35_E_NOMEM, "second moments of %llu inputs", (unsigned long long)k);
     return Q35_OK;
 }
 
 void q35i_hessian_free(q35i_hessian *h)
 {
-    q35i_free(h->sum);
+    q35i_free_pages(h->sum, h->k * h->k * sizeof *h->sum);
     *h = (q35i_hessian){0};
 }
 
@@ -127,7 +127,8 @@ static double upper(const double *a, uint64_t k, uint64_t i, uint64_t j)
     return a[(k - 1 - i) * k + (k - 1 - j)];
 }
 
-/* Column blocks of C by their diagonal block's inverse: U; diagonal blocks times their transpose: D. */
+/* Column blocks of C by their diagonal block's inverse: U; diagonal blocks times their transpose: D. Of u all that
+ * is read later is set. */
 static void split(const double *a, q35i_feedback *f)
 {
     uint64_t k = f->k;
@@ -144,30 +145,36 @@ static void split(const double *a, q35i_feedback *f)
     }
 }
 
-q35_status q35i_feedback_create(const q35i_hessian *h, double damping, q35i_feedback *out)
+/* a: the factor, [k][k]. */
+static q35_status factor(const q35i_hessian *h, q35i_feedback *f, double *a)
+{
+    for (fill(h, f->order, f->damping, a); q35i_cholesky(h->k, a) != 0; fill(h, f->order, f->damping, a)) {
+        f->damping *= 10;
+        if (!(f->damping < MAX_DAMPING))
+            return Q35_FAIL(Q35_E_INTERNAL, "second moments of %llu inputs: no factorisation",
+                            (unsigned long long)h->k);
+    }
+    return Q35_OK;
+}
+
+q35_status q35i_feedback_create(q35i_hessian *h, double damping, q35i_feedback *out)
 {
     q35_status status = Q35_OK;
     uint64_t k = h->k;
-    double *a = q35i_calloc(k * k, sizeof *a);
+    double *a = q35i_alloc_pages(k * k * sizeof *a);
     *out = (q35i_feedback){.k = k, .damping = damping};
     out->order = q35i_calloc(k, sizeof *out->order);
-    out->u = q35i_calloc(k * k, sizeof *out->u);
     out->metric = q35i_calloc(k / 2, sizeof *out->metric);
     Q35_CHECK_ALLOC_GOTO(a, out);
     Q35_CHECK_ALLOC_GOTO(out->order, out);
-    Q35_CHECK_ALLOC_GOTO(out->u, out);
     Q35_CHECK_ALLOC_GOTO(out->metric, out);
     Q35_TRY_GOTO(find_order(h, out->order), out);
-    for (fill(h, out->order, out->damping, a); q35i_cholesky(k, a) != 0; fill(h, out->order, out->damping, a)) {
-        out->damping *= 10;
-        if (!(out->damping < MAX_DAMPING))
-            Q35_TRY_GOTO(
-                Q35_FAIL(Q35_E_INTERNAL, "second moments of %llu inputs: no factorisation", (unsigned long long)k),
-                out);
-    }
+    Q35_TRY_GOTO(factor(h, out, a), out);
+    out->u = h->sum; /* the moments are not needed any more */
+    *h = (q35i_hessian){0};
     split(a, out);
 out:
-    q35i_free(a);
+    q35i_free_pages(a, k * k * sizeof *a);
     if (status != Q35_OK)
         q35i_feedback_free(out);
     return status;
@@ -176,7 +183,7 @@ out:
 void q35i_feedback_free(q35i_feedback *f)
 {
     q35i_free(f->order);
-    q35i_free(f->u);
+    q35i_free_pages(f->u, f->k * f->k * sizeof *f->u);
     q35i_free(f->metric);
     *f = (q35i_feedback){0};
 }

@@ -33,8 +33,9 @@ typedef struct q35i_feedback {
 } q35i_feedback;
 
 /* damping: added to the diagonal in units of its mean (0.01); multiplied by 10 until the factorisation exists,
- * which out->damping tells. A zero H counts as the identity. NOMEM. */
-q35_status q35i_feedback_create(const q35i_hessian *h, double damping, q35i_feedback *out);
+ * which out->damping tells. A zero H counts as the identity. h becomes empty: its memory is that of U; after a
+ * failure it is as it was. Meanwhile another 8 k^2 bytes are needed. NOMEM. */
+q35_status q35i_feedback_create(q35i_hessian *h, double damping, q35i_feedback *out);
 void q35i_feedback_free(q35i_feedback *f);
 
 #endif

@@ -17,6 +17,7 @@
 #include "runtime/session/rules.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
@@ -31,6 +32,13 @@ q35_convert_options q35_convert_options_default(void)
 bool q35i_is_linear(const q35_tensor_info *info)
 {
     return info->rank == 2 && strncmp(info->name, "blk.", 4) == 0;
+}
+
+bool q35i_in_layer(const q35_tensor_info *info, uint32_t layer)
+{
+    char *end;
+    return strncmp(info->name, "blk.", 4) == 0 && info->name[4] >= '0' && info->name[4] <= '9' &&
+           strtoul(info->name + 4, &end, 10) == layer && *end == '.';
 }
 
 q35_status q35i_convert_progress(const q35_convert_options *options, uint32_t stage, uint64_t done, uint64_t total)
@@ -314,6 +322,7 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
     q35i_conversion c = {.runtime = runtime,
                          .pool = q35i_runtime_pool(runtime),
                          .in = in,
+                         .path = path,
                          .options = options ? options : &defaults};
     if (out)
         *out = (q35_convert_result){0};
@@ -322,6 +331,7 @@ q35_status q35_convert(q35_runtime *runtime, const q35_model *in, const char *pa
     Q35_TRY_GOTO(list_targets(&c), out);
     if (c.options->method != Q35_METHOD_PLAIN)
         Q35_TRY_GOTO(q35i_calibration_read(&c), out);
+    Q35_TRY_GOTO(q35i_convert_memory(&c), out);
     fingerprint(&c, id);
     Q35_TRY_GOTO(q35i_journal_open(path, id, &c.journal), out);
     if (c.options->target_bpw > 0)

@@ -37,12 +37,20 @@ typedef struct q35i_target {
     double expected;    /* KL that its type is expected to bring, NaN: not measured */
 } q35i_target;
 
+/* How the work fits the bound of memory. */
+typedef struct q35i_memory {
+    bool hidden_in_file; /* the hidden states of all windows */
+    bool one_input;      /* moments of one input of a layer at a time, with a look through the layer for each */
+} q35i_memory;
+
 typedef struct q35i_conversion {
     q35_runtime *runtime;
     q35_pool *pool;
     const q35_model *in;
     q35_model_config config;
     const q35_convert_options *options;
+    const char *path; /* of the output */
+    q35i_memory memory;
     q35i_target *targets; /* one per tensor of the source, in its order */
     uint64_t n_targets;
     int32_t *ids; /* calibration tokens, whole windows; NULL: none */
@@ -57,12 +65,19 @@ typedef struct q35i_conversion {
 /* True for the matrices of the layers: in a model whose config was read, all of rank 2 in blk.N. */
 bool q35i_is_linear(const q35_tensor_info *info);
 
+/* A tensor of that layer: blk.<layer>.<anything>. */
+bool q35i_in_layer(const q35_tensor_info *info, uint32_t layer);
+
 /* Calls the progress function; CANCELLED when it asks for it. */
 q35_status q35i_convert_progress(const q35_convert_options *options, uint32_t stage, uint64_t done,
                                  uint64_t total);
 
 /* Tokenises options->calibration_text into whole windows. INVALID when it has not one. */
 q35_status q35i_calibration_read(q35i_conversion *c);
+
+/* convert_memory.c: what the work takes at most, how it is cut down to the bound, and telling of it. NOFIT names
+ * what is needed and what there is. */
+q35_status q35i_convert_memory(q35i_conversion *c);
 
 /* convert_fast.c: importance (with calibration tokens), codebook and codes of every coded tensor. */
 q35_status q35i_convert_fast(q35i_conversion *c);

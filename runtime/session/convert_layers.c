@@ -11,9 +11,6 @@
 #include "runtime/quant/tensor.h"
 #include "runtime/session/layer_walk.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* Parts of a layer's progress. */
 #define LOOKED  0.45
 #define ENCODED 0.85
@@ -37,14 +34,11 @@ static q35_status encode(q35i_walk *w, const q35i_layer_input *input, q35i_targe
     q35_status status = q35i_layer_encode(input, t, w->c->pool, codes, &error);
     if (status == Q35_OK)
         status = q35i_convert_finish_tensor(w->c, t, codes, &error);
-    if (status == Q35_OK)
-        q35i_walk_show(w, t, codes);
-    else
-        q35i_free(codes);
+    q35i_free(codes);
     return status;
 }
 
-/* A tensor that an earlier run finished. */
+/* A finished tensor's codes stand for it. */
 static q35_status restore(q35i_walk *w, const q35i_target *t)
 {
     uint8_t *codes = codes_of(t);
@@ -58,23 +52,22 @@ static q35_status restore(q35i_walk *w, const q35i_target *t)
     return status;
 }
 
-static int in_layer(const q35i_target *t, uint32_t layer)
+static int coded_in_layer(const q35i_walk *w, uint64_t i)
 {
-    char *end;
-    return strncmp(t->info->name, "blk.", 4) == 0 && strtoul(t->info->name + 4, &end, 10) == layer &&
-           *end == '.' && q35i_is_coded(t->dtype);
+    return q35i_is_coded(w->c->targets[i].dtype) && q35i_in_layer(w->c->targets[i].info, w->layer);
 }
 
 static int all_finished(const q35i_walk *w)
 {
     for (uint64_t i = 0; i < w->c->n_targets; i++)
-        if (in_layer(&w->c->targets[i], w->layer) && !w->c->targets[i].finished)
+        if (coded_in_layer(w, i) && !w->c->targets[i].finished)
             return 0;
     return 1;
 }
 
-static q35_status encode_input(q35i_walk *w, q35i_layer_input *input)
+static q35_status encode_input(void *user, q35i_layer_input *input)
 {
+    q35i_walk *w = user;
     Q35_TRY(q35i_layer_input_factor(input));
     for (uint32_t i = 0; i < input->n_weights; i++) {
         q35i_target *t = q35i_walk_target(w, input->weights[i]);
@@ -86,31 +79,17 @@ static q35_status encode_input(q35i_walk *w, q35i_layer_input *input)
     return Q35_OK;
 }
 
-static q35_status encode_layer(q35i_walk *w)
-{
-    q35i_layer_inputs inputs = {0};
-    q35_status status = q35i_walk_look(w, w->c->n_windows, LOOKED, &inputs);
-    for (uint32_t i = 0; i < inputs.n && status == Q35_OK; i++) {
-        status = encode_input(w, &inputs.input[i]);
-        q35i_layer_input_free(&inputs.input[i]);
-        if (status == Q35_OK)
-            status = q35i_walk_progress(w, LOOKED + (ENCODED - LOOKED) * (double)(i + 1) / inputs.n);
-    }
-    q35i_layer_inputs_free(&inputs);
-    return status;
-}
-
 static q35_status convert_layer(q35i_walk *w)
 {
     if (!all_finished(w))
-        Q35_TRY(encode_layer(w));
+        Q35_TRY(q35i_walk_inputs(w, w->c->n_windows, LOOKED, ENCODED, encode_input, w));
     for (uint64_t i = 0; i < w->c->n_targets; i++)
-        if (in_layer(&w->c->targets[i], w->layer) && !w->codes[i])
+        if (coded_in_layer(w, i) && !w->codes[i])
             Q35_TRY(restore(w, &w->c->targets[i]));
     if (w->layer + 1 < w->c->config.n_layers)
         Q35_TRY(q35i_walk_advance(w, ENCODED));
     for (uint64_t i = 0; i < w->c->n_targets; i++)
-        if (in_layer(&w->c->targets[i], w->layer))
+        if (q35i_in_layer(w->c->targets[i].info, w->layer))
             q35i_walk_show(w, &w->c->targets[i], NULL);
     return Q35_OK;
 }

@@ -68,14 +68,21 @@ static q35_status prepare(q35i_layer_input *input, uint64_t seed, uint32_t layer
     return q35i_hessian_create(even(input->k), &input->moments);
 }
 
-q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, uint32_t layer,
+q35_status q35i_layer_inputs_list(const q35i_stretch *stretch, q35i_layer_inputs *out)
+{
+    listing l = {stretch, out, Q35_OK};
+    q35i_stretch_linears(stretch, list_linear, &l);
+    return l.status;
+}
+
+q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, uint32_t layer, uint32_t only,
                                     q35i_layer_inputs *out)
 {
     uint64_t longest = 0;
-    listing l = {stretch, out, Q35_OK};
-    q35i_stretch_linears(stretch, list_linear, &l);
-    Q35_TRY(l.status);
+    Q35_TRY(q35i_layer_inputs_list(stretch, out));
     for (uint32_t i = 0; i < out->n; i++) {
+        if (only != Q35I_ALL_INPUTS && only != i)
+            continue;
         Q35_TRY(prepare(&out->input[i], seed, layer, i));
         longest = q35i_max(longest, even(out->input[i].k));
     }
@@ -96,7 +103,7 @@ void q35i_layer_inputs_free(q35i_layer_inputs *inputs)
     for (uint32_t i = 0; i < inputs->n; i++)
         q35i_layer_input_free(&inputs->input[i]);
     q35i_free(inputs->rotated);
-    inputs->rotated = NULL;
+    *inputs = (q35i_layer_inputs){0};
 }
 
 /* ---- tokens ---- */
@@ -173,6 +180,8 @@ q35_status q35i_layer_inputs_add(q35i_layer_inputs *inputs, const q35i_stretch *
     for (uint32_t i = 0; i < inputs->n; i++) {
         q35i_layer_input *input = &inputs->input[i];
         uint64_t k;
+        if (!input->signs)
+            continue;
         const float *x = q35i_stretch_find(stretch, input->name, &k);
         Q35_TRY(add(input, x, inputs->rotated, n_tokens, pool));
     }
@@ -183,11 +192,9 @@ q35_status q35i_layer_inputs_add(q35i_layer_inputs *inputs, const q35i_stretch *
 
 q35_status q35i_layer_input_factor(q35i_layer_input *input)
 {
-    double error = input->error_sum / (double)q35i_max(input->moments.tokens, 1);
-    input->activation = error > MAX_TOKEN_ERROR ? Q35_DT_A8_128 : Q35_DT_A8_ROW;
-    Q35_TRY(q35i_feedback_create(&input->moments, DAMPING, &input->feedback));
-    q35i_hessian_free(&input->moments);
-    return Q35_OK;
+    input->error_mean = input->error_sum / (double)q35i_max(input->moments.tokens, 1);
+    input->activation = input->error_mean > MAX_TOKEN_ERROR ? Q35_DT_A8_128 : Q35_DT_A8_ROW;
+    return q35i_feedback_create(&input->moments, DAMPING, &input->feedback);
 }
 
 void q35i_layer_input_describe(const q35i_layer_input *input, q35i_target *t)
@@ -252,7 +259,7 @@ q35_status q35i_layer_encode(const q35i_layer_input *input, q35i_target *t, q35_
                  out); /* names a weight that is not finite */
     Q35_TRY_GOTO(q35i_ldlq_encode(&how, r.out, n, k, codes, &t->done.output_error), out);
     Q35_TRY_GOTO(q35i_tensor_measure(&encoding, &linear, codes, error), out);
-    t->done.activation_error = input->error_sum / (double)q35i_max(input->moments.tokens, 1);
+    t->done.activation_error = input->error_mean;
 out:
     q35i_free(r.out);
     q35i_free(r.row);

@@ -10,6 +10,7 @@
 #include "runtime/session/stretch.h"
 
 #define Q35I_MAX_LAYER_INPUTS 8u
+#define Q35I_ALL_INPUTS       UINT32_MAX
 #define Q35I_ROTATION_WIDTH   512u /* docs/decisions/0003 */
 
 typedef struct q35i_layer_input {
@@ -22,7 +23,7 @@ typedef struct q35i_layer_input {
     int8_t *signs;
     q35i_hessian moments;
     q35i_feedback feedback;
-    double error_sum, error_worst; /* of int8 with one scale per token, over tokens */
+    double error_sum, error_worst, error_mean; /* of int8 with one scale per token, over tokens */
 } q35i_layer_input;
 
 typedef struct q35i_layer_inputs {
@@ -31,11 +32,14 @@ typedef struct q35i_layer_inputs {
     float *rotated; /* [window][k of the longest] */
 } q35i_layer_inputs;
 
-/* The inputs that the stretch gives out. out: zeroed; to be freed also after a failure. */
-q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, uint32_t layer,
+/* The inputs that the stretch gives out; moments are gathered of input `only`, or of all of them
+ * (Q35I_ALL_INPUTS). out: zeroed; to be freed also after a failure. */
+q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, uint32_t layer, uint32_t only,
                                     q35i_layer_inputs *out);
-void q35i_layer_inputs_free(q35i_layer_inputs *inputs);
-void q35i_layer_input_free(q35i_layer_input *input); /* its matrices; zeroed: nothing */
+/* Names, lengths and weights of the inputs alone. out: zeroed. */
+q35_status q35i_layer_inputs_list(const q35i_stretch *stretch, q35i_layer_inputs *out);
+void q35i_layer_inputs_free(q35i_layer_inputs *inputs); /* zeroed: nothing */
+void q35i_layer_input_free(q35i_layer_input *input);    /* its matrices; zeroed: nothing */
 
 /* Adds what the stretch's last run gave out. FORMAT names an input that is not finite. */
 q35_status q35i_layer_inputs_add(q35i_layer_inputs *inputs, const q35i_stretch *stretch, uint32_t n_tokens,

@@ -10,11 +10,13 @@
 
 #include <q35rt/session.h>
 
+#include <stdbool.h>
 #include <string.h>
 
-q35_status q35i_walk_progress(const q35i_walk *w, double part)
+q35_status q35i_walk_progress(q35i_walk *w, double part)
 {
     const q35i_conversion *c = w->c;
+    w->told = part;
     uint64_t total = w->stage == Q35_STAGE_MEASURE ? UINT64_C(1000) * c->config.n_layers : c->n_weights;
     double layer = (double)total / c->config.n_layers;
     return q35i_convert_progress(c->options, w->stage, (uint64_t)(layer * (w->layer + part)), total);
@@ -32,14 +34,9 @@ q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, int line
     return q35i_stretch_create(w->overlay, &w->c->config, &options, w->device, w->c->pool, out);
 }
 
-float *q35i_walk_window(const q35i_walk *w, uint64_t i)
+uint64_t q35i_window_bytes(const q35i_conversion *c)
 {
-    return w->hidden + i * Q35I_WINDOW * w->c->config.hidden;
-}
-
-uint64_t q35i_walk_window_bytes(const q35i_walk *w)
-{
-    return (uint64_t)Q35I_WINDOW * w->c->config.hidden * sizeof(float);
+    return (uint64_t)Q35I_WINDOW * c->config.hidden * sizeof(float);
 }
 
 /* What enters layer 0. */
@@ -51,7 +48,8 @@ q35_status q35i_walk_embed(q35i_walk *w)
     for (uint64_t i = 0; i < w->c->n_windows && status == Q35_OK; i++) {
         memcpy(q35i_stretch_input(s), w->c->ids + i * Q35I_WINDOW, Q35I_WINDOW * sizeof *w->c->ids);
         status = q35i_stretch_run(s, Q35I_WINDOW, 0);
-        memcpy(q35i_walk_window(w, i), q35i_stretch_output(s), q35i_walk_window_bytes(w));
+        if (status == Q35_OK)
+            status = q35i_windows_write(w->windows, i, q35i_stretch_output(s));
     }
     q35i_stretch_destroy(s);
     return status;
@@ -59,7 +57,7 @@ q35_status q35i_walk_embed(q35i_walk *w)
 
 q35_status q35i_walk_run(const q35i_walk *w, q35i_stretch *s, uint64_t i)
 {
-    memcpy(q35i_stretch_input(s), q35i_walk_window(w, i), q35i_walk_window_bytes(w));
+    Q35_TRY(q35i_windows_read(w->windows, i, q35i_stretch_input(s)));
     return q35i_stretch_run(s, Q35I_WINDOW, 0);
 }
 
@@ -71,10 +69,10 @@ q35_status q35i_walk_advance(q35i_walk *w, double from)
     q35_status status = q35i_walk_stretch(w, &part, 0, &s);
     for (uint64_t i = 0; i < w->c->n_windows && status == Q35_OK; i++) {
         status = q35i_walk_run(w, s, i);
-        if (status == Q35_OK) {
-            memcpy(q35i_walk_window(w, i), q35i_stretch_output(s), q35i_walk_window_bytes(w));
+        if (status == Q35_OK)
+            status = q35i_windows_write(w->windows, i, q35i_stretch_output(s));
+        if (status == Q35_OK)
             status = q35i_walk_progress(w, from + (1 - from) * (double)(i + 1) / (double)w->c->n_windows);
-        }
     }
     q35i_stretch_destroy(s);
     return status;
@@ -102,23 +100,75 @@ void q35i_walk_show(q35i_walk *w, const q35i_target *t, uint8_t *bytes)
     w->codes[t->index] = bytes;
 }
 
-q35_status q35i_walk_look(q35i_walk *w, uint64_t n, double to, q35i_layer_inputs *inputs)
+/* ---- inputs of a layer ---- */
+
+/* Where the look at input `only` (ALL: at all of them) lies in the layer's progress, if they end at `end`. */
+typedef struct span {
+    double looked, end;
+} span;
+
+static double begin_of(const span *p, uint32_t only, uint32_t n)
+{
+    return only == Q35I_ALL_INPUTS ? 0 : p->end * only / n;
+}
+
+static double looked_of(const span *p, uint32_t only, uint32_t n)
+{
+    return begin_of(p, only, n) + (only == Q35I_ALL_INPUTS ? p->looked : p->looked / n);
+}
+
+/* What the source holds in another form was put together for the look: it takes memory no longer. */
+static void let_go(q35i_walk *w)
+{
+    for (uint64_t i = 0; i < w->c->n_targets; i++)
+        if (!w->codes[i] && q35i_in_layer(w->c->targets[i].info, w->layer))
+            q35i_overlay_replace(w->overlay, i, NULL);
+}
+
+static q35_status look(q35i_walk *w, uint64_t n, const span *progress, uint32_t only, q35i_layer_inputs *inputs)
 {
     const q35i_part part = {.begin = w->layer, .end = w->layer + 1, .hidden_in = 1, .hidden_out = 1};
     q35i_stretch *s;
     q35_status status = q35i_walk_stretch(w, &part, 1, &s);
     if (status == Q35_OK)
-        status = q35i_layer_inputs_create(s, w->c->options->seed, w->layer, inputs);
+        status = q35i_layer_inputs_create(s, w->c->options->seed, w->layer, only, inputs);
     for (uint64_t i = 0; i < n && status == Q35_OK; i++) {
+        double from = begin_of(progress, only, inputs->n), to = looked_of(progress, only, inputs->n);
         status = q35i_walk_run(w, s, i);
         if (status == Q35_OK)
             status = q35i_layer_inputs_add(inputs, s, Q35I_WINDOW, w->c->pool);
         if (status == Q35_OK)
-            status = q35i_walk_progress(w, to * (double)(i + 1) / (double)n);
+            status = q35i_walk_progress(w, from + (to - from) * (double)(i + 1) / (double)n);
     }
     q35i_stretch_destroy(s);
+    let_go(w);
     return status;
 }
+
+q35_status q35i_walk_inputs(q35i_walk *w, uint64_t n, double looked, double end,
+                            q35_status (*each)(void *user, q35i_layer_input *input), void *user)
+{
+    const span progress = {looked, end};
+    const bool one = w->c->memory.one_input;
+    q35i_layer_inputs inputs = {0};
+    q35_status status = one ? Q35_OK : look(w, n, &progress, Q35I_ALL_INPUTS, &inputs);
+    for (uint32_t i = 0; status == Q35_OK && (i < inputs.n || (one && i == 0)); i++) {
+        if (one) {
+            q35i_layer_inputs_free(&inputs);
+            status = look(w, n, &progress, i, &inputs);
+        }
+        if (status == Q35_OK)
+            status = each(user, &inputs.input[i]);
+        q35i_layer_input_free(&inputs.input[i]);
+        if (status == Q35_OK)
+            status = q35i_walk_progress(w, one ? end * (i + 1) / inputs.n
+                                               : looked + (end - looked) * (i + 1) / inputs.n);
+    }
+    q35i_layer_inputs_free(&inputs);
+    return status;
+}
+
+/* ---- life ---- */
 
 static q35_status open_cpu(q35i_walk *w)
 {
@@ -127,26 +177,31 @@ static q35_status open_cpu(q35i_walk *w)
     return q35i_device_open(w->c->runtime, index[0], &w->device);
 }
 
-q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, q35i_walk *out)
+q35_status q35i_walk_open_bare(q35i_conversion *c, q35i_walk *out)
 {
-    *out = (q35i_walk){.c = c, .stage = stage};
-    out->hidden_bytes = c->n_windows * q35i_walk_window_bytes(out);
+    *out = (q35i_walk){.c = c};
     out->codes = q35i_calloc(c->n_targets, sizeof(uint8_t *));
-    out->hidden = q35i_alloc_pages(out->hidden_bytes);
-    if (!out->codes || !out->hidden)
-        return q35i_fail_context(Q35_E_NOMEM, "hidden states of %llu tokens",
-                                 (unsigned long long)(c->n_windows * Q35I_WINDOW));
+    if (!out->codes)
+        return Q35_E_NOMEM;
     Q35_TRY(open_cpu(out));
     Q35_TRY(q35i_overlay_create(c->in, &out->overlay));
     q35i_overlay_books(out->overlay, q35i_gaussian_book(Q35_DT_Q35_ROW), q35i_gaussian_book(Q35_DT_Q40_ROW));
     return Q35_OK;
 }
 
+q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, q35i_walk *out)
+{
+    Q35_TRY(q35i_walk_open_bare(c, out));
+    out->stage = stage;
+    return q35i_windows_open(c->n_windows, q35i_window_bytes(c), c->memory.hidden_in_file ? c->path : NULL,
+                             &out->windows);
+}
+
 void q35i_walk_close(q35i_walk *w)
 {
     q35i_overlay_close(w->overlay);
     q35i_device_close(w->device);
-    q35i_free_pages(w->hidden, w->hidden_bytes);
+    q35i_windows_close(w->windows);
     for (uint64_t i = 0; w->codes && i < w->c->n_targets; i++)
         q35i_free(w->codes[i]);
     q35i_free(w->codes);

@@ -6,28 +6,30 @@
 #define Q35I_LAYER_WALK_H
 
 #include "runtime/session/layer_inputs.h"
+#include "runtime/session/windows.h"
 
 typedef struct q35i_walk {
     q35i_conversion *c;
     q35i_device *device;
-    q35_model *overlay; /* the source with what stands for it */
-    float *hidden;      /* [tokens][hidden width] */
-    uint64_t hidden_bytes;
-    uint8_t **codes; /* [n_targets] bytes that stand for a tensor, NULL: the source's own */
-    uint32_t layer;  /* that `hidden` enters */
-    uint32_t stage;  /* Q35_STAGE_* that progress is told of */
+    q35_model *overlay;    /* the source with what stands for it */
+    q35i_windows *windows; /* hidden states, of each window f32 [Q35I_WINDOW][hidden width] */
+    uint8_t **codes;       /* [n_targets] bytes that stand for a tensor, NULL: the source's own */
+    uint32_t layer;        /* that the hidden states enter */
+    uint32_t stage;        /* Q35_STAGE_* that progress is told of */
+    double told;           /* share of the layer that was told last */
 } q35i_walk;
 
-/* Nothing stands for anything, no hidden states yet. To be closed also after a failure. */
+/* Nothing stands for anything, no hidden states yet; these are kept where c->memory says. To be closed also after
+ * a failure. */
 q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, q35i_walk *out);
+/* The same without windows: for stretches alone. */
+q35_status q35i_walk_open_bare(q35i_conversion *c, q35i_walk *out);
 void q35i_walk_close(q35i_walk *walk);
 
 /* Share of the present layer, 0 to 1, that is done. */
-q35_status q35i_walk_progress(const q35i_walk *walk, double part);
+q35_status q35i_walk_progress(q35i_walk *walk, double part);
 
-/* Window i of the hidden states: f32 [Q35I_WINDOW][hidden width]. */
-float *q35i_walk_window(const q35i_walk *walk, uint64_t i);
-uint64_t q35i_walk_window_bytes(const q35i_walk *walk);
+uint64_t q35i_window_bytes(const q35i_conversion *c); /* of hidden states */
 
 /* A stretch of windows over the overlay as it is now. logits: of all tokens. */
 q35_status q35i_walk_stretch(const q35i_walk *walk, const q35i_part *part, int linear_inputs, q35i_stretch **out);
@@ -37,8 +39,11 @@ q35_status q35i_walk_embed(q35i_walk *walk); /* hidden: what enters layer 0 */
 /* hidden: what leaves the layer; from: where in the layer's progress this begins. */
 q35_status q35i_walk_advance(q35i_walk *walk, double from);
 
-/* Inputs of the layer's linears over the first n windows; `to`: where in the layer's progress this ends. */
-q35_status q35i_walk_look(q35i_walk *walk, uint64_t n, double to, q35i_layer_inputs *inputs);
+/* Calls each for every distinct input of the layer's linears, with its moments over the first n windows; what of
+ * the input is left afterwards is freed. The weights must be the source's until the last call is over. end: where
+ * in the layer's progress that is, looked: where the moments are there when all are gathered at once. */
+q35_status q35i_walk_inputs(q35i_walk *walk, uint64_t n, double looked, double end,
+                            q35_status (*each)(void *user, q35i_layer_input *input), void *user);
 
 /* bytes, which are taken, stand for the target with its type, rotation and activation from now on; NULL: the
  * source. */

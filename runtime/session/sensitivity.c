@@ -153,24 +153,23 @@ static q35_status measure_linear(measuring *m, const q35i_layer_input *input, q3
     return status;
 }
 
+static q35_status measure_input(void *user, q35i_layer_input *input)
+{
+    measuring *m = user;
+    Q35_TRY(q35i_layer_input_factor(input));
+    for (uint32_t i = 0; i < input->n_weights; i++) {
+        q35i_target *t = q35i_walk_target(&m->walk, input->weights[i]);
+        if (t && t->choosable && !measured(m->c, t))
+            Q35_TRY(measure_linear(m, input, t));
+        Q35_TRY(q35i_walk_progress(&m->walk, m->walk.told)); /* lets it be cancelled here */
+    }
+    return Q35_OK;
+}
+
 static q35_status measure_layer(measuring *m)
 {
-    q35i_layer_inputs inputs = {0};
-    q35_status status = q35i_walk_look(&m->walk, m->first, 0.3, &inputs);
-    for (uint32_t i = 0; i < inputs.n && status == Q35_OK; i++) {
-        q35i_layer_input *input = &inputs.input[i];
-        status = q35i_layer_input_factor(input);
-        for (uint32_t k = 0; k < input->n_weights && status == Q35_OK; k++) {
-            q35i_target *t = q35i_walk_target(&m->walk, input->weights[k]);
-            if (t && t->choosable && !measured(m->c, t))
-                status = measure_linear(m, input, t);
-            if (status == Q35_OK)
-                status = q35i_walk_progress(&m->walk, 0.3 + 0.6 * (i + 1) / inputs.n);
-        }
-        q35i_layer_input_free(input);
-    }
-    q35i_layer_inputs_free(&inputs);
-    return status == Q35_OK ? q35i_walk_advance(&m->walk, 0.9) : status;
+    Q35_TRY(q35i_walk_inputs(&m->walk, m->first, 0.3, 0.9, measure_input, m));
+    return q35i_walk_advance(&m->walk, 0.9);
 }
 
 static q35_status measure_outside(measuring *m)
@@ -202,6 +201,16 @@ static bool all_measured(q35i_conversion *c)
     return all;
 }
 
+uint64_t q35i_measure_windows(const q35i_conversion *c)
+{
+    return c->n_windows;
+}
+
+uint64_t q35i_measure_base_bytes(const q35i_conversion *c)
+{
+    return (uint64_t)HELD_OUT * SCORED * c->config.vocab * sizeof(float);
+}
+
 q35_status q35i_measure_sensitivity(q35i_conversion *c)
 {
     measuring m = {.c = c, .vocab = c->config.vocab};
@@ -210,9 +219,9 @@ q35_status q35i_measure_sensitivity(q35i_conversion *c)
     if (c->n_windows < HELD_OUT + 2)
         return Q35_FAIL(Q35_E_INVALID, "calibration text: %llu windows of %u tokens, need %u to measure tensors",
                         (unsigned long long)c->n_windows, Q35I_WINDOW, HELD_OUT + 2);
-    m.first = c->n_windows - HELD_OUT;
+    m.first = q35i_measure_windows(c) - HELD_OUT;
     q35_status status = q35i_walk_open(c, Q35_STAGE_MEASURE, &m.walk);
-    m.base = q35i_alloc_pages(HELD_OUT * SCORED * m.vocab * sizeof *m.base);
+    m.base = q35i_alloc_pages(q35i_measure_base_bytes(c));
     if (status == Q35_OK && !m.base)
         status = Q35_E_NOMEM;
     if (status == Q35_OK)
@@ -223,7 +232,7 @@ q35_status q35i_measure_sensitivity(q35i_conversion *c)
         status = q35i_walk_embed(&m.walk);
     for (; m.walk.layer < c->config.n_layers && status == Q35_OK; m.walk.layer++)
         status = measure_layer(&m);
-    q35i_free_pages(m.base, HELD_OUT * SCORED * m.vocab * sizeof *m.base);
+    q35i_free_pages(m.base, q35i_measure_base_bytes(c));
     q35i_walk_close(&m.walk);
     return status;
 }

@@ -7,6 +7,10 @@
 
 #include "runtime/session/convert.h"
 
+/* What it keeps: windows of hidden states, and bytes of the source's predictions. */
+uint64_t q35i_measure_windows(const q35i_conversion *c);
+uint64_t q35i_measure_base_bytes(const q35i_conversion *c);
+
 /* Sets t->sensitivity of every target that may be coded: mean KL from the source's predictions when it alone is
  * Q35_ROW. Each goes to the journal as soon as it is known. INVALID with fewer than four windows of text. */
 q35_status q35i_measure_sensitivity(q35i_conversion *c);

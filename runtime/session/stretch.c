@@ -102,6 +102,16 @@ void q35i_stretch_linears(const q35i_stretch *s, void (*each)(void *user, const 
     }
 }
 
+uint64_t q35i_stretch_arena_bytes(const q35i_stretch *s)
+{
+    return s->plan->arena[0].bytes;
+}
+
+uint64_t q35i_stretch_state_bytes(const q35i_stretch *s)
+{
+    return q35i_residence_state_bytes(s->res, 0);
+}
+
 const float *q35i_stretch_find(const q35i_stretch *s, const char *name, uint64_t *out_k)
 {
     const q35i_graph *g = q35i_plan_graph(s->plan);

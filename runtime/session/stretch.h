@@ -26,6 +26,10 @@ const float *q35i_stretch_output(const q35i_stretch *stretch); /* f32 [T][hidden
 void q35i_stretch_linears(const q35i_stretch *stretch,
                           void (*each)(void *user, const char *weight, const char *input), void *user);
 
+/* Memory of its steps' results, and of the KV cache of all its layers, bytes. */
+uint64_t q35i_stretch_arena_bytes(const q35i_stretch *stretch);
+uint64_t q35i_stretch_state_bytes(const q35i_stretch *stretch);
+
 /* Output by name: f32 [T][k], until the next run; NULL: there is none. */
 const float *q35i_stretch_find(const q35i_stretch *stretch, const char *name, uint64_t *out_k);
 

@@ -98,6 +98,32 @@ START_TEST(spellings)
 }
 END_TEST
 
+START_TEST(sizes)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } cases[] = {{"1", 1},
+                 {"3000000", 3000000},
+                 {"64K", 65536},
+                 {"512M", UINT64_C(512) << 20},
+                 {"20G", UINT64_C(20) << 30},
+                 {"20GiB", UINT64_C(20) << 30},
+                 {"1.5G", UINT64_C(3) << 29},
+                 {"2T", UINT64_C(2) << 40}};
+    char text[64];
+    cli_options o;
+    ck_assert_int_eq(parse(CONVERT, "a b", &o), 0);
+    ck_assert_uint_eq(o.memory, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "a b --memory %s", cases[i].text);
+        ck_assert_int_eq(parse(CONVERT, text, &o), 0);
+        ck_assert_msg(o.memory == cases[i].bytes, "--memory %s: %llu bytes", cases[i].text,
+                      (unsigned long long)o.memory);
+    }
+}
+END_TEST
+
 static const struct {
     uint32_t command;
     const char *text, *expected;
@@ -116,6 +142,13 @@ static const struct {
     {RUN, "--temp -0.1", "option --temp: '-0.1' found, a number from 0 to 100 needed"},
     {RUN, "--kv-type q4", "option --kv-type: 'q4' found, f16|f32|q8 needed"},
     {RUN, "--kv-type f", "option --kv-type: 'f' found, f16|f32|q8 needed"},
+    {CONVERT, "--memory 0", "option --memory: '0' found, bytes or a size like 512M or 20G needed"},
+    {CONVERT, "--memory 12Q", "option --memory: '12Q' found, bytes or a size like 512M or 20G needed"},
+    {CONVERT, "--memory G", "option --memory: 'G' found, bytes or a size like 512M or 20G needed"},
+    {CONVERT, "--memory -1G", "option --memory: '-1G' found, bytes or a size like 512M or 20G needed"},
+    {CONVERT, "--memory 1Gi", "option --memory: '1Gi' found, bytes or a size like 512M or 20G needed"},
+    {CONVERT, "--memory 1e300", "option --memory: '1e300' found, bytes or a size like 512M or 20G needed"},
+    {CONVERT, "--memory=", "option --memory: '' found, bytes or a size like 512M or 20G needed"},
     {CHAT, "--json", "unknown option --json: 'q35rt chat --help-all' lists the known ones"},
     {RUN, "--raw=yes", "option --raw: value 'yes' found, none needed"},
     {RUN, "word", "argument 'word': one too many for q35rt run, which takes options only"},
@@ -192,6 +225,7 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_add_test(all, defaults_are_set);
     tcase_add_test(all, spellings);
+    tcase_add_test(all, sizes);
     tcase_add_loop_test(all, mistakes_are_explained, 0, sizeof mistakes / sizeof *mistakes);
     tcase_add_test(all, lists_are_bounded);
     tcase_add_loop_test(all, every_row_parses, 0, (int)opt_n_rows);

@@ -19,7 +19,8 @@
 /* The work in progress. */
 typedef struct conversion {
     const cli_options *options;
-    uint64_t peak; /* most memory seen beside mapped files, bytes; 0: unknown */
+    uint64_t expected; /* most memory, as told before it began, bytes */
+    uint64_t peak;     /* most memory seen beside mapped files, bytes; 0: unknown */
     convert_plan plan;
 } conversion;
 
@@ -44,6 +45,28 @@ static int on_progress(void *user, uint32_t stage, uint64_t done, uint64_t total
     if (stage < sizeof names / sizeof *names)
         term_progress(options->quiet, names[stage], done, total);
     return cli_interrupted();
+}
+
+static double mib(uint64_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+/* What it will take, before it begins. */
+static void on_needs(void *user, const q35_convert_needs *needs)
+{
+    conversion *c = user;
+    c->expected = needs->memory;
+    if (c->options->quiet)
+        return;
+    fputs("convert: ", stderr);
+    if (needs->windows)
+        fprintf(stderr, "%" PRIu64 " windows of 512 tokens, ", needs->windows);
+    fprintf(stderr, "at most %.0f MiB of memory", mib(needs->memory));
+    if (needs->hidden)
+        fprintf(stderr, " (hidden states: %.0f MiB%s)", mib(needs->hidden),
+                needs->hidden_in_file ? " in a file" : "");
+    fputs(needs->one_input ? ", inputs one at a time\n" : "\n", stderr);
 }
 
 static void on_frontier(void *user, double bits, double kl)
@@ -126,14 +149,14 @@ static int report(const conversion *c, const q35_model *in, const q35_convert_re
     uint64_t in_bytes = q35_model_file_bytes(in);
     double bits = per_weight(r->weight_bytes, r->weights), padded = per_weight(r->padded_bytes, r->weights);
     if (options->json)
-        return json_out(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:I}", "output",
-                                  json_text(options->args[1]), "tensors", (json_int_t)r->tensors, "weights",
-                                  (json_int_t)r->weights, "source_bytes", (json_int_t)in_bytes, "file_bytes",
-                                  (json_int_t)r->file_bytes, "padded_bytes", (json_int_t)r->padded_bytes,
-                                  "bits_per_weight", json_number(bits), "bits_per_weight_padded",
-                                  json_number(padded), "relative_error", json_number(r->relative_error),
-                                  "calibration_tokens", (json_int_t)r->calibration_tokens, "seconds",
-                                  json_number(seconds), "peak_bytes", (json_int_t)c->peak));
+        return json_out(json_pack(
+            "{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:I, s:I}", "output",
+            json_text(options->args[1]), "tensors", (json_int_t)r->tensors, "weights", (json_int_t)r->weights,
+            "source_bytes", (json_int_t)in_bytes, "file_bytes", (json_int_t)r->file_bytes, "padded_bytes",
+            (json_int_t)r->padded_bytes, "bits_per_weight", json_number(bits), "bits_per_weight_padded",
+            json_number(padded), "relative_error", json_number(r->relative_error), "calibration_tokens",
+            (json_int_t)r->calibration_tokens, "seconds", json_number(seconds), "peak_bytes", (json_int_t)c->peak,
+            "expected_peak_bytes", (json_int_t)c->expected));
     if (options->quiet)
         return 0;
     fprintf(stderr, "%s: %.1f MB, was %.1f MB\n", options->args[1], (double)r->file_bytes / 1e6,
@@ -143,7 +166,7 @@ static int report(const conversion *c, const q35_model *in, const q35_convert_re
     fprintf(stderr, "relative error %.5f, %" PRIu64 " calibration tokens, %.1f s", r->relative_error,
             r->calibration_tokens, seconds);
     if (c->peak > 0)
-        fprintf(stderr, ", %.0f MB of memory beside mapped files", (double)c->peak / 1e6);
+        fprintf(stderr, ", %.0f MiB of memory beside mapped files", mib(c->peak));
     fputc('\n', stderr);
     return 0;
 }
@@ -161,6 +184,8 @@ static int convert(const cli_options *options, q35_runtime *runtime, const q35_m
     wanted.seed = options->seed;
     wanted.calibration_text = text;
     wanted.calibration_len = len;
+    wanted.memory = options->memory;
+    wanted.needs = on_needs;
     wanted.progress = on_progress;
     wanted.user = &c;
     wanted.target_bpw = (double)options->target_bpw;

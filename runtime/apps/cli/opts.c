@@ -77,12 +77,32 @@ static int parse_whole(const opt_row *row, const char *text, int64_t *out_signed
     return 0;
 }
 
+/* Bytes, or a number with K, M, G or T behind it (powers of 1024), which "iB" may follow. */
+static int parse_size(const opt_row *row, const char *text, uint64_t *out)
+{
+    static const char letters[] = "KMGT";
+    char *end;
+    double v = text[0] >= '0' && text[0] <= '9' ? strtod(text, &end) : -1;
+    const char *letter = v >= 0 && *end ? strchr(letters, *end) : NULL;
+    if (letter) {
+        v *= ldexp(1, 10 * (int)(letter - letters + 1));
+        end += strcmp(end + 1, "iB") == 0 ? 3 : 1;
+    }
+    if (v < row->lo || *end || v > row->hi)
+        return cli_fail(CLI_EXIT_USAGE, "option --%s: '%s' found, bytes or a size like 512M or 20G needed",
+                        row->name, text);
+    *out = (uint64_t)v;
+    return 0;
+}
+
 static int set_number(cli_options *options, const opt_row *row, const char *text)
 {
     int64_t s = 0;
     uint64_t u = 0;
     if (row->kind == OPT_F32)
         return parse_float(row, text, member(options, row));
+    if (row->kind == OPT_SIZE)
+        return parse_size(row, text, member(options, row));
     int rc = parse_whole(row, text, &s, &u);
     if (rc)
         return rc;
@@ -117,6 +137,7 @@ static int set_value(cli_options *options, const opt_row *row, const char *text)
     case OPT_I32:
     case OPT_U32:
     case OPT_U64:
+    case OPT_SIZE:
     case OPT_F32: return set_number(options, row, text);
     }
     return 0;

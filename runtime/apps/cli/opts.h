@@ -24,7 +24,18 @@ enum {
     CLI_ALL = 0xfff
 };
 
-enum opt_kind { OPT_FLAG, OPT_COUNT, OPT_TEXT, OPT_LIST, OPT_I32, OPT_U32, OPT_U64, OPT_F32, OPT_CHOICE };
+enum opt_kind {
+    OPT_FLAG,
+    OPT_COUNT,
+    OPT_TEXT,
+    OPT_LIST,
+    OPT_I32,
+    OPT_U32,
+    OPT_U64,
+    OPT_SIZE,
+    OPT_F32,
+    OPT_CHOICE
+};
 
 #define CLI_LIST_MAX 16
 #define CLI_UNSET    UINT32_MAX /* an OPT_CHOICE without default that was not given */
@@ -44,7 +55,7 @@ typedef struct cli_options {
     uint32_t gen_type, layout, arch, tied, hidden, layers, heads, kv_heads, head_dim, ffn, vocab, context;
     int32_t predict, top_k, repeat_last;
     float tolerance, target_bpw, temp, top_p, min_p, repeat_penalty, rope_base;
-    uint64_t seed;
+    uint64_t seed, memory;
     int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, linears, layer_outputs, force,
         ignore_eos, why, json, quiet, verbose, help, help_all;
 } cli_options;

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A conversion's bound of memory: it decides where hidden states lie and how often a layer is looked through,
+ * never the output; and what can be done by no means is refused before anything is written. */
+#include "support/expect.h"
+#include "support/suite.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+#include "support/whole_file.h"
+
+#include <q35rt/q35rt.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MIB = 1 << 20 };
+
+static char text[3000], source[Q35T_PATH_BYTES];
+static q35_runtime *runtime;
+static q35_model *model;
+static q35_convert_needs told;
+static int n_told;
+
+static void setup(void)
+{
+    static const char *const plugins[1] = {Q35T_CPU_PLUGIN};
+    const q35_runtime_options options = {
+        .n_threads = 2, .plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
+    q35t_tiny_options shape = q35t_tiny_options_default();
+    q35t_temp_dir_create();
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + (i * i + i / 13) % 26);
+    shape.hidden = shape.ffn = 384; /* all inputs are as long, so one at a time takes less */
+    shape.head_dim = 96;
+    q35t_temp_path(source, "source.gguf");
+    EXPECT_OK(q35t_tiny_model_write(source, &shape));
+    EXPECT_OK(q35_runtime_create(&options, &runtime));
+    EXPECT_OK(q35_model_open(source, &model));
+    n_told = 0;
+}
+
+static void teardown(void)
+{
+    q35_model_close(model);
+    q35_runtime_destroy(runtime);
+    ck_assert_int_eq(q35t_temp_dir_remove(), 0);
+}
+
+static void on_needs(void *user, const q35_convert_needs *needs)
+{
+    (void)user;
+    told = *needs;
+    n_told++;
+}
+
+static q35_status convert(const char *name, uint64_t memory, double target)
+{
+    char path[Q35T_PATH_BYTES];
+    q35_convert_options options = q35_convert_options_default();
+    options.calibration_text = text;
+    options.calibration_len = sizeof text;
+    options.memory = memory;
+    options.needs = on_needs;
+    options.target_bpw = target;
+    options.target_linears = target > 0;
+    q35t_temp_path(path, name);
+    return q35_convert(runtime, model, path, &options, NULL);
+}
+
+static void expect_same(const char *a, const char *b)
+{
+    char path[2][Q35T_PATH_BYTES];
+    size_t n[2];
+    q35t_temp_path(path[0], a);
+    q35t_temp_path(path[1], b);
+    char *x = q35t_read_file(path[0], &n[0]), *y = q35t_read_file(path[1], &n[1]);
+    ck_assert_msg(n[0] == n[1] && memcmp(x, y, n[0]) == 0, "%s and %s differ", a, b);
+    free(x);
+    free(y);
+}
+
+/* A bound somewhat below what the last way took leads to the next. The process' own memory counts, and it is not
+ * the same to the byte each time. */
+static void expect_way(const char *name, double target, int in_file, int one_input)
+{
+    const uint64_t bound = told.memory - MIB;
+    EXPECT_OK(convert(name, bound, target));
+    ck_assert_msg(told.memory <= bound && told.bound == bound, "%s: %llu bytes told for a bound of %llu", name,
+                  (unsigned long long)told.memory, (unsigned long long)bound);
+    ck_assert_msg(told.hidden_in_file == in_file && told.one_input == one_input,
+                  "%s: hidden states in a file %d, inputs one at a time %d", name, told.hidden_in_file,
+                  told.one_input);
+    expect_same("free.gguf", name);
+}
+
+START_TEST(test_same_bytes_for_any_bound)
+{
+    static const double targets[] = {0, 4.25};
+    EXPECT_OK(convert("free.gguf", 0, targets[_i]));
+    EXPECT_OK(convert("again.gguf", 0, targets[_i]));
+    expect_same("free.gguf", "again.gguf");
+    ck_assert_int_eq(n_told, 2);
+    ck_assert_uint_eq(told.windows, 5);
+    ck_assert_uint_eq(told.hidden, 5 * 512 * 384 * sizeof(float));
+    ck_assert_int_eq(told.hidden_in_file, 0);
+    ck_assert_int_eq(told.one_input, 0);
+    expect_way("file.gguf", targets[_i], 1, 0);
+    expect_way("one.gguf", targets[_i], 1, 1);
+    ck_assert_int_eq(q35t_temp_dir_count(), 5); /* the source, four outputs, and nothing else */
+}
+END_TEST
+
+START_TEST(test_least)
+{
+    char needed[64];
+    EXPECT_FAILURE(convert("out.gguf", MIB, 0), Q35_E_NOFIT, "1 MiB of memory allowed");
+    ck_assert_int_eq(n_told, 0);
+    ck_assert_int_eq(q35t_temp_dir_count(), 1);
+    const char *least = strstr(q35_error_message(), "need at least ");
+    unsigned long mib = least ? strtoul(least + strlen("need at least "), NULL, 10) : 0;
+    ck_assert_uint_gt(mib, 1);
+    EXPECT_OK(convert("out.gguf", (uint64_t)(mib + 1) * MIB, 0)); /* what it asks for is enough */
+    snprintf(needed, sizeof needed, "%lu MiB of memory allowed", mib / 2);
+    EXPECT_FAILURE(convert("less.gguf", (uint64_t)mib / 2 * MIB, 0), Q35_E_NOFIT, needed);
+}
+END_TEST
+
+/* More layers and tokens than before take more; a method without hidden states says none. */
+START_TEST(test_methods)
+{
+    q35_convert_options options = q35_convert_options_default();
+    char path[Q35T_PATH_BYTES];
+    q35t_temp_path(path, "out.gguf");
+    options.needs = on_needs;
+    options.overwrite = 1;
+    options.method = Q35_METHOD_PLAIN;
+    EXPECT_OK(q35_convert(runtime, model, path, &options, NULL));
+    ck_assert(told.windows == 0 && told.hidden == 0 && told.memory > 0);
+    options.memory = 1;
+    EXPECT_FAILURE(q35_convert(runtime, model, path, &options, NULL), Q35_E_NOFIT, "0 MiB of memory allowed");
+    options.memory = 0;
+    options.method = Q35_METHOD_FAST;
+    options.calibration_text = text;
+    options.calibration_len = sizeof text;
+    EXPECT_OK(q35_convert(runtime, model, path, &options, NULL));
+    ck_assert(told.windows == 5 && told.hidden == 0 && told.memory > 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("convert_memory");
+    TCase *t = tcase_create("convert_memory");
+    tcase_set_timeout(t, 240);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, test_same_bytes_for_any_bound, 0, 2);
+    tcase_add_test(t, test_least);
+    tcase_add_test(t, test_methods);
+    suite_add_tcase(s, t);
+    return q35t_run(s);
+}
