@@ -145,7 +145,7 @@ q35_status q35i_convert_layers(q35i_conversion *c)
     q35i_walk w;
     if (!any_left(c))
         return Q35_OK;
-    q35_status status = q35i_walk_open(c, Q35_STAGE_QUANTISE, &w);
+    q35_status status = q35i_walk_open(c, Q35_STAGE_QUANTISE, c->n_windows, c->n_windows, &w);
     if (status == Q35_OK)
         status = encode_outside(&w);
     if (status == Q35_OK)

@@ -22,11 +22,12 @@ q35_status q35i_walk_progress(q35i_walk *w, double part)
     return q35i_convert_progress(c->options, w->stage, (uint64_t)(layer * (w->layer + part)), total);
 }
 
-q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, int linear_inputs, q35i_stretch **out)
+q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, uint32_t act, int linear_inputs,
+                             q35i_stretch **out)
 {
     const q35i_build_options options = {.n_tokens = Q35I_WINDOW,
                                         .n_ctx = Q35I_WINDOW,
-                                        .act = Q35_ACT_INT8,
+                                        .act = act,
                                         .kv_dtype = Q35_DT_F32,
                                         .all_logits = 1,
                                         .linear_inputs = linear_inputs,
@@ -44,8 +45,8 @@ q35_status q35i_walk_embed(q35i_walk *w)
 {
     const q35i_part part = {.hidden_out = 1};
     q35i_stretch *s;
-    q35_status status = q35i_walk_stretch(w, &part, 0, &s);
-    for (uint64_t i = 0; i < w->c->n_windows && status == Q35_OK; i++) {
+    q35_status status = q35i_walk_stretch(w, &part, Q35_ACT_INT8, 0, &s);
+    for (uint64_t i = 0; i < w->n_windows && status == Q35_OK; i++) {
         memcpy(q35i_stretch_input(s), w->c->ids + i * Q35I_WINDOW, Q35I_WINDOW * sizeof *w->c->ids);
         status = q35i_stretch_run(s, Q35I_WINDOW, 0);
         if (status == Q35_OK)
@@ -61,21 +62,29 @@ q35_status q35i_walk_run(const q35i_walk *w, q35i_stretch *s, uint64_t i)
     return q35i_stretch_run(s, Q35I_WINDOW, 0);
 }
 
-/* The layer as it will be: its output becomes the next one's input. */
-q35_status q35i_walk_advance(q35i_walk *w, double from)
+static q35_status advance(q35i_walk *w, uint32_t act, uint64_t begin, uint64_t end, double from)
 {
     const q35i_part part = {.begin = w->layer, .end = w->layer + 1, .hidden_in = 1, .hidden_out = 1};
     q35i_stretch *s;
-    q35_status status = q35i_walk_stretch(w, &part, 0, &s);
-    for (uint64_t i = 0; i < w->c->n_windows && status == Q35_OK; i++) {
+    if (begin == end)
+        return Q35_OK;
+    q35_status status = q35i_walk_stretch(w, &part, act, 0, &s);
+    for (uint64_t i = begin; i < end && status == Q35_OK; i++) {
         status = q35i_walk_run(w, s, i);
         if (status == Q35_OK)
             status = q35i_windows_write(w->windows, i, q35i_stretch_output(s));
         if (status == Q35_OK)
-            status = q35i_walk_progress(w, from + (1 - from) * (double)(i + 1) / (double)w->c->n_windows);
+            status = q35i_walk_progress(w, from + (1 - from) * (double)(i + 1) / (double)w->n_windows);
     }
     q35i_stretch_destroy(s);
     return status;
+}
+
+/* The layer as it will be: its output becomes the next one's input. */
+q35_status q35i_walk_advance(q35i_walk *w, double from)
+{
+    Q35_TRY(advance(w, Q35_ACT_INT8, 0, w->n_int8, from));
+    return advance(w, Q35_ACT_F32, w->n_int8, w->n_windows, from);
 }
 
 q35i_target *q35i_walk_target(const q35i_walk *w, const char *name)
@@ -129,7 +138,7 @@ static q35_status look(q35i_walk *w, uint64_t n, const span *progress, uint32_t 
 {
     const q35i_part part = {.begin = w->layer, .end = w->layer + 1, .hidden_in = 1, .hidden_out = 1};
     q35i_stretch *s;
-    q35_status status = q35i_walk_stretch(w, &part, 1, &s);
+    q35_status status = q35i_walk_stretch(w, &part, Q35_ACT_INT8, 1, &s);
     if (status == Q35_OK)
         status = q35i_layer_inputs_create(s, w->c->options->seed, w->layer, only, inputs);
     for (uint64_t i = 0; i < n && status == Q35_OK; i++) {
@@ -189,11 +198,13 @@ q35_status q35i_walk_open_bare(q35i_conversion *c, q35i_walk *out)
     return Q35_OK;
 }
 
-q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, q35i_walk *out)
+q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, uint64_t n_windows, uint64_t n_int8, q35i_walk *out)
 {
     Q35_TRY(q35i_walk_open_bare(c, out));
     out->stage = stage;
-    return q35i_windows_open(c->n_windows, q35i_window_bytes(c), c->memory.hidden_in_file ? c->path : NULL,
+    out->n_windows = n_windows;
+    out->n_int8 = n_int8;
+    return q35i_windows_open(n_windows, q35i_window_bytes(c), c->memory.hidden_in_file ? c->path : NULL,
                              &out->windows);
 }
 

@@ -11,17 +11,19 @@
 typedef struct q35i_walk {
     q35i_conversion *c;
     q35i_device *device;
-    q35_model *overlay;    /* the source with what stands for it */
-    q35i_windows *windows; /* hidden states, of each window f32 [Q35I_WINDOW][hidden width] */
-    uint8_t **codes;       /* [n_targets] bytes that stand for a tensor, NULL: the source's own */
-    uint32_t layer;        /* that the hidden states enter */
-    uint32_t stage;        /* Q35_STAGE_* that progress is told of */
-    double told;           /* share of the layer that was told last */
+    q35_model *overlay;         /* the source with what stands for it */
+    q35i_windows *windows;      /* hidden states, of each window f32 [Q35I_WINDOW][hidden width] */
+    uint64_t n_windows, n_int8; /* the first n_windows of the text; from n_int8 on linears take F32 activations */
+    uint8_t **codes;            /* [n_targets] bytes that stand for a tensor, NULL: the source's own */
+    uint32_t layer;             /* that the hidden states enter */
+    uint32_t stage;             /* Q35_STAGE_* that progress is told of */
+    double told;                /* share of the layer that was told last */
 } q35i_walk;
 
-/* Nothing stands for anything, no hidden states yet; these are kept where c->memory says. To be closed also after
- * a failure. */
-q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, q35i_walk *out);
+/* Nothing stands for anything, no hidden states yet; these are kept where c->memory says. n_int8: of the first
+ * n_windows of the text those whose linears take int8 activations, like the file's will; the others take F32. To
+ * be closed also after a failure. */
+q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, uint64_t n_windows, uint64_t n_int8, q35i_walk *out);
 /* The same without windows: for stretches alone. */
 q35_status q35i_walk_open_bare(q35i_conversion *c, q35i_walk *out);
 void q35i_walk_close(q35i_walk *walk);
@@ -31,8 +33,9 @@ q35_status q35i_walk_progress(q35i_walk *walk, double part);
 
 uint64_t q35i_window_bytes(const q35i_conversion *c); /* of hidden states */
 
-/* A stretch of windows over the overlay as it is now. logits: of all tokens. */
-q35_status q35i_walk_stretch(const q35i_walk *walk, const q35i_part *part, int linear_inputs, q35i_stretch **out);
+/* A stretch of windows over the overlay as it is now. act: Q35_ACT_*; logits: of all tokens. */
+q35_status q35i_walk_stretch(const q35i_walk *walk, const q35i_part *part, uint32_t act, int linear_inputs,
+                             q35i_stretch **out);
 q35_status q35i_walk_run(const q35i_walk *walk, q35i_stretch *stretch, uint64_t i); /* on window i */
 
 q35_status q35i_walk_embed(q35i_walk *walk); /* hidden: what enters layer 0 */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The source's layers one after another: in each the second moments of all windows but the last ones guide the
- * codes of a tensor, and the last windows go on from this layer with that tensor's codes in place of its weights.
- */
+ * The source's layers one after another: in each the second moments of some windows guide the codes of a tensor,
+ * and other windows go on from this layer with that tensor's codes in place of its weights. Those go with F32
+ * activations: with int8 ones, that all roundings behind a tensor come out another way would weigh more than what
+ * most tensors do. */
 #include "runtime/session/sensitivity.h"
 
 #include "runtime/base/alloc.h"
@@ -12,9 +13,12 @@
 #include "runtime/model/model.h"
 #include "runtime/session/layer_walk.h"
 
+#include <q35rt/session.h>
+
 #include <math.h>
 #include <string.h>
 
+#define GUIDING  48u /* windows, at most, whose moments guide the codes */
 #define HELD_OUT 2u  /* windows that are scored */
 #define SKIPPED  64u /* positions of a window that are not: little has been read before them */
 #define SCORED   (Q35I_WINDOW - SKIPPED)
@@ -100,7 +104,7 @@ static q35_status keep_base(measuring *m)
 {
     const q35i_part part = {.end = m->c->config.n_layers};
     q35i_stretch *s;
-    Q35_TRY(q35i_walk_stretch(&m->walk, &part, 0, &s));
+    Q35_TRY(q35i_walk_stretch(&m->walk, &part, Q35_ACT_F32, 0, &s));
     q35_status status = Q35_OK;
     for (uint64_t i = 0; i < HELD_OUT && status == Q35_OK; i++) {
         memcpy(q35i_stretch_input(s), m->c->ids + (m->first + i) * Q35I_WINDOW, Q35I_WINDOW * sizeof *m->c->ids);
@@ -128,7 +132,7 @@ static q35_status measure(measuring *m, q35i_target *t, uint8_t *codes, const q3
 {
     q35i_stretch *s;
     q35i_walk_show(&m->walk, t, codes);
-    q35_status status = q35i_walk_stretch(&m->walk, part, 0, &s);
+    q35_status status = q35i_walk_stretch(&m->walk, part, Q35_ACT_F32, 0, &s);
     if (status == Q35_OK)
         status = divergence(m, s, !part->hidden_in, &t->sensitivity);
     q35i_stretch_destroy(s);
@@ -203,7 +207,7 @@ static bool all_measured(q35i_conversion *c)
 
 uint64_t q35i_measure_windows(const q35i_conversion *c)
 {
-    return c->n_windows;
+    return q35i_min(c->n_windows, GUIDING + HELD_OUT);
 }
 
 uint64_t q35i_measure_base_bytes(const q35i_conversion *c)
@@ -220,7 +224,7 @@ q35_status q35i_measure_sensitivity(q35i_conversion *c)
         return Q35_FAIL(Q35_E_INVALID, "calibration text: %llu windows of %u tokens, need %u to measure tensors",
                         (unsigned long long)c->n_windows, Q35I_WINDOW, HELD_OUT + 2);
     m.first = q35i_measure_windows(c) - HELD_OUT;
-    q35_status status = q35i_walk_open(c, Q35_STAGE_MEASURE, &m.walk);
+    q35_status status = q35i_walk_open(c, Q35_STAGE_MEASURE, m.first + HELD_OUT, m.first, &m.walk);
     m.base = q35i_alloc_pages(q35i_measure_base_bytes(c));
     if (status == Q35_OK && !m.base)
         status = Q35_E_NOMEM;
