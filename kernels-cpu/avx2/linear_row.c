@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * LINEAR of row types with AVX2: what the shared walk (row_walk.h) needs. Mirrors q35k_linear_row__ref: the same
- * bits for quantised activations.
+ * bits.
  */
 #include "kernels-cpu/avx2/row.h"
 #include "kernels-cpu/kernels_decl.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * LINEAR of row types with AVX-512 VBMI and VNNI: what the shared walk (row_walk.h) needs. Mirrors
- * q35k_linear_row__ref: the same bits for quantised activations. Up to four tokens against packed weights go to
- * row_matvec.c.
+ * q35k_linear_row__ref: the same bits. Up to four tokens against packed weights go to row_matvec.c.
  */
 #include "kernels-cpu/avx512/row.h"
 #include "kernels-cpu/kernels_decl.h"
