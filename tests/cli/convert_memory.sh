@@ -1,5 +1,5 @@
 # A bound of memory: sizes that are none, one that is too small, and the same file with what is needed and with plenty.
-for i in $(seq 120); do echo "line $i of a text that only has to be long enough"; done >text
+for i in $(seq 400); do echo "line $i of a text that only has to be long enough"; done >text
 for size in 0 12Q -5 1K; do
     "$Q35RT" convert "$TINY" out.gguf --calibration text --memory $size -q 2>said
     echo "$size: exit code $?"
