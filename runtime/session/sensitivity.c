@@ -78,6 +78,7 @@ static q35_status divergence(measuring *m, q35i_stretch *s, bool from_ids, doubl
 {
     double sum = 0;
     for (uint64_t i = 0; i < HELD_OUT; i++) {
+        Q35_TRY(q35i_walk_progress(&m->walk, m->walk.told)); /* to be cancelled */
         if (from_ids) {
             memcpy(q35i_stretch_input(s), m->c->ids + (m->first + i) * Q35I_WINDOW,
                    Q35I_WINDOW * sizeof *m->c->ids);
@@ -109,6 +110,8 @@ static q35_status keep_base(measuring *m)
     for (uint64_t i = 0; i < HELD_OUT && status == Q35_OK; i++) {
         memcpy(q35i_stretch_input(s), m->c->ids + (m->first + i) * Q35I_WINDOW, Q35I_WINDOW * sizeof *m->c->ids);
         status = q35i_stretch_run(s, Q35I_WINDOW, 0);
+        if (status == Q35_OK)
+            status = q35i_walk_progress(&m->walk, 0); /* to be cancelled */
         if (status == Q35_OK)
             memcpy(m->base + i * SCORED * m->vocab, q35i_stretch_output(s) + SKIPPED * m->vocab,
                    SCORED * m->vocab * sizeof *m->base);
