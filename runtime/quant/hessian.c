@@ -109,47 +109,26 @@ static double element(const q35i_hessian *h, uint64_t i, uint64_t j)
     return (double)(i >= j ? h->sum[i * h->k + j] : h->sum[j * h->k + i]);
 }
 
-/* H + damping in reverse order. */
+/* Lower triangle of H + damping in reverse order. */
 static void fill(const q35i_hessian *h, const uint32_t *order, double damping, double *a)
 {
     uint64_t k = h->k;
     double mean = mean_diagonal(h), add = mean > 0 ? damping * mean : 1;
     for (uint64_t i = 0; i < k; i++) {
         for (uint64_t j = 0; j <= i; j++)
-            a[i * k + j] = a[j * k + i] = element(h, order[k - 1 - i], order[k - 1 - j]);
+            a[i * k + j] = element(h, order[k - 1 - i], order[k - 1 - j]);
         a[i * (k + 1)] += add;
     }
 }
 
-/* C[i][j], j >= i, of H = C C^T with C upper, from the factor of the reversed matrix; for j < i H[i][j]. */
+/* C[i][j], j >= i, of H = C C^T with C upper, from the factor of the reversed matrix. */
 static double upper(const double *a, uint64_t k, uint64_t i, uint64_t j)
 {
     return a[(k - 1 - i) * k + (k - 1 - j)];
 }
 
-/* H[i][i], of which the factor took the place. */
-static double diagonal(const double *a, uint64_t k, uint64_t i)
-{
-    double sum = 0;
-    for (uint64_t j = i; j < k; j++)
-        sum += upper(a, k, i, j) * upper(a, k, i, j);
-    return sum;
-}
-
-/* What is no U. */
-static void keep_moments(const double *a, q35i_feedback *f)
-{
-    uint64_t k = f->k;
-    for (uint64_t i = 0; i < k; i++) {
-        for (uint64_t j = 0; j < i; j++)
-            f->u[i * k + j] = (float)upper(a, k, i, j);
-        f->u[i * (k + 1)] = (float)diagonal(a, k, i);
-    }
-    for (uint64_t i = 0; i < k; i += 2)
-        f->u[i * k + i + 1] = f->u[(i + 1) * k + i];
-}
-
-/* Column blocks of C by their diagonal block's inverse: U; diagonal blocks times their transpose: D. */
+/* Column blocks of C by their diagonal block's inverse: U; diagonal blocks times their transpose: D. Of u all that
+ * is read later is set. */
 static void split(const double *a, q35i_feedback *f)
 {
     uint64_t k = f->k;
@@ -194,7 +173,6 @@ q35_status q35i_feedback_create(q35i_hessian *h, double damping, q35i_feedback *
     out->u = h->sum; /* the moments are not needed any more */
     *h = (q35i_hessian){0};
     split(a, out);
-    keep_moments(a, out);
 out:
     q35i_free_pages(a, k * k * sizeof *a);
     if (status != Q35_OK)

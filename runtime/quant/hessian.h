@@ -27,8 +27,7 @@ void q35i_hessian_add(q35i_hessian *h, const float *x, uint64_t n, q35_pool *poo
 typedef struct q35i_feedback {
     uint64_t k;
     uint32_t *order;
-    float *u;           /* [k][k] row-major: u[j][p] where the pair of j is before that of p; elsewhere, pairs' own
-                         * blocks among it, the damped H */
+    float *u;           /* [k][k] row-major: u[j][p], pair of j before that of p, else not set */
     float (*metric)[3]; /* [k/2]: D_00, D_01, D_11 */
     double damping;     /* what was added to the diagonal, in units of its mean */
 } q35i_feedback;

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rows are lanes. 16 rows at each of the candidate scales side by side are quantised pair by pair of columns: a
- * block of columns first gets the errors of all columns before it in one matrix product, then passes its own on as
- * it goes. Four times 16 rows with their best scales make a panel that coordinate descent improves. Panels are
- * dealt out to the workers and know nothing of each other. */
+ * Rows are lanes: 16 rows at each of the candidate scales make a panel, whose columns are quantised pair by pair.
+ * A block of columns first gets the errors of all columns before it in one matrix product, then passes its own on
+ * as it goes. Panels are dealt out to the workers and know nothing of each other. */
 #include "runtime/quant/ldlq.h"
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
-#include "runtime/quant/ldlq_descent.h"
 #include "runtime/quant/ldlq_search.h"
 #include "runtime/quant/linalg.h"
 #include "runtime/quant/row.h"
@@ -19,12 +17,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define BLOCK        Q35I_DESCENT_BLOCK /* columns that share a matrix product */
-#define ROWS         Q35I_LANES         /* that are tried at several scales at a time */
-#define PANEL        Q35I_MOST_LANES    /* rows */
-#define SWEEPS       4u                 /* of the descent: docs/decisions/0009 */
-#define COARSE       8u                 /* scales tried first */
-#define FINE         4u                 /* then around the best of them */
+#define BLOCK        128u /* columns that share a matrix product */
+#define ROWS         Q35I_LANES
+#define COARSE       8u /* scales tried first */
+#define FINE         4u /* then around the best of them */
 #define FIRST_FACTOR 0.80f
 #define COARSE_STEP  0.06f
 #define FINE_STEP    0.02f
@@ -32,18 +28,15 @@
 
 /* Where a panel's weights are quantised; columns in the order of quantisation, lanes side by side. */
 typedef struct panel {
-    float *w;       /* [k][PANEL] */
-    float *error;   /* [k][LANES]: w - w^; the descent's two arrays */
-    float *target;  /* [BLOCK][PANEL + BLOCK], of which LANES are used; the descent's block */
+    float *w;       /* [k][ROWS] */
+    float *error;   /* [k][LANES]: w - w^ */
+    float *target;  /* [BLOCK][LANES] */
     uint8_t *codes; /* [k][LANES]: of a pair at its first column */
-    uint8_t *best;  /* [k][PANEL]: of the best candidates */
+    uint8_t *best;  /* [ROWS][k]: codes of the best candidate, in the order of the columns */
     uint8_t *row;   /* [k] */
-    float scale[LANES], loss[LANES], best_scale[PANEL], best_loss[PANEL];
-    uint64_t lanes; /* rows that there are, in whole ROWS */
+    float scale[LANES], loss[LANES], best_scale[ROWS], best_loss[ROWS];
     q35i_pair_points points;
 } panel;
-
-_Static_assert(LANES == 2 * PANEL, "the descent's arrays");
 
 typedef struct job {
     const q35i_ldlq *how;
@@ -70,11 +63,11 @@ static void panel_free(panel *p)
 
 static q35_status panel_alloc(panel *p, uint64_t k)
 {
-    p->w = q35i_alloc_aligned(k * PANEL * sizeof *p->w, 64);
+    p->w = q35i_alloc_aligned(k * ROWS * sizeof *p->w, 64);
     p->error = q35i_alloc_aligned(k * LANES * sizeof *p->error, 64);
-    p->target = q35i_alloc_aligned((uint64_t)BLOCK * (PANEL + BLOCK) * sizeof *p->target, 64);
+    p->target = q35i_alloc_aligned((uint64_t)BLOCK * LANES * sizeof *p->target, 64);
     p->codes = q35i_alloc_aligned(k * LANES, 64);
-    p->best = q35i_alloc_aligned(k * PANEL, 64);
+    p->best = q35i_calloc(k * ROWS, 1);
     p->row = q35i_calloc(k, 1);
     return p->w && p->error && p->target && p->codes && p->best && p->row ? Q35_OK : Q35_E_NOMEM;
 }
@@ -82,12 +75,11 @@ static q35_status panel_alloc(panel *p, uint64_t k)
 /* Rows past the last are zeros. */
 static void load(const job *j, panel *p, uint64_t first)
 {
-    p->lanes = q35i_min(q35i_div_up(j->n - first, ROWS) * ROWS, PANEL);
-    memset(p->best, 0, j->how->feedback->k * PANEL); /* stays where an error is no number */
+    memset(p->best, 0, j->how->feedback->k * ROWS); /* stays where an error overflows */
     for (uint64_t c = 0; c < j->how->feedback->k; c++) {
         uint64_t column = j->how->feedback->order[c];
-        for (uint64_t r = 0; r < p->lanes; r++)
-            p->w[c * PANEL + r] = first + r < j->n && column < j->k ? j->w[(first + r) * j->k + column] : 0;
+        for (uint64_t r = 0; r < ROWS; r++)
+            p->w[c * ROWS + r] = first + r < j->n && column < j->k ? j->w[(first + r) * j->k + column] : 0;
     }
 }
 
@@ -95,42 +87,39 @@ static float deviation(const panel *p, uint64_t k, uint64_t row)
 {
     double sum = 0;
     for (uint64_t c = 0; c < k; c++)
-        sum += (double)p->w[c * PANEL + row] * (double)p->w[c * PANEL + row];
+        sum += (double)p->w[c * ROWS + row] * (double)p->w[c * ROWS + row];
     return (float)sqrt(sum / (double)k);
 }
 
-/* ---- scales ---- */
-
-/* Columns [b, b + m) of the candidates of 16 rows: weights and the errors of all columns before, times U. */
-static void begin_block(const q35i_feedback *f, panel *p, const float *w, uint64_t b, uint64_t m, uint64_t lanes)
+/* Columns [b, b + m) of the candidates: weights and the errors of all columns before, times U. */
+static void begin_block(const q35i_feedback *f, panel *p, uint64_t b, uint64_t m, uint64_t lanes)
 {
     for (uint64_t c = 0; c < m; c++)
         for (uint64_t l = 0; l < lanes; l += ROWS)
-            memcpy(p->target + c * LANES + l, w + (b + c) * PANEL, ROWS * sizeof *w);
+            memcpy(p->target + c * LANES + l, p->w + (b + c) * ROWS, ROWS * sizeof *p->w);
     if (b)
         q35i_gemm_tn(m, lanes, b, f->u + b, f->k, p->error, LANES, p->target, LANES);
 }
 
-/* Quantises every column of w [k][PANEL], of which 16 lanes are used, at `lanes` / ROWS scales. */
-static void run_scales(const job *j, panel *p, const float *w, uint64_t lanes)
+/* Quantises every column at `lanes` / ROWS scales. */
+static void run_panel(const job *j, panel *p, uint64_t lanes)
 {
     const q35i_feedback *f = j->how->feedback;
     memset(p->loss, 0, sizeof p->loss);
     for (uint64_t b = 0; b < f->k; b += BLOCK) {
         uint64_t m = q35i_min(BLOCK, f->k - b);
-        begin_block(f, p, w, b, m, lanes);
+        begin_block(f, p, b, m, lanes);
         for (uint64_t c = 0; c < m; c += 2) {
             q35i_pair_step step = {.points = &p->points,
                                    .metric = f->metric[(b + c) / 2],
                                    .scale = p->scale,
-                                   .w = w + (b + c) * PANEL,
+                                   .w = p->w + (b + c) * ROWS,
                                    .target = p->target + c * LANES,
                                    .error = p->error + (b + c) * LANES,
                                    .codes = p->codes + (b + c) * LANES,
                                    .loss = p->loss,
                                    .lanes = lanes,
                                    .stride = LANES,
-                                   .w_stride = PANEL,
                                    .u = f->u + (b + c) * f->k + b + c + 2,
                                    .u_stride = f->k,
                                    .later = m - c - 2};
@@ -140,71 +129,53 @@ static void run_scales(const job *j, panel *p, const float *w, uint64_t lanes)
 }
 
 /* Keeps a row's candidate that is better than its best so far. */
-static void take_best(panel *p, uint64_t k, uint64_t first, uint64_t lanes)
+static void take_best(panel *p, uint64_t k, uint64_t lanes)
 {
     for (uint64_t l = 0; l < lanes; l++) {
-        uint64_t r = first + l % ROWS;
+        uint64_t r = l % ROWS;
         if (!(p->loss[l] < p->best_loss[r]))
             continue;
         p->best_loss[r] = p->loss[l];
         p->best_scale[r] = p->scale[l];
         for (uint64_t c = 0; c < k; c++)
-            p->best[c * PANEL + r] = p->codes[c * LANES + l];
+            p->best[r * k + c] = p->codes[c * LANES + l];
     }
 }
 
-/* Of the 16 rows from `first` on. */
-static void search_scales(const job *j, panel *p, uint64_t first)
+static void search_scales(const job *j, panel *p)
 {
     uint64_t k = j->how->feedback->k;
     float start[ROWS], centre[ROWS];
     for (uint64_t r = 0; r < ROWS; r++) {
-        start[r] = j->how->unit * deviation(p, k, first + r);
-        p->best_loss[first + r] = HUGE_VALF;
-        p->best_scale[first + r] = 0;
+        start[r] = j->how->unit * deviation(p, k, r);
+        p->best_loss[r] = HUGE_VALF;
+        p->best_scale[r] = 0;
     }
     for (uint64_t l = 0; l < LANES; l++)
         p->scale[l] = start[l % ROWS] * (FIRST_FACTOR + COARSE_STEP * (float)(l / ROWS));
-    run_scales(j, p, p->w + first, LANES);
-    take_best(p, k, first, LANES);
+    run_panel(j, p, LANES);
+    take_best(p, k, LANES);
     for (uint64_t r = 0; r < ROWS; r++)
-        centre[r] = p->best_scale[first + r];
+        centre[r] = p->best_scale[r];
     for (uint64_t l = 0; l < (uint64_t)ROWS * FINE; l++) {
         static const float offset[FINE] = {-2, -1, 1, 2};
         p->scale[l] = centre[l % ROWS] + start[l % ROWS] * FINE_STEP * offset[l / ROWS];
     }
-    run_scales(j, p, p->w + first, (uint64_t)ROWS * FINE);
-    take_best(p, k, first, (uint64_t)ROWS * FINE);
-}
-
-/* ---- rows ---- */
-
-static void descend(const job *j, panel *p, double *losses)
-{
-    q35i_descend(&(q35i_descent){.feedback = j->how->feedback,
-                                 .points = &p->points,
-                                 .lanes = p->lanes,
-                                 .stride = PANEL,
-                                 .w = p->w,
-                                 .codes = p->best,
-                                 .scale = p->best_scale,
-                                 .error = p->error,
-                                 .spread = p->error + j->how->feedback->k * PANEL,
-                                 .block = p->target},
-                 SWEEPS, losses);
+    run_panel(j, p, (uint64_t)ROWS * FINE);
+    take_best(p, k, (uint64_t)ROWS * FINE);
 }
 
 /* Codes back to the order of the columns: one per pair, or one per weight. */
-static void store(const job *j, panel *p, uint64_t first, const double *losses)
+static void store(const job *j, panel *p, uint64_t first)
 {
     const q35i_feedback *f = j->how->feedback;
-    for (uint64_t r = 0; r < PANEL && first + r < j->n; r++) {
+    for (uint64_t r = 0; r < ROWS && first + r < j->n; r++) {
         int pairs = q35_book_entries(j->how->dtype) != 0;
         for (uint64_t c = 0; c < f->k; c++)
             if (!pairs || c % 2 == 0)
-                p->row[pairs ? f->order[c] / 2 : f->order[c]] = p->best[c * PANEL + r];
+                p->row[pairs ? f->order[c] / 2 : f->order[c]] = p->best[r * f->k + c];
         q35i_row_pack(j->how->dtype, p->best_scale[r], p->row, j->k, j->out + (first + r) * j->row_bytes);
-        j->losses[first + r] = losses[r];
+        j->losses[first + r] = (double)p->best_loss[r];
     }
 }
 
@@ -215,12 +186,9 @@ static void work(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
     (void)n_workers;
     (void)team;
     for (uint64_t i; (i = atomic_fetch_add(&j->next, 1)) < j->end;) {
-        double losses[PANEL];
-        load(j, p, i * PANEL);
-        for (uint64_t r = 0; r < p->lanes; r += ROWS)
-            search_scales(j, p, r);
-        descend(j, p, losses);
-        store(j, p, i * PANEL, losses);
+        load(j, p, i * ROWS);
+        search_scales(j, p);
+        store(j, p, i * ROWS);
     }
 }
 
@@ -228,7 +196,7 @@ static void work(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
 
 static q35_status run(job *j)
 {
-    uint64_t n_panels = q35i_div_up(j->n, PANEL), slice = 4u * (j->how->pool ? q35i_pool_size(j->how->pool) : 1);
+    uint64_t n_panels = q35i_div_up(j->n, ROWS), slice = 4u * (j->how->pool ? q35i_pool_size(j->how->pool) : 1);
     for (j->first = 0; j->first < n_panels; j->first = j->end) {
         j->end = q35i_min(j->first + slice, n_panels);
         atomic_store(&j->next, j->first);
@@ -237,7 +205,7 @@ static q35_status run(job *j)
         else
             work(j, 0, 1, NULL);
         if (j->how->progress)
-            Q35_TRY(j->how->progress(j->how->user, q35i_min(j->end * PANEL, j->n)));
+            Q35_TRY(j->how->progress(j->how->user, q35i_min(j->end * ROWS, j->n)));
     }
     return Q35_OK;
 }

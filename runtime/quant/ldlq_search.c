@@ -116,7 +116,7 @@ INLINE void settle(const q35i_pair_step *s, uint64_t at, const float *v0, const 
         float e0 = s->target[at + l] - v0[l], e1 = s->target[s->stride + at + l] - v1[l];
         s->loss[at + l] += e0 * e0 * s->metric[0] + 2 * e0 * e1 * s->metric[1] + e1 * e1 * s->metric[2];
         s->error[at + l] = s->w[l] - v0[l];
-        s->error[s->stride + at + l] = s->w[s->w_stride + l] - v1[l];
+        s->error[s->stride + at + l] = s->w[LANES + l] - v1[l];
     }
 }
 
@@ -155,106 +155,26 @@ INLINE void take_weights(const q35i_pair_step *s, uint64_t at, const float *inve
     settle(s, at, v0, v1);
 }
 
-/* z[c] += a column's two coefficients times e0 and e1: of `later` columns. */
-INLINE void pass_on(const float *u, uint64_t u_stride, uint64_t later, const float *e0, const float *e1,
-                    uint64_t lanes, uint64_t stride, float *z)
+INLINE void pass_on(const q35i_pair_step *s)
 {
-    for (uint64_t c = 0; c < later; c++, z += stride) {
-        float u0 = u[c], u1 = u[u_stride + c];
-        for (uint64_t at = 0; at < lanes; at += LANES)
+    const float *e0 = s->error, *e1 = s->error + s->stride;
+    for (uint64_t c = 0; c < s->later; c++) {
+        float u0 = s->u[c], u1 = s->u[s->u_stride + c], *z = s->target + (c + 2) * s->stride;
+        for (uint64_t at = 0; at < s->lanes; at += LANES)
             for (unsigned l = 0; l < LANES; l++)
                 z[at + l] += u0 * e0[at + l] + u1 * e1[at + l];
     }
 }
 
-INLINE void square_points(const q35i_pair_points *points, const float *metric, float *square)
-{
-    for (uint32_t c = 0; c < points->n; c++) {
-        float a = points->level[0][c], b = points->level[1][c];
-        square[c] = a * a * metric[0] + 2 * a * b * metric[1] + b * b * metric[2];
-    }
-}
-
-/* ---- changes ---- */
-
-/* What a change reads and leaves behind. */
-typedef struct exchange {
-    const q35i_pair_change *s;
-    float inverse[3];                             /* of the metric; zeros: there is none */
-    _Alignas(64) float moved[2][Q35I_MOST_LANES]; /* new less old error */
-} exchange;
-
-INLINE void exchange_set(exchange *x, const q35i_pair_change *s)
-{
-    double a = (double)s->metric[0], b = (double)s->metric[1], c = (double)s->metric[2], det = a * c - b * b;
-    x->s = s;
-    x->inverse[0] = det > 0 ? (float)(c / det) : 0;
-    x->inverse[1] = det > 0 ? (float)(-b / det) : 0;
-    x->inverse[2] = det > 0 ? (float)(a / det) : 0;
-}
-
-/* The best point is q + g / s times the inverse metric, q the present one. */
-INLINE void ask_change(const exchange *x, uint64_t at, query *q)
-{
-    const q35i_pair_change *s = x->s;
-    const float *m = s->metric, *g0 = s->gradient + at, *g1 = g0 + s->stride;
-    for (unsigned l = 0; l < LANES; l++) {
-        float inverse = s->scale[at + l] > 0 ? 1 / s->scale[at + l] : 0;
-        float q0 = s->points->level[0][s->codes[at + l]], q1 = s->points->level[1][s->codes[at + l]];
-        float y0 = m[0] * q0 + m[1] * q1 + g0[l] * inverse, y1 = m[1] * q0 + m[2] * q1 + g1[l] * inverse;
-        q->linear[0][l] = -2 * y0;
-        q->linear[1][l] = -2 * y1;
-        q->base[l] = x->inverse[0] * y0 * y0 + 2 * x->inverse[1] * y0 * y1 + x->inverse[2] * y1 * y1;
-    }
-}
-
-INLINE void change_pairs(exchange *x, uint64_t at, const query *q)
-{
-    const q35i_pair_change *s = x->s;
-    const float *m = s->metric;
-    for (unsigned l = 0; l < LANES; l++) {
-        int32_t c = q->code[l];
-        float *e0 = s->error + at + l, *e1 = e0 + s->stride;
-        float new0 = s->w[at + l] - s->scale[at + l] * s->points->level[0][c],
-              new1 = s->w[s->stride + at + l] - s->scale[at + l] * s->points->level[1][c];
-        float d0 = new0 - *e0, d1 = new1 - *e1;
-        float rise = d0 * (m[0] * d0 + 2 * (m[1] * d1 + s->gradient[at + l])) +
-                     d1 * (m[2] * d1 + 2 * s->gradient[s->stride + at + l]);
-        int better = rise < 0;
-        x->moved[0][at + l] = better ? d0 : 0;
-        x->moved[1][at + l] = better ? d1 : 0;
-        *e0 = better ? new0 : *e0;
-        *e1 = better ? new1 : *e1;
-        s->codes[at + l] = better ? (uint8_t)c : s->codes[at + l];
-    }
-}
-
-/* One weight of the two; `lean` times the first one's change is in the gradient of the second. */
-INLINE void change_weights(exchange *x, uint64_t at, unsigned h)
-{
-    const q35i_pair_change *s = x->s;
-    float metric = s->metric[2 * h], lean = h ? s->metric[1] : 0, to_optimum = metric > 0 ? 1 / metric : 0;
-    for (unsigned l = 0; l < LANES; l++) {
-        uint64_t i = h * s->stride + at + l;
-        float scale = s->scale[at + l], g = s->gradient[i] + lean * x->moved[0][at + l];
-        uint8_t code;
-        float aim = s->w[i] - s->error[i] + g * to_optimum;
-        float new = s->w[i] - scale *nearest_level(scale > 0 ? aim / scale : 0, &code), d = new - s->error[i];
-        int better = d * (metric * d + 2 * g) < 0;
-        x->moved[h][at + l] = better ? d : 0;
-        s->error[i] = better ? new : s->error[i];
-        s->codes[i] = better ? code : s->codes[i];
-    }
-}
-
-/* ---- instruction sets ---- */
-
-/* A whole step, compiled for one of them. */
+/* A whole step, compiled for one instruction set. */
 #define DEFINE_STEP(name, search, attribute)                                                                      \
     attribute static void name(const q35i_pair_step *s)                                                           \
     {                                                                                                             \
         float square[Q35_BOOK_MAX], inverse[LANES];                                                               \
-        square_points(s->points, s->metric, square);                                                              \
+        for (uint32_t c = 0; c < s->points->n; c++) {                                                             \
+            float a = s->points->level[0][c], b = s->points->level[1][c];                                         \
+            square[c] = a * a * s->metric[0] + 2 * a * b * s->metric[1] + b * b * s->metric[2];                   \
+        }                                                                                                         \
         for (uint64_t at = 0; at < s->lanes; at += LANES) {                                                       \
             query q;                                                                                              \
             for (unsigned l = 0; l < LANES; l++)                                                                  \
@@ -267,64 +187,28 @@ INLINE void change_weights(exchange *x, uint64_t at, unsigned h)
             search(s->points, square, &q);                                                                        \
             take_pairs(s, at, &q);                                                                                \
         }                                                                                                         \
-        pass_on(s->u, s->u_stride, s->later, s->error, s->error + s->stride, s->lanes, s->stride,                 \
-                s->target + 2 * s->stride);                                                                       \
-    }
-
-#define DEFINE_CHANGE(name, search, attribute)                                                                    \
-    attribute static void name(const q35i_pair_change *s)                                                         \
-    {                                                                                                             \
-        float square[Q35_BOOK_MAX];                                                                               \
-        exchange x;                                                                                               \
-        exchange_set(&x, s);                                                                                      \
-        square_points(s->points, s->metric, square);                                                              \
-        for (uint64_t at = 0; at < s->lanes; at += LANES) {                                                       \
-            query q;                                                                                              \
-            if (s->points->n == 0) {                                                                              \
-                change_weights(&x, at, 0);                                                                        \
-                change_weights(&x, at, 1);                                                                        \
-                continue;                                                                                         \
-            }                                                                                                     \
-            ask_change(&x, at, &q);                                                                               \
-            search(s->points, square, &q);                                                                        \
-            change_pairs(&x, at, &q);                                                                             \
-        }                                                                                                         \
-        pass_on(s->h, s->h_stride, s->later, x.moved[0], x.moved[1], s->lanes, s->stride,                         \
-                s->gradient + 2 * s->stride);                                                                     \
+        pass_on(s);                                                                                               \
     }
 
 DEFINE_STEP(step_base, search_base, )
-DEFINE_CHANGE(change_base, search_base, )
 
 #ifdef __x86_64__
-
 DEFINE_STEP(step_avx2, search_avx2, __attribute__((target(AVX2))))
 DEFINE_STEP(step_avx512, search_avx512, __attribute__((target(AVX512))))
-DEFINE_CHANGE(change_avx2, search_avx2, __attribute__((target(AVX2))))
-DEFINE_CHANGE(change_avx512, search_avx512, __attribute__((target(AVX512))))
-
-static int has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq");
-}
-
-static int has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-#define PICK(name) (has_avx512() ? name##_avx512 : has_avx2() ? name##_avx2 : name##_base)
-#else
-#define PICK(name) name##_base
 #endif
 
 void q35i_pair_quantise(const q35i_pair_step *step)
 {
-    PICK(step)(step);
-}
-
-void q35i_pair_improve(const q35i_pair_change *change)
-{
-    PICK(change)(change);
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq")) {
+        step_avx512(step);
+        return;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        step_avx2(step);
+        return;
+    }
+#endif
+    step_base(step);
 }

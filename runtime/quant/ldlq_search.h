@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One pair of columns of a panel of rows: the nearest codes in the pair's metric, and their errors passed on to
- * the later columns of the block; or the codes that are best given those of all other columns. */
+ * the later columns of the block. */
 #ifndef Q35I_LDLQ_SEARCH_H
 #define Q35I_LDLQ_SEARCH_H
 
 #include <q35rt/blocks.h>
 
-#define Q35I_LANES      16u /* handled at a time */
-#define Q35I_MOST_LANES 64u /* of a change */
+#define Q35I_LANES 16u /* rows of a panel */
 
 /* Levels of the codes, as floats. n 0: single weights, levels 2c - 63. */
 typedef struct q35i_pair_points {
@@ -22,34 +21,17 @@ typedef struct q35i_pair_step {
     const q35i_pair_points *points;
     const float *metric; /* D_00, D_01, D_11 */
     const float *scale;  /* [lanes] */
-    const float *w; /* [2][16], rows w_stride apart: the weights of lanes 0 .. 15 and of every 16 after them */
+    const float *w;      /* [2][16]: the weights themselves, of lanes 0 .. 15 and of every 16 after them */
     float *target;  /* [2 + later][stride]: with the errors of earlier pairs; those of later columns are updated */
     float *error;   /* out [2][stride]: w - w^ */
     uint8_t *codes; /* out [2][stride]; pairs: the second row is not set */
     float *loss;    /* [lanes], += the pair's error in its metric */
-    uint64_t lanes, stride, w_stride; /* lanes a multiple of 16; all arrays but u 64-byte aligned */
-    const float *u; /* [2][later], rows u_stride apart: feedback of the two columns to the later ones */
+    uint64_t lanes, stride; /* lanes a multiple of 16; all arrays but u 64-byte aligned */
+    const float *u;         /* [2][later], rows u_stride apart: feedback of the two columns to the later ones */
     uint64_t u_stride, later;
 } q35i_pair_step;
 
 /* Pure but for its outputs; the same bits whatever else is in the panel. */
 void q35i_pair_quantise(const q35i_pair_step *step);
-
-/* For rows e = w - w^ of a panel and their gradients g = e H. */
-typedef struct q35i_pair_change {
-    const q35i_pair_points *points;
-    const float *metric;    /* H_00, H_01, H_11 */
-    const float *scale;     /* [lanes] */
-    const float *w;         /* [2][stride] */
-    float *gradient;        /* [2 + later][stride]: those of later columns are updated */
-    float *error;           /* [2][stride], updated */
-    uint8_t *codes;         /* [2][stride], updated; pairs: the second row is not used */
-    uint64_t lanes, stride; /* lanes a multiple of 16, at most Q35I_MOST_LANES; all arrays but h 64-byte aligned */
-    const float *h;         /* [2][later], rows h_stride apart: H of the two columns and the later ones */
-    uint64_t h_stride, later;
-} q35i_pair_change;
-
-/* Gives the two columns the codes of least e H e^T where that is less than it was. Pure as the other. */
-void q35i_pair_improve(const q35i_pair_change *change);
 
 #endif

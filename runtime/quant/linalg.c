@@ -56,12 +56,6 @@ void q35i_gemm_tn(uint64_t m, uint64_t n, uint64_t t, const float *a, uint64_t l
     sgemm(ROW_MAJOR, TRANS, NO_TRANS, (int)m, (int)n, (int)t, 1, a, (int)lda, b, (int)ldb, 1, c, (int)ldc);
 }
 
-void q35i_gemm_nn(uint64_t m, uint64_t n, uint64_t t, const float *a, uint64_t lda, const float *b, uint64_t ldb,
-                  float *c, uint64_t ldc)
-{
-    sgemm(ROW_MAJOR, NO_TRANS, NO_TRANS, (int)m, (int)n, (int)t, 1, a, (int)lda, b, (int)ldb, 1, c, (int)ldc);
-}
-
 uint64_t q35i_cholesky(uint64_t n, double *a)
 {
     int order = (int)n, info = 0;

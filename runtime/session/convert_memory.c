@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define PANEL_BYTES  961u                 /* of error feedback per column and worker: runtime/quant/ldlq.c */
+#define PANEL_BYTES  721u                 /* of error feedback per column and worker: runtime/quant/ldlq.c */
 #define RESULT_BYTES 48u                  /* of a row's errors */
 #define SAMPLE_PAIRS UINT64_C(400000)     /* at most, that train a codebook: runtime/session/convert_fast.c */
 #define SAMPLE_BYTES 25u                  /* of each: itself, weight, marks */
