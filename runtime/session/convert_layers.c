@@ -4,6 +4,8 @@
  * the codes; then the layer runs again with the codes, and what comes out enters the next layer. */
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "runtime/base/size.h"
 #include "runtime/model/model.h"
 #include "runtime/quant/format.h"
 #include "runtime/quant/gaussian.h"
@@ -140,11 +142,27 @@ static int any_left(const q35i_conversion *c)
     return 0;
 }
 
+/* Directions that no token has shown count by the damping alone. */
+static void tell_few_tokens(const q35i_conversion *c)
+{
+    uint64_t longest = 0, tokens = c->n_windows * Q35I_WINDOW;
+    for (uint64_t i = 0; i < c->n_targets; i++)
+        if (q35i_is_coded(c->targets[i].dtype) && q35i_is_linear(c->targets[i].info))
+            longest = q35i_max(longest, (uint64_t)c->targets[i].info->dim[0]);
+    if (tokens < longest)
+        q35i_log(
+            Q35_LOG_WARN,
+            "calibration: %llu tokens for up to %llu inputs of a linear: their second moments are singular and "
+            "damped, more text makes a better file",
+            (unsigned long long)tokens, (unsigned long long)longest);
+}
+
 q35_status q35i_convert_layers(q35i_conversion *c)
 {
     q35i_walk w;
     if (!any_left(c))
         return Q35_OK;
+    tell_few_tokens(c);
     q35_status status = q35i_walk_open(c, Q35_STAGE_QUANTISE, c->n_windows, c->n_windows, &w);
     if (status == Q35_OK)
         status = encode_outside(&w);

@@ -7,6 +7,7 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
 #include "runtime/model/model.h"
@@ -194,7 +195,11 @@ q35_status q35i_layer_input_factor(q35i_layer_input *input)
 {
     input->error_mean = input->error_sum / (double)q35i_max(input->moments.tokens, 1);
     input->activation = input->error_mean > MAX_TOKEN_ERROR ? Q35_DT_A8_128 : Q35_DT_A8_ROW;
-    return q35i_feedback_create(&input->moments, DAMPING, &input->feedback);
+    Q35_TRY(q35i_feedback_create(&input->moments, DAMPING, &input->feedback));
+    if (input->feedback.damping > DAMPING)
+        q35i_log(Q35_LOG_WARN, "calibration: second moments of %s are singular: %g of their mean added, not %g",
+                 input->name, input->feedback.damping, DAMPING);
+    return Q35_OK;
 }
 
 void q35i_layer_input_describe(const q35i_layer_input *input, q35i_target *t)
