@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2034
 
 # What a Debian 12 needs, by purpose. The only list.
-packages_build=(gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libxxhash-dev libjansson-dev libhwloc-dev libedit-dev libopenblas0-serial)
+packages_build=(gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libxxhash-dev libjansson-dev libhwloc-dev libedit-dev libopenblas0-pthread)
 packages_fetch=(python3 python3-pip ca-certificates)
 packages_check=(check clang-format g++)
 

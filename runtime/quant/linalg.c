@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * OpenBLAS through its C and LAPACK entry points. Opened at run time: nothing but a conversion needs it, and
- * loading it costs every start. */
+ * loading it costs every start. A build of it without threads (libopenblas0-serial) has one work buffer for the
+ * whole process: two calls at a time give wrong results, so there they take turns. */
 #include "runtime/quant/linalg.h"
 
 #include "runtime/base/error.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdbool.h>
 
 #define LIBRARY "libopenblas.so.0"
 
@@ -17,10 +19,13 @@ typedef void sgemm_fn(int order, int trans_a, int trans_b, int m, int n, int k, 
                       int lda, const float *b, int ldb, float beta, float *c, int ldc);
 typedef void dpotrf_fn(const char *uplo, const int *n, double *a, const int *lda, int *info);
 typedef void set_threads_fn(int n);
+typedef int get_parallel_fn(void);
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static sgemm_fn *sgemm;
 static dpotrf_fn *dpotrf;
+static bool one_at_a_time;
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static void *symbol(void *library, const char *name)
 {
@@ -32,9 +37,13 @@ static void open_library(void)
 {
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     void *gemm = symbol(library, "cblas_sgemm"), *potrf = symbol(library, "dpotrf_"),
-         *threads = symbol(library, "openblas_set_num_threads");
-    if (!gemm || !potrf || !threads)
+         *threads = symbol(library, "openblas_set_num_threads"),
+         *parallel = symbol(library, "openblas_get_parallel");
+    if (!gemm || !potrf || !threads || !parallel)
         return;
+    get_parallel_fn *get_parallel;
+    *(void **)&get_parallel = parallel;
+    one_at_a_time = get_parallel() == 0;
     *(void **)&sgemm = gemm;
     *(void **)&dpotrf = potrf;
     set_threads_fn *set_threads;
@@ -46,19 +55,35 @@ q35_status q35i_linalg_open(void)
 {
     (void)pthread_once(&once, open_library);
     return sgemm ? Q35_OK
-                 : Q35_FAIL(Q35_E_UNAVAILABLE, "%s: not found, need OpenBLAS (package libopenblas0-serial)",
+                 : Q35_FAIL(Q35_E_UNAVAILABLE, "%s: not found, need OpenBLAS (package libopenblas0-pthread)",
                             LIBRARY);
+}
+
+static void begin(void)
+{
+    if (one_at_a_time)
+        (void)pthread_mutex_lock(&turn);
+}
+
+static void end(void)
+{
+    if (one_at_a_time)
+        (void)pthread_mutex_unlock(&turn);
 }
 
 void q35i_gemm_tn(uint64_t m, uint64_t n, uint64_t t, const float *a, uint64_t lda, const float *b, uint64_t ldb,
                   float *c, uint64_t ldc)
 {
+    begin();
     sgemm(ROW_MAJOR, TRANS, NO_TRANS, (int)m, (int)n, (int)t, 1, a, (int)lda, b, (int)ldb, 1, c, (int)ldc);
+    end();
 }
 
 uint64_t q35i_cholesky(uint64_t n, double *a)
 {
     int order = (int)n, info = 0;
+    begin();
     dpotrf("U", &order, a, &order, &info); /* column-major "upper" is row-major lower */
+    end();
     return info > 0 ? (uint64_t)info : 0;
 }
