@@ -3,6 +3,7 @@
  * Base files: what the two-byte form of logits costs, round trips, and a message for every way in which a file can
  * be wrong. The program's cli_fail is replaced by one that keeps the message. */
 #define _GNU_SOURCE
+#include "cli/fail_recorder.h"
 #include "runtime/apps/cli/cli.h"
 #include "runtime/apps/cli/eval_base.h"
 #include "runtime/apps/cli/eval_code.h"
@@ -13,29 +14,12 @@
 #include "support/whole_file.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 enum { VOCAB = 50, WINDOW = 9, WINDOWS = 3, ROWS = WINDOWS * (WINDOW - WINDOW / 2) };
-
-static char message[512];
-
-int cli_fail(int code, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof message, fmt, ap);
-    va_end(ap);
-    return code;
-}
-
-void cli_signals_temporary(const char *path)
-{
-    (void)path;
-}
 
 static char path[Q35T_PATH_BYTES];
 

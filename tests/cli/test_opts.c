@@ -2,23 +2,12 @@
  *
  * The option parser: every row of the table can be given in every spelling, and mistakes say what was found and
  * needed. The program's cli_fail is replaced by one that keeps the message. */
+#include "cli/fail_recorder.h"
 #include "runtime/apps/cli/cli.h"
 #include "support/suite.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char message[512];
-
-int cli_fail(int code, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof message, fmt, ap);
-    va_end(ap);
-    return code;
-}
 
 const cli_command cli_commands[] = {
     {"run", CLI_RUN, NULL, "", 0, "", ""},

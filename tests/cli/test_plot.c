@@ -3,6 +3,7 @@
  * Plots and plan tables of a small plan against committed ones, and of every kind of odd input. With a folder as
  * argument the pictures are written there, to be looked at or committed. */
 #define _GNU_SOURCE
+#include "cli/fail_recorder.h"
 #include "runtime/apps/cli/cli.h"
 #include "runtime/apps/cli/plan_table.h"
 #include "runtime/apps/cli/plot.h"
@@ -12,28 +13,11 @@
 #include "support/whole_file.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static char message[512];
-
-int cli_fail(int code, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof message, fmt, ap);
-    va_end(ap);
-    return code;
-}
-
-void cli_signals_temporary(const char *path)
-{
-    (void)path;
-}
 
 void cli_print_safe(FILE *out, const char *text, uint64_t len)
 {
