@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "runtime/quant/certificate.h"
 #include "support/alloc_sweep.h"
+#include "support/cpu_runtime.h"
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
@@ -25,16 +26,6 @@ static char text[6000];
 static q35_runtime *runtime;
 static q35_model *source;
 
-static q35_runtime *runtime_with(uint32_t threads)
-{
-    static const char *const plugins[1] = {Q35T_CPU_PLUGIN};
-    const q35_runtime_options options = {
-        .n_threads = threads, .plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
-    q35_runtime *r;
-    EXPECT_OK(q35_runtime_create(&options, &r));
-    return r;
-}
-
 static void use_source(const q35t_tiny_options *options)
 {
     q35_model_close(source);
@@ -52,7 +43,7 @@ static void setup(void)
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (char)('a' + (i * i + i / 13) % 26);
     use_source(&options);
-    runtime = runtime_with(2);
+    runtime = q35t_cpu_runtime(2);
 }
 
 static void teardown(void)
@@ -191,7 +182,7 @@ START_TEST(same_bytes_again_and_for_any_thread_count)
     convert(runtime, other_path, &options);
     assert_same_files(out_path, other_path, 1);
     for (uint32_t threads = 1; threads <= 5; threads += 2) {
-        q35_runtime *r = runtime_with(threads);
+        q35_runtime *r = q35t_cpu_runtime(threads);
         convert(r, other_path, &options);
         q35_runtime_destroy(r);
         assert_same_files(out_path, other_path, 1);

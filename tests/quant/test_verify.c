@@ -10,6 +10,7 @@
 #include "runtime/model/q35_keys.h"
 #include "runtime/quant/gaussian.h"
 #include "runtime/quant/tensor.h"
+#include "support/cpu_runtime.h"
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
@@ -53,9 +54,6 @@ fail:
 
 static void setup(void)
 {
-    static const char *const plugins[1] = {Q35T_CPU_PLUGIN};
-    const q35_runtime_options options = {
-        .n_threads = 2, .plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
     int8_t levels[Q35_BOOK_POINTS][2];
     q35t_temp_dir_create();
     q35t_temp_path(source_path, "source.gguf");
@@ -66,7 +64,7 @@ static void setup(void)
     q35i_book_set(&split_book, (const int8_t(*)[2])levels, 1);
     expect_ok(write_source(), "source");
     EXPECT_OK(q35_model_open(source_path, &source));
-    EXPECT_OK(q35_runtime_create(&options, &runtime));
+    runtime = q35t_cpu_runtime(2);
 }
 
 static void teardown(void)

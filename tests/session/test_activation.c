@@ -2,6 +2,7 @@
  *
  * The activation type that a conversion chooses for each linear: int8 with one scale per token, except for inputs
  * with a channel so large that this scale rounds the others to zero. */
+#include "support/cpu_runtime.h"
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
@@ -15,16 +16,6 @@
 #define INPUTS 640u /* more than a block of the rotation, which spreads a channel no further */
 
 static char text[600];
-
-static q35_runtime *open_runtime(void)
-{
-    static const char *const plugins[1] = {Q35T_CPU_PLUGIN};
-    const q35_runtime_options options = {
-        .n_threads = 2, .plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
-    q35_runtime *r;
-    EXPECT_OK(q35_runtime_create(&options, &r));
-    return r;
-}
 
 static void setup(void)
 {
@@ -44,7 +35,7 @@ static q35_model *convert(const char *massive)
     char from[Q35T_PATH_BYTES], to[Q35T_PATH_BYTES];
     q35t_tiny_options shape = q35t_tiny_options_default();
     q35_convert_options options = q35_convert_options_default();
-    q35_runtime *runtime = open_runtime();
+    q35_runtime *runtime = q35t_cpu_runtime(2);
     q35_model *source, *model;
     shape.hidden = INPUTS;
     shape.heads = shape.kv_heads = 5;

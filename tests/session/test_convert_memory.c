@@ -2,6 +2,7 @@
  *
  * A conversion's bound of memory: it decides where hidden states lie and how often a layer is looked through,
  * never the output; and what can be done by no means is refused before anything is written. */
+#include "support/cpu_runtime.h"
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
@@ -22,9 +23,6 @@ static int n_told;
 
 static void setup(void)
 {
-    static const char *const plugins[1] = {Q35T_CPU_PLUGIN};
-    const q35_runtime_options options = {
-        .n_threads = 2, .plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
     q35t_tiny_options shape = q35t_tiny_options_default();
     q35t_temp_dir_create();
     for (size_t i = 0; i < sizeof text; i++)
@@ -34,7 +32,7 @@ static void setup(void)
     shape.layers = 1;
     q35t_temp_path(source, "source.gguf");
     EXPECT_OK(q35t_tiny_model_write(source, &shape));
-    EXPECT_OK(q35_runtime_create(&options, &runtime));
+    runtime = q35t_cpu_runtime(2);
     EXPECT_OK(q35_model_open(source, &model));
     n_told = 0;
 }

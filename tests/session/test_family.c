@@ -3,6 +3,7 @@
  * Every kind of model against logits of the reference implementation (tests/golden/make_family.py), in every form
  * it is released in: Hugging Face directory, Mistral directory, GGUF. All forms give the same bits. test_family
  * positions up to 40000 test_family long      one model up to the last of 262144 positions */
+#include "support/cpu_runtime.h"
 #include "support/expect.h"
 #include "support/rewrite.h"
 #include "support/suite.h"
@@ -75,15 +76,6 @@ static int32_t *make_ids(uint32_t n, uint32_t vocab)
     return ids;
 }
 
-static q35_runtime *open_runtime(void)
-{
-    static const char *const plugins[1] = {Q35T_CPU_PLUGIN};
-    const q35_runtime_options options = {.plugin_paths = plugins, .n_plugin_paths = 1, .no_default_plugins = 1};
-    q35_runtime *runtime;
-    EXPECT_OK(q35_runtime_create(&options, &runtime));
-    return runtime;
-}
-
 /* Logits at the first n positions of the golden, [n][vocab]; free(). */
 static float *run(const char *path, const golden *g, uint32_t n)
 {
@@ -93,7 +85,7 @@ static float *run(const char *path, const golden *g, uint32_t n)
     uint32_t n_ids = g->position[n - 1] + 1, done = 0;
     float *out = calloc((size_t)n * g->vocab, sizeof *out);
     int32_t *ids = make_ids(n_ids, g->vocab);
-    q35_runtime *runtime = open_runtime();
+    q35_runtime *runtime = q35t_cpu_runtime(0);
     expect_ok(q35_model_open(path, &model), path);
     o.act = Q35_ACT_F32;
     o.kv_dtype = Q35_DT_F32;
