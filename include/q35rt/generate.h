@@ -6,6 +6,7 @@
 #define Q35RT_GENERATE_H
 
 #include <q35rt/device.h>
+#include <q35rt/model.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,6 +53,13 @@ Q35_API q35_generate_options q35_generate_options_default(void);
  * number of the shape that does not fit; NOFIT the disk space needed and there. */
 Q35_API q35_status q35_generate_model(q35_runtime *runtime, const q35_shape *shape, const char *path,
                                       const q35_generate_options *options);
+
+/* The same as an open model that is in no file, of the types that q35_convert gives by default: Q35_DT_Q35_ROW
+ * (the dtype asked for, else INVALID) for the layers' matrices, their inputs rotated, and Q8_0 for embedding and
+ * head. options NULL: that, seed 1. A session packs it anew and keeps nothing on disk. Borrows runtime during the
+ * call; close with q35_model_close. NOFIT the memory needed and there. */
+Q35_API q35_status q35_generate_in_memory(q35_runtime *runtime, const q35_shape *shape,
+                                          const q35_generate_options *options, q35_model **out);
 
 #ifdef __cplusplus
 }

@@ -51,7 +51,7 @@ q35_status q35i_model_add_map(q35_model *model, const char *path, q35i_file_map 
     return Q35_OK;
 }
 
-static q35_status create(const char *path, q35_model **out)
+q35_status q35i_model_create(const char *path, q35_model **out)
 {
     q35_model *model = q35i_calloc(1, sizeof *model);
     if (!model)
@@ -101,7 +101,7 @@ static q35_status open_path(const char *path, q35_status (*open_folder)(q35_mode
     if (there && !folder && is_part_of_directory(path))
         return Q35_FAIL(Q35_E_FORMAT, "%s: one file of a model directory, need the directory itself",
                         q35i_path_tail(path));
-    Q35_TRY(create(path, &model));
+    Q35_TRY(q35i_model_create(path, &model));
     return opened(model, folder ? open_folder(model, path) : q35i_gguf_open(model, path), out);
 }
 
@@ -119,7 +119,7 @@ q35_status q35i_model_open_image(const char *name, const void *data, uint64_t by
 {
     q35_model *model;
     *out = NULL;
-    Q35_TRY(create(name, &model));
+    Q35_TRY(q35i_model_create(name, &model));
     q35_status status = q35i_gguf_open_image(model, data, bytes);
     model->file_bytes = bytes;
     return opened(model, status, out);
@@ -212,7 +212,7 @@ int q35i_model_fingerprint(const q35_model *model, uint8_t out[16])
     }
     XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&state));
     memcpy(out, digest.digest, sizeof digest.digest);
-    return model->base == NULL;
+    return model->n_maps > 0 && model->base == NULL;
 }
 
 void q35i_model_drop_pages(const q35_model *model, const q35_tensor_info *tensor)

@@ -10,7 +10,7 @@
 const char *q35i_codec_name(uint32_t dtype);
 
 /* 16 bytes that change with the files: XXH3-128 of everything but the tensors' bytes, of sizes and of mtimes.
- * False for an overlay, whose bytes are in no file. */
+ * False for an overlay and for a model in memory, whose bytes are in no file. */
 int q35i_model_fingerprint(const q35_model *model, uint8_t out[16]);
 
 /* A model with the metadata and tensors of `base`, some of which may then be replaced: what a conversion looks at

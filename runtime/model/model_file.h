@@ -57,6 +57,9 @@ struct q35_model {
     const q35_model *base;                /* overlays: whose everything but the tensors is; else NULL */
 };
 
+/* An empty model; path stands for its name. */
+q35_status q35i_model_create(const char *path, q35_model **out);
+
 /* Sorted look-up tables; FORMAT for a key or a name that occurs twice. */
 q35_status q35i_model_index_meta(q35_model *model);
 q35_status q35i_model_index_tensors(q35_model *model);

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#define Q35I_ROTATION_WIDTH 512u /* of the blocks, docs/decisions/0003 */
+
 /* k signs, 1 or -1: bit i % 64 of output i / 64 of splitmix64 started at `seed` is set: -1. */
 void q35i_rotation_signs(uint64_t seed, uint64_t k, int8_t *out);
 

@@ -19,19 +19,19 @@ enum { ONE, HIDDEN, QUERY, KEY, FFN, VOCAB };
 
 typedef struct part {
     const char *gguf, *hf, *mistral; /* without the layer's beginning and ".weight" */
-    int cols, rows, halves;
+    int cols, rows, halves, input;
 } part;
 
 static const part layer_parts[] = {
-    {"attn_norm", "input_layernorm", "attention_norm", HIDDEN, ONE, 0},
-    {"attn_q", "self_attn.q_proj", "attention.wq", HIDDEN, QUERY, 1},
-    {"attn_k", "self_attn.k_proj", "attention.wk", HIDDEN, KEY, 1},
-    {"attn_v", "self_attn.v_proj", "attention.wv", HIDDEN, KEY, 0},
-    {"attn_output", "self_attn.o_proj", "attention.wo", QUERY, HIDDEN, 0},
-    {"ffn_norm", "post_attention_layernorm", "ffn_norm", HIDDEN, ONE, 0},
-    {"ffn_gate", "mlp.gate_proj", "feed_forward.w1", HIDDEN, FFN, 0},
-    {"ffn_up", "mlp.up_proj", "feed_forward.w3", HIDDEN, FFN, 0},
-    {"ffn_down", "mlp.down_proj", "feed_forward.w2", FFN, HIDDEN, 0},
+    {"attn_norm", "input_layernorm", "attention_norm", HIDDEN, ONE, 0, 0},
+    {"attn_q", "self_attn.q_proj", "attention.wq", HIDDEN, QUERY, 1, 1},
+    {"attn_k", "self_attn.k_proj", "attention.wk", HIDDEN, KEY, 1, 1},
+    {"attn_v", "self_attn.v_proj", "attention.wv", HIDDEN, KEY, 0, 1},
+    {"attn_output", "self_attn.o_proj", "attention.wo", QUERY, HIDDEN, 0, 2},
+    {"ffn_norm", "post_attention_layernorm", "ffn_norm", HIDDEN, ONE, 0, 0},
+    {"ffn_gate", "mlp.gate_proj", "feed_forward.w1", HIDDEN, FFN, 0, 3},
+    {"ffn_up", "mlp.up_proj", "feed_forward.w3", HIDDEN, FFN, 0, 3},
+    {"ffn_down", "mlp.down_proj", "feed_forward.w2", FFN, HIDDEN, 0, 4},
 };
 enum { N_PARTS = sizeof layer_parts / sizeof *layer_parts };
 
@@ -60,10 +60,15 @@ static uint32_t dtype_of(const q35_generate_options *o, uint64_t cols, int norm,
         return gguf ? (uint32_t)Q35_DT_F32 : f8 ? (uint32_t)Q35_DT_BF16 : o->dtype;
     if (f8 && (vocabulary || cols % 32 != 0))
         return Q35_DT_BF16;
+    if (q35_is_row_type(o->dtype) && !vocabulary)
+        return o->dtype;
+    if (q35_is_row_type(o->dtype))
+        return cols % 32 == 0 ? Q35_DT_Q8_0 : Q35_DT_F16;
     return cols % q35_dtype_describe(o->dtype).block_len == 0 ? o->dtype : (uint32_t)Q35_DT_F16;
 }
 
-static void add(q35i_generation *g, const part *p, const char *gguf, const char *hf, const char *mistral)
+static void add(q35i_generation *g, const part *p, uint32_t layer, const char *gguf, const char *hf,
+                const char *mistral)
 {
     const q35_shape *s = g->shape;
     q35i_gen_tensor *t = &g->tensors[g->n_tensors];
@@ -71,6 +76,8 @@ static void add(q35i_generation *g, const part *p, const char *gguf, const char 
     t->cols = width(s, p->cols);
     t->rows = width(s, p->rows);
     t->norm = p->rows == ONE;
+    t->input = (uint32_t)p->input;
+    t->layer = layer;
     t->dtype = dtype_of(g->options, t->cols, t->norm, p->rows == VOCAB);
     t->halves = p->halves && g->options->layout == Q35_LAYOUT_HF ? s->head_dim : 0;
     g->n_weights += t->cols * t->rows;
@@ -89,20 +96,20 @@ q35_status q35i_gen_list(q35i_generation *g)
     if (!g->tensors)
         return Q35_E_NOMEM;
     snprintf(hf, sizeof hf, "%smodel.embed_tokens", outer);
-    add(g, &vocabulary, "token_embd", hf, "tok_embeddings");
+    add(g, &vocabulary, 0, "token_embd", hf, "tok_embeddings");
     for (uint32_t layer = 0; layer < s->layers; layer++)
         for (int i = 0; i < N_PARTS; i++) {
             const part *p = &layer_parts[i];
             snprintf(gguf, sizeof gguf, "blk.%u.%s", layer, p->gguf);
             snprintf(hf, sizeof hf, "%smodel.layers.%u.%s", outer, layer, p->hf);
             snprintf(mistral, sizeof mistral, "layers.%u.%s", layer, p->mistral);
-            add(g, p, gguf, hf, mistral);
+            add(g, p, layer, gguf, hf, mistral);
         }
     snprintf(hf, sizeof hf, "%smodel.norm", outer);
-    add(g, &norm, "output_norm", hf, "norm");
+    add(g, &norm, 0, "output_norm", hf, "norm");
     if (!s->tied) {
         snprintf(hf, sizeof hf, "%slm_head", outer);
-        add(g, &vocabulary, "output", hf, "output");
+        add(g, &vocabulary, 0, "output", hf, "output");
     }
     return Q35_OK;
 }

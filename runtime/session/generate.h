@@ -5,6 +5,7 @@
 #define Q35I_GENERATE_H
 
 #include "runtime/base/file_out.h"
+#include "runtime/model/meta_list.h"
 
 #include <jansson.h>
 #include <q35rt/generate.h>
@@ -21,6 +22,8 @@ typedef struct q35i_gen_tensor {
     uint32_t dtype;      /* Q35_DT_* */
     uint32_t index;      /* of its random stream; the same in all layouts */
     uint32_t halves;     /* head width where HF's rows of a head are in halves, else 0 */
+    uint32_t input;      /* matrices of a layer: which of its inputs, from 1 on; else 0 */
+    uint32_t layer;
     int norm;
 } q35i_gen_tensor;
 
@@ -41,9 +44,18 @@ uint64_t q35i_gen_bytes(const q35i_gen_tensor *t);
 /* Scale of an FP8 matrix. */
 float q35i_gen_f8_scale(const q35i_gen_tensor *t);
 
+/* Makes rows [begin, end) of the tensor on the pool. CANCELLED when the progress function says so. */
+q35_status q35i_gen_fill(q35i_generation *g, const q35i_gen_tensor *t, uint64_t begin, uint64_t end, uint8_t *out);
+
+/* Rows made at a time. */
+uint64_t q35i_gen_piece_rows(const q35i_gen_tensor *t);
+
 /* Makes the tensor's bytes piece by piece and hands each to write. */
 q35_status q35i_gen_write(q35i_generation *g, const q35i_gen_tensor *t,
                           q35_status (*write)(void *user, const void *data, uint64_t bytes), void *user);
+
+/* GGUF metadata: the shape, and the tokenizer unless the options leave it out. */
+q35_status q35i_gen_metadata(const q35i_generation *g, q35i_meta_list *meta);
 
 /* One writer per layout. */
 q35_status q35i_gen_gguf(q35i_generation *g, const char *path);

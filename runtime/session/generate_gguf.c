@@ -8,7 +8,6 @@
 #include "runtime/base/error.h"
 #include "runtime/model/alphabet.h"
 #include "runtime/model/gguf_write.h"
-#include "runtime/model/meta_list.h"
 #include "runtime/model/text.h"
 
 #include <q35rt/blocks.h>
@@ -106,7 +105,7 @@ done:
     return status;
 }
 
-static q35_status add_metadata(const q35i_generation *g, q35i_meta_list *m)
+q35_status q35i_gen_metadata(const q35i_generation *g, q35i_meta_list *m)
 {
     Q35_TRY(add_shape(m, g->shape));
     if (strcmp(g->shape->architecture, "mistral3") == 0)
@@ -125,7 +124,7 @@ q35_status q35i_gen_gguf(q35i_generation *g, const char *path)
     q35i_meta_list meta = {0};
     q35i_gguf_writer *w = NULL;
     Q35_TRY_GOTO(q35i_gguf_writer_create(path, g->options->overwrite != 0, &w), done);
-    Q35_TRY_GOTO(add_metadata(g, &meta), done);
+    Q35_TRY_GOTO(q35i_gen_metadata(g, &meta), done);
     for (uint64_t i = 0; i < meta.n; i++)
         Q35_TRY_GOTO(q35i_gguf_writer_copy(w, &meta.entries[i]), done);
     for (uint64_t i = 0; i < g->n_tensors; i++) {

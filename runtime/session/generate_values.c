@@ -9,6 +9,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
+#include "runtime/quant/gaussian.h"
 
 #include <q35rt/blocks.h>
 
@@ -157,6 +158,34 @@ static void fill_blocks(const q35i_gen_tensor *t, uint32_t key, uint8_t *out, ui
     }
 }
 
+/* Root mean square of the numbers of the book, each pair as likely as any other. */
+static double book_rms(void)
+{
+    const int8_t(*book)[2] = q35i_gaussian_book(Q35_DT_Q35_ROW);
+    int32_t squares = 0;
+    for (int i = 0; i < Q35_BOOK_POINTS; i++)
+        squares += book[i][0] * book[i][0] + book[i][1] * book[i][1];
+    return sqrt(squares / (2.0 * Q35_BOOK_POINTS));
+}
+
+/* A scale, then codes eight bytes at a time; what is behind the last weight is 0. */
+static void fill_pair_row(const q35i_gen_tensor *t, uint32_t key, uint8_t *out, uint64_t bytes)
+{
+    const float scale = (float)(spread(t) / book_rms());
+    const uint64_t bits = (t->cols + 1) / 2 * 7, whole = bits / 8;
+    uint8_t *codes = out + sizeof scale;
+    memcpy(out, &scale, sizeof scale);
+    memset(codes + whole, 0, bytes - sizeof scale - whole);
+    for (uint64_t i = 0; i <= whole / 8; i++) {
+        uint64_t x = ((uint64_t)key << 32 | i) * UINT64_C(0x9e3779b97f4a7c15);
+        x = (x ^ x >> 32) * UINT64_C(0xd6e8feb86659fd93);
+        x ^= x >> 32;
+        memcpy(codes + 8 * i, &x, (size_t)q35i_min(8, whole - 8 * i));
+    }
+    if (bits % 8)
+        codes[whole] = (uint8_t)(key & ((1u << bits % 8) - 1));
+}
+
 float q35i_gen_f8_scale(const q35i_gen_tensor *t)
 {
     float scale = (float)(spread(t) / F8_RMS);
@@ -200,6 +229,7 @@ static void fill_row(const piece *p, uint64_t row)
     case Q35_DT_BF16: fill_bf16(t, key, (uint16_t *)(void *)out); return;
     case Q35_DT_F16: fill_f16(t, key, (uint16_t *)(void *)out); return;
     case Q35_DT_F8_32: fill_f8(key, out, bytes); return;
+    case Q35_DT_Q35_ROW: fill_pair_row(t, key, out, bytes); return;
     default: fill_blocks(t, key, out, bytes); return;
     }
 }
@@ -214,21 +244,34 @@ static void fill_part(void *arg, uint32_t worker, uint32_t n_workers, q35_team *
         fill_row(p, row);
 }
 
+uint64_t q35i_gen_piece_rows(const q35i_gen_tensor *t)
+{
+    return q35i_min(q35i_max(PIECE_BYTES / row_bytes(t), 1), t->rows);
+}
+
+q35_status q35i_gen_fill(q35i_generation *g, const q35i_gen_tensor *t, uint64_t begin, uint64_t end, uint8_t *out)
+{
+    const q35_generate_options *o = g->options;
+    piece p = {.g = g, .t = t, .begin = begin, .end = end, .out = out};
+    q35i_pool_parallel(g->pool, fill_part, &p);
+    g->weights_done += (end - begin) * t->cols;
+    if (o->progress && o->progress(o->user, g->weights_done, g->n_weights) != 0)
+        return Q35_FAIL(Q35_E_CANCELLED, "random model: cancelled");
+    return Q35_OK;
+}
+
 q35_status q35i_gen_write(q35i_generation *g, const q35i_gen_tensor *t,
                           q35_status (*write)(void *user, const void *data, uint64_t bytes), void *user)
 {
-    const q35_generate_options *o = g->options;
-    uint64_t bytes = row_bytes(t), step = q35i_min(q35i_max(PIECE_BYTES / bytes, 1), t->rows);
-    piece p = {.g = g, .t = t, .out = q35i_alloc_aligned(step * bytes, 64)};
-    q35_status status = p.out ? Q35_OK : Q35_E_NOMEM;
-    for (p.begin = 0; p.begin < t->rows && status == Q35_OK; p.begin = p.end) {
-        p.end = q35i_min(p.begin + step, t->rows);
-        q35i_pool_parallel(g->pool, fill_part, &p);
-        status = write(user, p.out, (p.end - p.begin) * bytes);
-        g->weights_done += (p.end - p.begin) * t->cols;
-        if (status == Q35_OK && o->progress && o->progress(o->user, g->weights_done, g->n_weights) != 0)
-            status = Q35_FAIL(Q35_E_CANCELLED, "random model: cancelled, nothing was written");
+    uint64_t bytes = row_bytes(t), step = q35i_gen_piece_rows(t), end;
+    uint8_t *out = q35i_alloc_aligned(step * bytes, 64);
+    q35_status status = out ? Q35_OK : Q35_E_NOMEM;
+    for (uint64_t begin = 0; begin < t->rows && status == Q35_OK; begin = end) {
+        end = q35i_min(begin + step, t->rows);
+        status = q35i_gen_fill(g, t, begin, end, out);
+        if (status == Q35_OK)
+            status = write(user, out, (end - begin) * bytes);
     }
-    q35i_free(p.out);
+    q35i_free(out);
     return status;
 }

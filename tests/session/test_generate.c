@@ -333,6 +333,78 @@ START_TEST(test_existing)
 }
 END_TEST
 
+/* Weights of a matrix of a type with one scale per row: finite, of the spread of all others. */
+static void check_coded(const q35_model *model, const q35_tensor_info *t)
+{
+    uint64_t k = (uint64_t)t->dim[0], row = q35_row_bytes(t->dtype, k);
+    q35_dtype_info d = q35_dtype_describe(t->dtype);
+    double squares = 0, expected = 1 / sqrt((double)k);
+    float w[128];
+    ck_assert(t->rotation_width == 512 && t->activation == Q35_DT_A8_ROW && d.block_len <= 128);
+    for (int64_t r = 0; r < t->dim[1]; r++)
+        for (uint64_t i = 0; i * d.block_len < k; i++) {
+            q35_row_block_decode(t->dtype, (const uint8_t *)t->data + (uint64_t)r * row, i,
+                                 q35_model_book(model, t->dtype), w);
+            for (uint64_t j = 0; j < d.block_len && i * d.block_len + j < k; j++)
+                squares += (double)w[j] * (double)w[j];
+        }
+    double spread = sqrt(squares / (double)k / (double)t->dim[1]);
+    ck_assert_msg(spread > 0.9 * expected && spread < 1.1 * expected, "%s: spread %g, need %g", t->name, spread,
+                  expected);
+}
+
+/* An open model without a file, of the types that a conversion gives, the same with any number of threads. */
+START_TEST(test_in_memory)
+{
+    q35_shape shape = tiny;
+    q35_model *models[2];
+    shape.ffn = 200; /* rows that end within a block */
+    for (uint32_t i = 0; i < 2; i++) {
+        q35_runtime *runtime = open_runtime(1 + 2 * i);
+        q35_model_config config;
+        EXPECT_OK(q35_generate_in_memory(runtime, &shape, NULL, &models[i]));
+        EXPECT_OK(q35_model_read_config(models[i], &config));
+        ck_assert_uint_eq(config.ffn, 200);
+        q35_runtime_destroy(runtime);
+    }
+    for (uint64_t i = 0; i < q35_model_n_tensors(models[0]); i++) {
+        const q35_tensor_info *a = q35_model_tensor_at(models[0], i), *b = q35_model_tensor_at(models[1], i);
+        ck_assert_msg(a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0, "%s: other bytes", a->name);
+        if (a->dtype == Q35_DT_Q35_ROW)
+            check_coded(models[0], a);
+        else
+            check_weights(models[0], a);
+    }
+    ck_assert_uint_eq(q35_model_tensor(models[0], "token_embd.weight")->dtype, Q35_DT_Q8_0);
+    ck_assert_uint_eq(q35_model_tensor(models[0], "blk.0.ffn_down.weight")->dtype, Q35_DT_Q35_ROW);
+    ck_assert(q35_model_tensor(models[0], "blk.0.attn_q.weight")->rotation_seed ==
+              q35_model_tensor(models[0], "blk.0.attn_v.weight")->rotation_seed);
+    ck_assert(q35_model_tensor(models[0], "blk.0.attn_q.weight")->rotation_seed !=
+              q35_model_tensor(models[0], "blk.0.attn_output.weight")->rotation_seed);
+    q35_model_close(models[0]);
+    q35_model_close(models[1]);
+}
+END_TEST
+
+START_TEST(test_in_memory_refused)
+{
+    q35_shape wrong = tiny;
+    q35_model *model;
+    q35_runtime *runtime = open_runtime(1);
+    q35_generate_options o = q35_generate_options_default();
+    EXPECT_FAILURE(q35_generate_in_memory(runtime, &tiny, &o, &model), Q35_E_INVALID, "type BF16, need GGUF");
+    ck_assert_ptr_null(model);
+    wrong.heads = 0;
+    EXPECT_FAILURE(q35_generate_in_memory(runtime, &wrong, NULL, &model), Q35_E_INVALID, "heads 0");
+    q35t_alloc_sweep sweep = {.limit = 5000};
+    while (q35t_alloc_sweep_next(&sweep)) {
+        q35t_alloc_sweep_end(&sweep, q35_generate_in_memory(runtime, &tiny, NULL, &model));
+        q35_model_close(model);
+    }
+    q35_runtime_destroy(runtime);
+}
+END_TEST
+
 typedef struct stopper {
     int calls, stop_at;
     uint64_t last;
@@ -404,6 +476,8 @@ int main(void)
     tcase_add_test(plain, test_shards);
     tcase_add_test(plain, test_threads);
     tcase_add_test(plain, test_refused);
+    tcase_add_test(plain, test_in_memory);
+    tcase_add_test(plain, test_in_memory_refused);
     tcase_add_test(plain, test_existing);
     tcase_add_test(plain, test_cancelled);
     tcase_add_test(plain, test_memory);
