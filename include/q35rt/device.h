@@ -17,6 +17,7 @@ typedef struct q35_runtime_options {
     uint32_t n_plugin_paths; /* files named by the user; an unusable one is an error */
     const char *const *plugin_paths;
     int no_default_plugins; /* 1: only plugin_paths */
+    int no_cache;           /* 1: packed weights are neither kept on disk nor taken from there */
 } q35_runtime_options;
 
 /* Finds and loads plugins: plugin_paths, then the installed plugin directory (and its build-tree twin when run
@@ -25,6 +26,10 @@ Q35_API q35_status q35_runtime_create(const q35_runtime_options *options, q35_ru
 Q35_API void q35_runtime_destroy(q35_runtime *runtime); /* NULL ok; all sessions are closed by then */
 
 Q35_API uint32_t q35_runtime_n_threads(const q35_runtime *runtime);
+
+/* Cores that the process may use; *out_quota: CPUs' worth of time that its control group allows, rounded up,
+ * UINT32_MAX without a limit. 0 cores: unknown. */
+Q35_API uint32_t q35_runtime_cores(const q35_runtime *runtime, uint32_t *out_quota);
 
 /* Every plugin file looked at. Strings are borrowed until destroy. */
 typedef struct q35_plugin_report {

@@ -52,6 +52,12 @@ const char *q35_runtime_machine(const q35_runtime *rt, char *buf, uint32_t cap)
     return q35i_place_summary(buf, cap);
 }
 
+uint32_t q35_runtime_cores(const q35_runtime *rt, uint32_t *out_quota)
+{
+    (void)rt;
+    return q35i_place_cores(out_quota);
+}
+
 /* On threads of its own, since the runtime's pool may be at work for a session. */
 double q35_runtime_read_gbps(q35_runtime *rt, uint32_t ms)
 {

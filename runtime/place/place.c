@@ -25,6 +25,17 @@ q35_status q35i_place_usable_cores(int32_t *cpus, uint32_t *n_inout)
     return Q35_OK;
 }
 
+uint32_t q35i_place_cores(uint32_t *out_quota)
+{
+    q35i_topo topo;
+    *out_quota = q35i_quota_cpus();
+    if (q35i_topo_read(&topo) != Q35_OK)
+        return 0;
+    uint32_t n = topo.n_cores;
+    q35i_topo_free(&topo);
+    return n;
+}
+
 /* Appends ", <name> <size> MiB" when known. */
 static void append_cache(char *buf, uint32_t cap, const char *name, uint64_t bytes)
 {

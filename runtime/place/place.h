@@ -11,6 +11,10 @@
  * (cgroup and affinity mask), nearest first; *n_inout: in capacity, out count (>= 1). */
 q35_status q35i_place_usable_cores(int32_t *cpus, uint32_t *n_inout);
 
+/* Cores that this process may use, 0: unknown; *out_quota: CPUs' worth of time that its control group allows,
+ * UINT32_MAX without a limit. */
+uint32_t q35i_place_cores(uint32_t *out_quota);
+
 /* One line for people: "2 cores, 1 NUMA node, L2 2 MiB, L3 260 MiB". Returns buf. */
 const char *q35i_place_summary(char *buf, uint32_t cap);
 

@@ -20,6 +20,7 @@ const cli_command cli_commands[] = {
     {"tokenize", CLI_TOKENIZE, NULL, "[TEXT]", 0, "", ""},
     {"detokenize", CLI_DETOKENIZE, NULL, "[ID]...", 0, "", ""},
     {"chat", CLI_CHAT, NULL, "", 0, "", ""},
+    {"bench", CLI_BENCH, NULL, "", 0, "", ""},
 };
 const uint32_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
@@ -38,7 +39,7 @@ static int parse(uint32_t command, const char *text, cli_options *out)
     return opts_parse(&cli_commands[command], argc, argv, out);
 }
 
-enum { RUN, EVAL, CONVERT, INSPECT, VERIFY, PLAN, DEVICES, TOKENIZE, DETOKENIZE, CHAT };
+enum { RUN, EVAL, CONVERT, INSPECT, VERIFY, PLAN, DEVICES, TOKENIZE, DETOKENIZE, CHAT, BENCH };
 
 START_TEST(defaults_are_set)
 {
@@ -54,6 +55,26 @@ START_TEST(defaults_are_set)
     ck_assert_int_eq(parse(EVAL, "", &o), 0);
     ck_assert_uint_eq(o.base_act, CLI_UNSET);
     ck_assert_uint_eq(o.window, 0);
+}
+END_TEST
+
+START_TEST(lists_of_numbers)
+{
+    cli_options o;
+    ck_assert_int_eq(parse(BENCH, "", &o), 0);
+    ck_assert(o.n_prompt.n == 1 && o.n_prompt.item[0] == 512 && o.depth.n == 1 && o.depth.item[0] == 0);
+    ck_assert_int_eq(parse(BENCH, "-p 1,2,300 -n0 --n-depth=7,8", &o), 0);
+    ck_assert(o.n_prompt.n == 3 && o.n_prompt.item[0] == 1 && o.n_prompt.item[2] == 300);
+    ck_assert(o.n_gen.n == 1 && o.n_gen.item[0] == 0 && o.depth.n == 2 && o.depth.item[1] == 8);
+    ck_assert_int_eq(parse(BENCH, "-p 1,2 -p 9", &o), 0);
+    ck_assert(o.n_prompt.n == 1 && o.n_prompt.item[0] == 9);
+    static const char *const wrong[] = {"-p 1,", "-p ,1", "-p 1,x", "-p -1", "-p 9999999", "-b 0"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ck_assert_int_eq(parse(BENCH, wrong[i], &o), 2);
+        ck_assert_ptr_nonnull(strstr(message, "a whole number from"));
+    }
+    ck_assert_int_eq(parse(BENCH, "-p 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", &o), 2);
+    ck_assert_ptr_nonnull(strstr(message, "at most 16"));
 }
 END_TEST
 
@@ -214,6 +235,7 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_add_test(all, defaults_are_set);
     tcase_add_test(all, spellings);
+    tcase_add_test(all, lists_of_numbers);
     tcase_add_test(all, sizes);
     tcase_add_loop_test(all, mistakes_are_explained, 0, sizeof mistakes / sizeof *mistakes);
     tcase_add_test(all, lists_are_bounded);

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "engine.h"
 #include "json_out.h"
+#include "shapes.h"
 #include "term.h"
 
 #include <inttypes.h>
@@ -17,32 +18,6 @@ static const uint32_t types[] = {Q35_DT_F32,  Q35_DT_F16,    Q35_DT_BF16,   Q35_
 static const uint32_t layouts[] = {Q35_LAYOUT_GGUF, Q35_LAYOUT_HF, Q35_LAYOUT_MISTRAL};
 static const char *const architectures[] = {"llama", "mistral3"};
 
-static const char *shape_name(const void *user, uint32_t i)
-{
-    (void)user;
-    return q35_shape_at(i, NULL) ? q35_shape_at(i, NULL) : "custom";
-}
-
-static uint32_t n_shapes(void)
-{
-    uint32_t n = 0;
-    while (q35_shape_at(n, NULL))
-        n++;
-    return n;
-}
-
-static int unknown_shape(const char *name)
-{
-    char known[256] = "";
-    for (uint32_t i = 0; i <= n_shapes(); i++) {
-        size_t len = strlen(known);
-        snprintf(known + len, sizeof known - len, "%s%s", i ? ", " : "", shape_name(NULL, i));
-    }
-    const char *near = opts_nearest(name, n_shapes() + 1, shape_name, NULL);
-    return cli_fail(CLI_EXIT_USAGE, "shape '%s' found, need one of %s%s%s%s", name, known,
-                    near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
-}
-
 static void override(uint32_t *number, uint32_t option)
 {
     if (option != 0)
@@ -51,13 +26,10 @@ static void override(uint32_t *number, uint32_t option)
 
 static int read_shape(const cli_options *o, q35_shape *out)
 {
-    const char *name = o->args[0];
-    uint32_t i = 0;
     *out = (q35_shape){.architecture = "llama", .context = 8192, .rope_base = 1e4f, .tied = 1};
-    while (q35_shape_at(i, NULL) && strcmp(name, q35_shape_at(i, NULL)) != 0)
-        i++;
-    if (!q35_shape_at(i, out) && strcmp(name, "custom") != 0)
-        return unknown_shape(name);
+    int rc = cli_find_shape(o->args[0], "custom", out);
+    if (rc)
+        return rc;
     if (o->arch != CLI_UNSET)
         snprintf(out->architecture, sizeof out->architecture, "%s", architectures[o->arch]);
     override(&out->hidden, o->hidden);

@@ -18,5 +18,6 @@ int cmd_generate_model(const cli_options *options);
 int cmd_devices(const cli_options *options);
 int cmd_tokenize(const cli_options *options);
 int cmd_detokenize(const cli_options *options);
+int cmd_bench(const cli_options *options);
 
 #endif

@@ -38,6 +38,10 @@ const cli_command cli_commands[] = {
      "  q35rt generate-model ministral3-14b two-layers.gguf --layers 2 --type q4_k\n"
      "  q35rt generate-model custom tiny.gguf --hidden 64 --layers 2 --heads 4 \\\n"
      "      --kv-heads 2 --ffn 128 --vocab 300\n"},
+    {"bench", CLI_BENCH, cmd_bench, "", 0, "speed of a model, and how near the machine's limits",
+     "  q35rt bench -m model-q35.gguf\n"
+     "  q35rt bench --synthetic ministral3-8b -p 512 -n 64 -t 2\n"
+     "  q35rt bench -m model.gguf -p 0 -n 64 -d 0,1024,4096 -t 1,2 -o csv\n"},
     {"devices", CLI_DEVICES, cmd_devices, "", 0, "devices and plugins of this machine", "  q35rt devices --why\n"},
     {"tokenize", CLI_TOKENIZE, cmd_tokenize, "[TEXT]", 0, "token ids of a text",
      "  q35rt tokenize -m model.gguf \"Hello, world\"\n"

@@ -95,6 +95,27 @@ static int parse_size(const opt_row *row, const char *text, uint64_t *out)
     return 0;
 }
 
+static int parse_numbers(const opt_row *row, const char *text, cli_numbers *out)
+{
+    char item[32];
+    cli_numbers list = {.n = 0};
+    for (const char *p = text, *end; p; p = *end ? end + 1 : NULL) {
+        int64_t s;
+        uint64_t u;
+        end = p + strcspn(p, ",");
+        if (list.n == CLI_LIST_MAX)
+            return cli_fail(CLI_EXIT_USAGE, "option --%s: more than %d numbers found, at most %d allowed",
+                            row->name, CLI_LIST_MAX, CLI_LIST_MAX);
+        snprintf(item, sizeof item, "%.*s", (int)(end - p), p);
+        int rc = parse_whole(row, item, &s, &u);
+        if (rc)
+            return rc;
+        list.item[list.n++] = (uint32_t)u;
+    }
+    *out = list;
+    return 0;
+}
+
 static int set_number(cli_options *options, const opt_row *row, const char *text)
 {
     int64_t s = 0;
@@ -134,6 +155,7 @@ static int set_value(cli_options *options, const opt_row *row, const char *text)
             return cli_fail(CLI_EXIT_USAGE, "option --%s: '%s' found, %s needed", row->name, text,
                             row->placeholder);
         return 0;
+    case OPT_NUMBERS: return parse_numbers(row, text, member(options, row));
     case OPT_I32:
     case OPT_U32:
     case OPT_U64:

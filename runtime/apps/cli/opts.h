@@ -21,7 +21,8 @@ enum {
     CLI_CHAT = 1u << 9,
     CLI_GENERATE = 1u << 10,
     CLI_COMPARE = 1u << 11,
-    CLI_ALL = 0xfff
+    CLI_BENCH = 1u << 12,
+    CLI_ALL = 0x1fff
 };
 
 enum opt_kind {
@@ -34,6 +35,7 @@ enum opt_kind {
     OPT_U64,
     OPT_SIZE,
     OPT_F32,
+    OPT_NUMBERS,
     OPT_CHOICE
 };
 
@@ -45,13 +47,20 @@ typedef struct cli_list {
     uint32_t n;
 } cli_list;
 
+/* Whole numbers of one option, 1,2,4; given again it replaces them. */
+typedef struct cli_numbers {
+    uint32_t item[CLI_LIST_MAX];
+    uint32_t n;
+} cli_numbers;
+
 typedef struct cli_options {
     const char *model, *prompt, *file, *ids, *base, *against, *device, *device_b, *dump, *plot, *system, *load,
-        *messages, *save_base, *multiple_choice;
+        *messages, *save_base, *multiple_choice, *synthetic;
     cli_list calibration, plugins, keep, only;
+    cli_numbers n_prompt, n_gen, depth, batch, thread_counts;
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;
-    uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens;
+    uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens, repetitions, output;
     uint32_t gen_type, layout, arch, tied, hidden, layers, heads, kv_heads, head_dim, ffn, vocab, context;
     int32_t predict, top_k, repeat_last;
     float tolerance, target_bpw, temp, top_p, min_p, repeat_penalty, rope_base;

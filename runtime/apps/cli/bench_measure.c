@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One test of q35rt bench: fill the context to its depth, warm up, then repeat from that depth. Time is that of
+ * the library's calls alone. */
+#include "bench.h"
+#include "term.h"
+
+#include <string.h>
+
+enum { WARM_STEPS = 4, WARM_PROMPT = 512, LIMIT_MS = 300 };
+
+bench_spread bench_rate(const bench_result *r)
+{
+    return bench_spread_of_rates(&r->seconds, bench_tokens(&r->test));
+}
+
+double bench_gbps(const bench_result *r)
+{
+    const bench_test *t = &r->test;
+    double per_step = (double)r->weight_bytes + r->kv_bytes * t->batch;
+    return t->n_gen ? bench_rate(r).mean / t->batch * per_step / 1e9 : 0;
+}
+
+double bench_gmacs(const bench_result *r)
+{
+    return bench_rate(r).mean * r->macs / 1e9;
+}
+
+static uint32_t most(const cli_numbers *list)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < list->n; i++)
+        most = list->item[i] > most ? list->item[i] : most;
+    return most;
+}
+
+uint32_t bench_context(const cli_options *o)
+{
+    uint32_t p = most(&o->n_prompt), n = most(&o->n_gen);
+    return most(&o->depth) + (p > n ? p : n);
+}
+
+/* Appends n tokens, beginning with the at-th, in one step of the library. An interruption ends the test. */
+static int step(const bench *b, uint32_t at, uint32_t n, int want_logits)
+{
+    const float *logits;
+    if (cli_interrupted())
+        return CLI_EXIT_SIGNAL + cli_interrupted();
+    q35_status status = q35_session_eval(b->engine.session, b->ids + at, n, want_logits ? &logits : NULL);
+    return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_RUNNING);
+}
+
+/* A prompt of n tokens, in steps so short that an interruption is seen between them. */
+static int prefill(const bench *b, uint32_t n)
+{
+    const uint32_t chunk = b->options->chunk ? b->options->chunk : 512;
+    int rc = 0;
+    for (uint32_t done = 0, now; done < n && rc == 0; done += now) {
+        now = n - done < chunk ? n - done : chunk;
+        rc = step(b, done, now, done + now == n);
+    }
+    return rc;
+}
+
+static int decode(const bench *b, uint32_t n)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < n && rc == 0; i++)
+        rc = step(b, i, 1, 1);
+    return rc;
+}
+
+static int repeat(const bench *b, bench_result *r)
+{
+    const bench_test *t = &r->test;
+    uint64_t weights, first, last;
+    q35_session_bytes_per_token(b->engine.session, &weights, &first);
+    double start = term_now();
+    int rc = t->n_prompt ? prefill(b, t->n_prompt) : decode(b, t->n_gen);
+    double seconds = term_now() - start;
+    q35_session_bytes_per_token(b->engine.session, &r->weight_bytes, &last);
+    r->kv_bytes = ((double)first + (double)last) / 2;
+    if (t->n_gen) /* a token sees itself, too */
+        r->kv_bytes += ((double)last - (double)first) / t->n_gen / 2;
+    if (rc == 0 && bench_samples_add(&r->seconds, seconds))
+        rc = cli_fail(CLI_EXIT_FAILED, "bench: memory for the measurements: out of memory");
+    q35_status status = q35_session_rewind(b->engine.session, t->depth);
+    return rc || status == Q35_OK ? rc : cli_fail_status(status, CLI_WHILE_RUNNING);
+}
+
+static int warm_up(const bench *b, const bench_test *t)
+{
+    int rc = t->n_prompt ? prefill(b, t->n_prompt < WARM_PROMPT ? t->n_prompt : WARM_PROMPT)
+                         : decode(b, t->n_gen < WARM_STEPS ? t->n_gen : WARM_STEPS);
+    (void)q35_session_rewind(b->engine.session, t->depth);
+    return rc;
+}
+
+/* int8 multiplications of the linears per token: the head works on the last token of a prompt alone. */
+static double macs_per_token(const bench *b, const bench_test *t)
+{
+    double head = (double)b->shape.hidden * b->shape.vocab;
+    return (double)b->linear_weights + (t->n_prompt ? head / t->n_prompt : head);
+}
+
+int bench_measure(const bench *b, bench_result *r)
+{
+    char name[64];
+    const cli_options *o = b->options;
+    const bench_test *t = &r->test;
+    r->macs = macs_per_token(b, t);
+    bench_test_name(t, name, sizeof name);
+    int rc = prefill(b, t->depth);
+    if (rc == 0)
+        rc = warm_up(b, t);
+    for (uint32_t i = 0; i < o->repetitions && rc == 0; i++) {
+        if (i > 0)
+            term_progress(o->quiet, name, i, o->repetitions);
+        rc = repeat(b, r);
+    }
+    term_progress_clear();
+    (void)q35_session_rewind(b->engine.session, 0);
+    return rc;
+}
+
+void bench_measure_limits(const bench *b, q35_runtime *runtime, bench_limits *l)
+{
+    double gbps = q35_runtime_read_gbps(runtime, LIMIT_MS);
+    l->threads = q35_runtime_n_threads(runtime);
+    l->read_gbps = gbps > l->read_gbps ? gbps : l->read_gbps;
+    (void)b;
+}
