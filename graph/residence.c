@@ -203,6 +203,14 @@ static q35_status choose_layout(const q35i_device *device, const entry *e, q35_l
     return status;
 }
 
+/* A weight was packed: its pages of the model's file need not stay in memory. */
+static void drop_pages(void *user, const q35i_pack_item *item)
+{
+    const q35_tensor_info *info = q35_model_tensor(user, item->name);
+    if (info)
+        q35i_model_drop_pages(user, info);
+}
+
 /* Packs the new entries [from, n) of a device that it wants in a layout of its own. */
 static q35_status pack_new(q35i_residence *res, uint32_t d, uint64_t from)
 {
@@ -210,7 +218,8 @@ static q35_status pack_new(q35i_residence *res, uint32_t d, uint64_t from)
     q35_status status = Q35_OK;
     uint64_t n = 0, n_new = res->n_entries - from;
     q35i_packed *packed = NULL;
-    uint8_t id[16];
+    q35i_pack_model model = {
+        .path = q35_model_path(res->model), .done = drop_pages, .user = (void *)(uintptr_t)res->model};
     q35i_pack_item *items = q35i_calloc(n_new, sizeof *items);
     entry **owners = q35i_calloc(n_new, sizeof(entry *));
     Q35_CHECK_ALLOC_GOTO(items, done);
@@ -231,8 +240,8 @@ static q35_status pack_new(q35i_residence *res, uint32_t d, uint64_t from)
     q35i_packed **list = q35i_realloc(res->packed, res->n_packed + 1, sizeof *list);
     Q35_CHECK_ALLOC_GOTO(list, done);
     res->packed = list;
-    int in_file = q35i_model_fingerprint(res->model, id);
-    Q35_TRY_GOTO(q35i_pack_weights(res->device[d], res->pool, in_file ? id : NULL, items, n, &packed), done);
+    int in_file = q35i_model_fingerprint(res->model, model.id);
+    Q35_TRY_GOTO(q35i_pack_weights(res->device[d], res->pool, in_file ? &model : NULL, items, n, &packed), done);
     res->packed[res->n_packed++] = packed;
     for (uint64_t i = 0; i < n; i++) {
         owners[i]->desc.layout = items[i].layout.layout;

@@ -16,12 +16,16 @@ typedef struct q35i_device {
     q35_memory_info memory;
     int async;       /* 1: L1: runs through queues and timelines, memory of its own when !host_memory */
     int host_memory; /* 1: plans bind host addresses */
+    int keep_packed; /* 1: packed weights are kept on disk */
 } q35i_device;
 
 /* Opens device i (index as in q35_runtime_device) for one session, with the runtime's pool. UNAVAILABLE or the
  * plugin's status, naming the device. */
 q35_status q35i_device_open(q35_runtime *runtime, uint32_t i, q35i_device **out);
 void q35i_device_close(q35i_device *device); /* NULL ok */
+
+/* The plugin's measuring extension; NULL: it has none. */
+const q35_measure *q35i_device_measure(const q35_plugin *api);
 
 q35_pool *q35i_runtime_pool(const q35_runtime *runtime); /* borrowed until q35_runtime_destroy */
 

@@ -25,6 +25,7 @@ q35_status q35i_device_open(q35_runtime *rt, uint32_t i, q35i_device **out)
     memcpy(device->name, slot->report.name, sizeof device->name);
     device->info = slot->report.info;
     device->memory = slot->report.memory;
+    device->keep_packed = rt->keep_packed;
     device->async = slot->report.level > 0;
     device->host_memory = !device->async || device->memory.kind == Q35_MEM_HOST;
 

@@ -2,33 +2,40 @@
  *
  * Packing weights. With a cache: each tensor is packed into one scratch buffer, appended to the file, and the
  * finished file is mapped, so at most one packed tensor is in private memory. Without (no pack_key, no cache
- * directory, disk full): all of them are packed into one block of memory. */
+ * folder, disk full, not wanted): all of them are packed into one block of memory. */
+#define _GNU_SOURCE
 #include "pack.h"
 
-#include "pack_file.h"
+#include "pack_cache.h"
 #include "runtime/base/alloc.h"
-#include "runtime/base/env.h"
 #include "runtime/base/error.h"
-#include "runtime/base/file_map.h"
 #include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
-enum { PATH_CAP = 4096, TEXT_CAP = 400, BLOCK_ALIGN = 64 };
+enum { TEXT_CAP = 400, BLOCK_ALIGN = 64 };
 
 struct q35i_packed {
-    q35i_file_map map; /* of the cache file, or */
+    q35i_pack_map map; /* of the cache file, or */
     uint8_t *memory;   /* our own */
     int from_cache;
 };
+
+/* What all steps of one call share. */
+typedef struct packing {
+    q35i_device *device;
+    q35_pool *pool;
+    const q35i_pack_model *model; /* NULL: in no file */
+    q35i_pack_item *items;
+    q35i_pack_index index;
+} packing;
 
 /* ---- one tensor on the pool */
 
@@ -68,54 +75,45 @@ static void pack_run(void *arg, uint32_t worker, uint32_t n_workers, q35_team *t
     }
 }
 
-static q35_status pack_tensor(q35i_device *device, q35_pool *pool, const q35i_pack_item *item, uint8_t *dst)
+static q35_status pack_tensor(const packing *p, uint32_t i, uint8_t *dst)
 {
-    pack_job job = {.device = device, .item = item, .dst = dst};
+    const q35i_pack_item *item = &p->items[i];
+    pack_job job = {.device = p->device, .item = item, .dst = dst};
     atomic_init(&job.status, Q35_OK);
-    q35i_pool_parallel(pool, pack_run, &job);
+    q35i_pool_parallel(p->pool, pack_run, &job);
     q35_status status = atomic_load(&job.status);
     if (status != Q35_OK)
-        return Q35_FAIL(status, "weight %s: device %s cannot pack it: %s", item->name, device->name, job.text);
+        return Q35_FAIL(status, "weight %s: device %s cannot pack it: %s", item->name, p->device->name, job.text);
+    if (p->model && p->model->done)
+        p->model->done(p->model->user, item);
     return Q35_OK;
+}
+
+static void point_items(const packing *p, const uint8_t *base, uint64_t first)
+{
+    for (uint32_t i = 0; i < p->index.header.n_entries; i++) {
+        p->items[i].packed = base + (p->index.entries[i].offset - first);
+        p->items[i].packed_bytes = p->index.entries[i].bytes;
+    }
 }
 
 /* ---- all tensors into memory */
 
-static void point_items(const q35i_pack_index *index, q35i_pack_item *items, const uint8_t *base, uint64_t first)
+static q35_status pack_to_memory(const packing *p, q35i_packed *packed)
 {
-    for (uint32_t i = 0; i < index->header.n_entries; i++) {
-        items[i].packed = base + (index->entries[i].offset - first);
-        items[i].packed_bytes = index->entries[i].bytes;
-    }
-}
-
-static q35_status pack_to_memory(q35i_device *device, q35_pool *pool, const q35i_pack_index *index,
-                                 q35i_pack_item *items, q35i_packed *packed)
-{
+    const q35i_pack_index *index = &p->index;
     uint32_t n = index->header.n_entries;
     uint64_t first = n > 0 ? index->entries[0].offset : index->header.file_bytes;
     packed->memory = q35i_alloc_aligned(index->header.file_bytes - first, BLOCK_ALIGN);
     if (!packed->memory)
         return Q35_E_NOMEM;
     for (uint32_t i = 0; i < n; i++)
-        Q35_TRY(pack_tensor(device, pool, &items[i], packed->memory + (index->entries[i].offset - first)));
-    point_items(index, items, packed->memory, first);
+        Q35_TRY(pack_tensor(p, i, packed->memory + (index->entries[i].offset - first)));
+    point_items(p, packed->memory, first);
     return Q35_OK;
 }
 
 /* ---- all tensors into a file */
-
-/* Creates the directories above path, private to the user. Failures show when the file is created. */
-static void make_directories(const char *path)
-{
-    char part[PATH_CAP];
-    snprintf(part, sizeof part, "%s", path);
-    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(part, 0700);
-        *slash = '/';
-    }
-}
 
 static q35_status write_padding(q35i_file_out *file, uint64_t offset)
 {
@@ -123,68 +121,91 @@ static q35_status write_padding(q35i_file_out *file, uint64_t offset)
     return q35i_file_out_write(file, zeros, offset - q35i_file_out_offset(file));
 }
 
-static q35_status write_tensors(q35i_device *device, q35_pool *pool, q35i_pack_index *index,
-                                const q35i_pack_item *items, q35i_file_out *file, uint8_t *scratch)
+static q35_status write_tensors(packing *p, q35i_file_out *file, uint8_t *scratch)
 {
+    q35i_pack_index *index = &p->index;
     const uint64_t table_bytes = index->header.n_entries * sizeof *index->entries;
     Q35_TRY(q35i_file_out_write(file, &index->header, sizeof index->header));
     Q35_TRY(q35i_file_out_write(file, index->entries, table_bytes));
     for (uint32_t i = 0; i < index->header.n_entries; i++) {
         q35i_pack_entry *e = &index->entries[i];
-        Q35_TRY(pack_tensor(device, pool, &items[i], scratch));
+        Q35_TRY(pack_tensor(p, i, scratch));
         e->checksum = XXH3_64bits(scratch, e->bytes);
         Q35_TRY(write_padding(file, e->offset));
         Q35_TRY(q35i_file_out_write(file, scratch, e->bytes));
     }
+    q35i_pack_index_seal(index);
+    Q35_TRY(q35i_file_out_patch(file, 0, &index->header, sizeof index->header));
     return q35i_file_out_patch(file, sizeof index->header, index->entries, table_bytes);
 }
 
-static q35_status write_file(q35i_device *device, q35_pool *pool, q35i_pack_index *index,
-                             const q35i_pack_item *items, const char *path)
+static q35_status write_file(packing *p, const char *path)
 {
     q35i_file_out *file;
-    uint8_t *scratch = q35i_alloc_aligned(index->max_bytes, BLOCK_ALIGN);
+    Q35_TRY(q35i_pack_make_room(path, p->index.header.file_bytes));
+    uint8_t *scratch = q35i_alloc_aligned(p->index.max_bytes, BLOCK_ALIGN);
     if (!scratch)
         return Q35_E_NOMEM;
-    make_directories(path);
     q35_status status = q35i_file_out_create(path, true, &file);
     if (status == Q35_OK) {
-        status = write_tensors(device, pool, index, items, file, scratch);
+        status = write_tensors(p, file, scratch);
         if (status == Q35_OK)
             status = q35i_file_out_commit(file);
         else
             q35i_file_out_discard(file);
     }
-    for (uint32_t i = 0; i < index->header.n_entries; i++)
-        index->entries[i].checksum = 0;
+    if (status == Q35_OK)
+        (void)chmod(path, S_IRUSR | S_IWUSR);
+    for (uint32_t i = 0; i < p->index.header.n_entries; i++)
+        p->index.entries[i].checksum = 0;
     q35i_free(scratch);
     return status;
 }
 
 /* Maps path when it is exactly the file of this index. */
-static q35_status map_file(const char *path, const q35i_pack_index *index, q35_pool *pool, q35i_pack_item *items,
-                           q35i_packed *packed)
+static q35_status map_file(const packing *p, const char *path, q35i_packed *packed, bool *out_missing)
 {
-    q35i_file_map map;
-    Q35_TRY(q35i_file_map_open(path, &map));
-    q35_status status = q35i_pack_file_check(map.data, map.bytes, index, pool);
+    q35i_pack_map map;
+    Q35_TRY(q35i_pack_map_open(path, &map, out_missing));
+    q35_status status = q35i_pack_file_check(map.data, map.bytes, &p->index);
+    if (status == Q35_OK)
+        status = q35i_pack_map_verify(path, &map, p->pool);
     if (status != Q35_OK) {
-        q35i_file_map_close(&map);
+        q35i_pack_map_close(&map);
         return status;
     }
     packed->map = map;
-    point_items(index, items, map.data, 0);
+    point_items(p, map.data, 0);
     return Q35_OK;
 }
 
-/* One key per item; false when the plugin has none or cannot answer. */
-static bool read_keys(const q35i_device *device, const q35i_pack_item *items, uint64_t n_items,
-                      uint8_t (*keys)[32])
+static q35_status pack_with_cache(packing *p, q35i_packed *packed)
 {
+    char path[Q35I_PACK_PATH];
+    bool missing = false;
+    Q35_TRY(q35i_pack_path(&p->index, path));
+    if (map_file(p, path, packed, &missing) == Q35_OK) {
+        packed->from_cache = 1;
+        return Q35_OK;
+    }
+    if (missing)
+        q35i_log(Q35_LOG_INFO, "packed weights: packing %llu MiB for device %s",
+                 (unsigned long long)(p->index.header.file_bytes >> 20), p->device->name);
+    else
+        q35i_log(Q35_LOG_WARN, "packed weights: packing anew: %s", q35_error_message());
+    q35i_pack_evict(&p->index);
+    Q35_TRY(write_file(p, path));
+    return map_file(p, path, packed, NULL);
+}
+
+/* One key per item; false when the plugin has none or cannot answer. */
+static bool read_keys(const packing *p, uint64_t n_items, uint8_t (*keys)[32])
+{
+    const q35i_device *device = p->device;
     if (!Q35_HAS_SLOT(device->api, q35_plugin, pack_key))
         return false;
     for (uint64_t i = 0; i < n_items; i++) {
-        if (device->api->pack_key(device->dev, items[i].layout.layout, keys[i]) == Q35_OK)
+        if (device->api->pack_key(device->dev, p->items[i].layout.layout, keys[i]) == Q35_OK)
             continue;
         q35i_log(Q35_LOG_INFO, "packed weights: no cache: device %s: %s", device->name, q35_error_message());
         return false;
@@ -192,54 +213,36 @@ static bool read_keys(const q35i_device *device, const q35i_pack_item *items, ui
     return true;
 }
 
-static q35_status pack_with_cache(q35i_device *device, q35_pool *pool, q35i_pack_index *index,
-                                  q35i_pack_item *items, const char *path, q35i_packed *packed)
+static q35_status pack_all(packing *p, uint64_t n_items, q35i_packed *packed)
 {
-    if (map_file(path, index, pool, items, packed) == Q35_OK) {
-        packed->from_cache = 1;
-        return Q35_OK;
-    }
-    q35i_log(Q35_LOG_INFO, "packed weights: packing anew: %s", q35_error_message());
-    q35_status status = write_file(device, pool, index, items, path);
-    if (status == Q35_OK)
-        status = map_file(path, index, pool, items, packed);
-    if (status != Q35_OK)
-        q35i_log(Q35_LOG_INFO, "packed weights: not kept on disk: %s", q35_error_message());
-    return status;
-}
-
-static q35_status pack_all(q35i_device *device, q35_pool *pool, const uint8_t *model_id, q35i_pack_item *items,
-                           uint64_t n_items, q35i_packed *packed)
-{
-    char name[64], path[PATH_CAP];
-    q35i_pack_index index = {0};
     q35_status status;
     uint8_t(*keys)[32] = q35i_calloc(n_items, sizeof *keys);
     if (!keys)
         return Q35_E_NOMEM;
-    static const uint8_t no_file[16];
-    bool cacheable = model_id && read_keys(device, items, n_items, keys);
+    bool cached = p->model && p->device->keep_packed && n_items > 0 && read_keys(p, n_items, keys);
     Q35_TRY_GOTO(
-        q35i_pack_index_make(model_id ? model_id : no_file, items, n_items, (const uint8_t(*)[32])keys, &index),
-        done);
-    q35i_pack_file_name(&index, device->api->id, name, sizeof name);
-    if (!cacheable || n_items == 0 || !q35i_cache_path(path, sizeof path, name) ||
-        pack_with_cache(device, pool, &index, items, path, packed) != Q35_OK)
-        status = pack_to_memory(device, pool, &index, items, packed);
+        q35i_pack_index_make(p->device, p->model, p->items, n_items, (const uint8_t(*)[32])keys, &p->index), done);
+    status = cached ? pack_with_cache(p, packed) : Q35_OK;
+    if (status != Q35_OK)
+        q35i_log(Q35_LOG_WARN, "packed weights: not kept on disk, the next start packs again: %s",
+                 q35_error_message());
+    if (!packed->map.data)
+        status = pack_to_memory(p, packed);
 done:
-    q35i_pack_index_free(&index);
+    q35i_pack_index_free(&p->index);
     q35i_free(keys);
     return status;
 }
 
-q35_status q35i_pack_weights(q35i_device *device, q35_pool *pool, const uint8_t model_id[16],
+q35_status q35i_pack_weights(q35i_device *device, q35_pool *pool, const q35i_pack_model *model,
                              q35i_pack_item *items, uint64_t n_items, q35i_packed **out)
 {
+    packing p = {.device = device, .pool = pool, .model = model, .items = items};
     *out = NULL;
     q35i_packed *packed = q35i_calloc(1, sizeof *packed);
     if (!packed)
         return Q35_E_NOMEM;
-    q35_status status = pack_all(device, pool, model_id, items, n_items, packed);
+    q35_status status = pack_all(&p, n_items, packed);
     if (status != Q35_OK) {
         q35i_packed_free(packed);
         return status;
@@ -257,7 +260,7 @@ void q35i_packed_free(q35i_packed *packed)
 {
     if (!packed)
         return;
-    q35i_file_map_close(&packed->map);
+    q35i_pack_map_close(&packed->map);
     q35i_free(packed->memory);
     q35i_free(packed);
 }

@@ -216,6 +216,7 @@ q35_status q35_runtime_create(const q35_runtime_options *options, q35_runtime **
         return Q35_E_NOMEM;
     if (!options)
         options = &defaults;
+    rt->keep_packed = !options->no_cache;
     Q35_TRY_GOTO(create_pool(rt, options->n_threads), failed);
     Q35_TRY_GOTO(find_plugins(rt, options), failed);
     *out = rt;

@@ -15,7 +15,8 @@ typedef struct q35i_device_slot {
 
 struct q35_runtime {
     q35_pool *pool;
-    int32_t *cpus; /* [n_threads] the workers' CPUs, or NULL: not pinned */
+    int32_t *cpus;   /* [n_threads] the workers' CPUs, or NULL: not pinned */
+    int keep_packed; /* 1: packed weights are kept on disk */
     uint32_t n_threads, n_plugins, n_devices;
     q35i_plugin *plugins;      /* [n_plugins] in order of preference */
     q35i_device_slot *devices; /* [n_devices] */
