@@ -24,9 +24,6 @@ typedef struct q35i_device {
 q35_status q35i_device_open(q35_runtime *runtime, uint32_t i, q35i_device **out);
 void q35i_device_close(q35i_device *device); /* NULL ok */
 
-/* The plugin's measuring extension; NULL: it has none. */
-const q35_measure *q35i_device_measure(const q35_plugin *api);
-
 q35_pool *q35i_runtime_pool(const q35_runtime *runtime); /* borrowed until q35_runtime_destroy */
 
 #endif
