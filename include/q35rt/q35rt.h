@@ -8,10 +8,12 @@
  *   q35_session    one timeline: KV cache, position, plans                           (session.h)
  *   q35_sampler    logits -> token id                                                (sampler.h)
  *   q35_convert    a model file -> a 3.5-bit model file                              (convert.h)
+ *   q35_cache      the folder of packed weights                                      (cache.h)
  */
 #ifndef Q35RT_Q35RT_H
 #define Q35RT_Q35RT_H
 
+#include <q35rt/cache.h>
 #include <q35rt/convert.h>
 #include <q35rt/device.h>
 #include <q35rt/export.h>

@@ -11,6 +11,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
+#include "runtime/base/path_tail.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
 
@@ -168,7 +169,9 @@ static q35_status map_file(const packing *p, const char *path, q35i_packed *pack
     q35i_pack_map map;
     Q35_TRY(q35i_pack_map_open(path, &map, out_missing));
     q35_status status = q35i_pack_file_check(map.data, map.bytes, &p->index);
-    if (status == Q35_OK)
+    if (status != Q35_OK)
+        status = q35i_fail_context(status, "%s", q35i_path_tail(path));
+    else
         status = q35i_pack_map_verify(path, &map, p->pool);
     if (status != Q35_OK) {
         q35i_pack_map_close(&map);

@@ -185,12 +185,12 @@ q35_status q35i_pack_header_read(const uint8_t *data, uint64_t bytes, q35i_pack_
     if (out->version != Q35I_PACK_VERSION)
         return Q35_FAIL(Q35_E_VERSION, "version %u of the file, need %d", out->version, (int)Q35I_PACK_VERSION);
     if (bytes != out->file_bytes)
-        return Q35_FAIL(Q35_E_FORMAT, "%llu bytes, need %llu", (unsigned long long)bytes,
+        return Q35_FAIL(Q35_E_FORMAT, "the file has %llu bytes, need %llu", (unsigned long long)bytes,
                         (unsigned long long)out->file_bytes);
     uint64_t table = out->n_entries * sizeof(q35i_pack_entry), end = sizeof *out + table;
     if (bytes < end)
-        return Q35_FAIL(Q35_E_FORMAT, "%llu bytes, need %llu for the table alone", (unsigned long long)bytes,
-                        (unsigned long long)end);
+        return Q35_FAIL(Q35_E_FORMAT, "the file has %llu bytes, need %llu for its table",
+                        (unsigned long long)bytes, (unsigned long long)end);
     memcpy(out, data, sizeof *out);
     if (!texts_end(out) || checksum_of(out, data + sizeof *out) != out->checksum)
         return Q35_FAIL(Q35_E_FORMAT, "header or table: checksum differs from its bytes");

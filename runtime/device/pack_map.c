@@ -104,7 +104,7 @@ q35_status q35i_pack_map_open(const char *path, q35i_pack_map *out, bool *out_mi
     memset(out, 0, sizeof *out);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     if (out_missing)
-        *out_missing = fd < 0 && errno == ENOENT;
+        *out_missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
     if (fd < 0)
         return Q35_FAIL(Q35_E_IO, "%s: %s", q35i_path_tail(path), strerror(errno));
     q35_status status = map_fd(path, fd, out);

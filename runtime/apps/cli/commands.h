@@ -15,6 +15,7 @@ int cmd_inspect(const cli_options *options);
 int cmd_verify(const cli_options *options);
 int cmd_plan(const cli_options *options);
 int cmd_generate_model(const cli_options *options);
+int cmd_cache(const cli_options *options);
 int cmd_devices(const cli_options *options);
 int cmd_tokenize(const cli_options *options);
 int cmd_detokenize(const cli_options *options);

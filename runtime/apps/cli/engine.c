@@ -32,6 +32,7 @@ int cli_open_runtime(const cli_options *options, q35_runtime **out)
         .n_threads = options->threads,
         .n_plugin_paths = options->plugins.n,
         .plugin_paths = options->plugins.item,
+        .no_cache = options->no_cache,
     };
     q35_status status = q35_runtime_create(&wanted, out);
     return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_OPENING_DEVICES);

@@ -42,6 +42,10 @@ const cli_command cli_commands[] = {
      "  q35rt bench -m model-q35.gguf\n"
      "  q35rt bench --synthetic ministral3-8b -p 512 -n 64 -t 2\n"
      "  q35rt bench -m model.gguf -p 0 -n 64 -d 0,1024,4096 -t 1,2 -o csv\n"},
+    {"cache", CLI_CACHE, cmd_cache, "list|clear", 1, "packed weights on disk: what there is, and removing it",
+     "  q35rt cache list\n"
+     "  q35rt cache clear --older 30\n"
+     "  q35rt cache clear -m model-q35.gguf\n"},
     {"devices", CLI_DEVICES, cmd_devices, "", 0, "devices and plugins of this machine", "  q35rt devices --why\n"},
     {"tokenize", CLI_TOKENIZE, cmd_tokenize, "[TEXT]", 0, "token ids of a text",
      "  q35rt tokenize -m model.gguf \"Hello, world\"\n"

@@ -22,7 +22,8 @@ enum {
     CLI_GENERATE = 1u << 10,
     CLI_COMPARE = 1u << 11,
     CLI_BENCH = 1u << 12,
-    CLI_ALL = 0x1fff
+    CLI_CACHE = 1u << 13,
+    CLI_ALL = 0x3fff
 };
 
 enum opt_kind {
@@ -60,13 +61,14 @@ typedef struct cli_options {
     cli_numbers n_prompt, n_gen, depth, batch, thread_counts;
     char **args; /* [n_args] positional arguments, in argv's memory */
     uint32_t n_args;
-    uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens, repetitions, output;
+    uint32_t windows, window, base_act, base_kv, codec, ctx, threads, act, kv, chunk, tokens, repetitions, output,
+        older;
     uint32_t gen_type, layout, arch, tied, hidden, layers, heads, kv_heads, head_dim, ffn, vocab, context;
     int32_t predict, top_k, repeat_last;
     float tolerance, target_bpw, temp, top_p, min_p, repeat_penalty, rope_base;
     uint64_t seed, memory;
     int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, linears, layer_outputs, force,
-        ignore_eos, why, json, quiet, verbose, help, help_all;
+        ignore_eos, why, no_cache, verify, json, quiet, verbose, help, help_all;
 } cli_options;
 
 typedef struct cli_command {
