@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the processor offers and the operating system saves. Sources: Intel SDM volume 2A, CPUID leaves 1 and 7;
- * volume 1, section 14.3 (detection of AVX and AVX-512 through OSXSAVE and XCR0). */
+ * volume 1, section 14.3 (detection of AVX and AVX-512 through OSXSAVE and XCR0); for AArch64 the kernel's
+ * Documentation/arch/arm64/elf_hwcaps, which names only what it also saves. */
 #include "kernels-cpu/kernels.h"
 
 #if defined(__x86_64__)
@@ -13,6 +14,7 @@ enum {
     LEAF1_ECX_NEEDED = 1 << 12 | 1 << 27 | 1 << 28 | 1 << 29, /* FMA, OSXSAVE, AVX, F16C */
     LEAF7_EBX_AVX2 = 1 << 5,
     LEAF7_ECX_AVX512 = 1 << 1 | 1 << 11, /* VBMI, VNNI */
+    LEAF7_1_EAX_AVXVNNI = 1 << 4,        /* subleaf 1 */
     XCR0_YMM = 0x06,                     /* SSE and upper halves of YMM */
     XCR0_ZMM = 0xe6                      /* ... and opmask, upper halves of ZMM0-15, ZMM16-31 */
 };
@@ -43,6 +45,27 @@ uint32_t q35k_cpu_features(void)
         found |= Q35K_CPU_AVX2;
     if (found && has_all(saved, XCR0_ZMM) && has_all(ebx, LEAF7_EBX_AVX512) && has_all(ecx, LEAF7_ECX_AVX512))
         found |= Q35K_CPU_AVX512;
+    if (found && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && has_all(eax, LEAF7_1_EAX_AVXVNNI))
+        found |= Q35K_CPU_AVXVNNI;
+    return found;
+}
+
+#elif defined(__aarch64__)
+
+#include <sys/auxv.h>
+
+enum { HWCAP_ADVANCED_SIMD = 1 << 1, HWCAP_DOTPROD = 1 << 20, HWCAP2_INT8_MATRIX = 1 << 13 };
+
+uint32_t q35k_cpu_features(void)
+{
+    unsigned long caps = getauxval(AT_HWCAP), caps2 = getauxval(AT_HWCAP2);
+    uint32_t found = 0;
+    if (caps & HWCAP_ADVANCED_SIMD)
+        found |= Q35K_CPU_NEON;
+    if (found && caps & HWCAP_DOTPROD)
+        found |= Q35K_CPU_NEON_DOT;
+    if (found & Q35K_CPU_NEON_DOT && caps2 & HWCAP2_INT8_MATRIX)
+        found |= Q35K_CPU_NEON_I8MM;
     return found;
 }
 

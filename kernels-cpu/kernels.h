@@ -24,7 +24,8 @@ typedef struct q35k_weights {
     uint32_t layout;         /* Q35K_LAYOUT_* */
     int64_t n, k;            /* rows, weights per row */
     int64_t rs;              /* bytes per row (canonical), or per tile of 16 rows */
-    const int8_t (*book)[2]; /* [q35_book_entries(dtype)], types with a codebook only */
+    const int8_t (*book)[2]; /* [q35_book_entries(dtype)], types with a codebook only; of row types: a book of
+                              * magnitudes and signs as q35_book_signed says */
 } q35k_weights;
 
 enum {
@@ -178,12 +179,15 @@ typedef void q35k_sum_squares_fn(const float *x, int64_t rs_x, int64_t n_tokens,
 
 /* CPU features a kernel row may need. */
 enum {
-    Q35K_CPU_AVX2 = 1u << 0,   /* AVX2, FMA, F16C */
-    Q35K_CPU_AVX512 = 1u << 1, /* F, BW, VL, DQ, VBMI, VNNI */
-    Q35K_CPU_NEON = 1u << 2    /* with dotprod */
+    Q35K_CPU_AVX2 = 1u << 0,      /* AVX2, FMA, F16C */
+    Q35K_CPU_AVX512 = 1u << 1,    /* F, BW, VL, DQ, VBMI, VNNI */
+    Q35K_CPU_AVXVNNI = 1u << 3,   /* AVX2 and AVX-VNNI */
+    Q35K_CPU_NEON = 1u << 8,      /* Advanced SIMD of ARMv8.0 */
+    Q35K_CPU_NEON_DOT = 1u << 9,  /* dotprod */
+    Q35K_CPU_NEON_I8MM = 1u << 10 /* dotprod and i8mm */
 };
 
-/* What the machine (CPUID and OS state) offers. */
+/* What the machine (CPUID and OS state, or HWCAP) offers. */
 uint32_t q35k_cpu_features(void);
 
 /* One slot per contract. Const after init. */

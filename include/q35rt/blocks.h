@@ -213,6 +213,24 @@ static inline uint32_t q35_book_entries(uint32_t dtype)
     }
 }
 
+/* The book of a row type has signs in the top two bits of a code: what entry c of n has for its even (odd 0) or odd
+ * (odd 1) weight, from the magnitudes, 0 to 127, in entries 0 .. n / 4 - 1. */
+static inline int8_t q35_book_signed(const int8_t (*book)[2], uint32_t n, uint32_t c, int odd)
+{
+    int8_t magnitude = book[c % (n / 4)][odd];
+    return c & (n / 4) << odd ? (int8_t)-magnitude : magnitude;
+}
+
+/* First entry of a row type's book that breaks this rule; n: none. */
+static inline uint32_t q35_book_unsigned_entry(const int8_t (*book)[2], uint32_t n)
+{
+    uint32_t c = 0;
+    while (c < n && book[c % (n / 4)][0] >= 0 && book[c % (n / 4)][1] >= 0 &&
+           book[c][0] == q35_book_signed(book, n, c, 0) && book[c][1] == q35_book_signed(book, n, c, 1))
+        c++;
+    return c;
+}
+
 /* 6-bit scale and minimum k (0..7) of a Q4_K or Q5_K block. */
 static inline void q35_k_scale_min(const uint8_t b[12], int k, float *s, float *m)
 {

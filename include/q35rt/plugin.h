@@ -102,6 +102,8 @@ enum {
      * A8_ROW or A8_128 activations their linear is exact in int32 (docs/numerics.md). K at most 66,304.
      * Q35_ROW: 7-bit codes of pairs, book i8 [128][2] as third input: 4 + 7 ceil(K/16) bytes per row
      * Q40_ROW: 8-bit codes of pairs, book i8 [256][2] as third input: 4 + ceil(K/2) bytes per row
+     *          Both books: the top two bits of a code are the signs of its odd and even weight, the rest names the
+     *          magnitudes (q35_book_signed in blocks.h)
      * Q60_ROW: 6-bit codes of single weights, level 2c - 63: 4 + 3 ceil(K/4) bytes per row */
     Q35_DT_Q35_ROW = 0x1003,
     Q35_DT_Q40_ROW = 0x1004,

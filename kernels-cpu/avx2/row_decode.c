@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A chunk of 8 rows of a row type to signed bytes in the order of the inputs, from 16-row tiles
- * (kernels-cpu/row16.h) or from canonical rows. A 128-entry lookup is eight 16-entry byte shuffles: an index below
- * a table's 16 entries is negative, so that the shuffle gives 0, and table t is stored as the difference (xor) to
- * table t - 1, so that the results of tables 0 .. t combine to entry t. 256 entries are two such lookups, each
- * blind to the other's half of the codes.
+ * (kernels-cpu/row16.h) or from canonical rows.
  */
 #include "kernels-cpu/avx2/row.h"
 
-Q35I_INLINE __m256i load32(const uint8_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
-
 void q35i_row_load_book__avx2(const q35k_weights *w, q35i_row_book *book)
 {
-    int n_tables = (int)q35_book_entries(w->dtype) / 16;
+    int n_tables = (int)q35_book_entries(w->dtype) / 4 / 16;
     __m128i before_even = _mm_setzero_si128(), before_odd = before_even;
     for (int t = 0; t < n_tables; t++) {
         int8_t even[16], odd[16];
@@ -23,8 +15,6 @@ void q35i_row_load_book__avx2(const q35k_weights *w, q35i_row_book *book)
             even[i] = w->book[16 * t + i][0];
             odd[i] = w->book[16 * t + i][1];
         }
-        if (t == 8) /* the second half starts anew */
-            before_even = before_odd = _mm_setzero_si128();
         __m128i e = _mm_loadu_si128((const __m128i *)(const void *)even);
         __m128i o = _mm_loadu_si128((const __m128i *)(const void *)odd);
         book->even[t] = _mm256_broadcastsi128_si256(_mm_xor_si128(e, before_even));
@@ -34,89 +24,18 @@ void q35i_row_load_book__avx2(const q35k_weights *w, q35i_row_book *book)
     }
 }
 
-/* Eight tables; negative indices give 0, and stay negative under a saturating subtraction. */
-Q35I_INLINE void lookup128(__m256i index, const __m256i *even, const __m256i *odd, __m256i *e, __m256i *o)
-{
-    *e = _mm256_shuffle_epi8(even[0], index);
-    *o = _mm256_shuffle_epi8(odd[0], index);
-    for (int t = 1; t < 8; t++) {
-        index = _mm256_subs_epi8(index, _mm256_set1_epi8(16));
-        *e = _mm256_xor_si256(*e, _mm256_shuffle_epi8(even[t], index));
-        *o = _mm256_xor_si256(*o, _mm256_shuffle_epi8(odd[t], index));
-    }
-}
-
-/* One code vector to the weights of its even and odd inputs. */
-Q35I_INLINE void lookup(uint32_t dtype, __m256i code, const q35i_row_book *book, __m256i *e, __m256i *o)
-{
-    if (dtype == Q35_DT_Q35_ROW) {
-        lookup128(_mm256_and_si256(code, _mm256_set1_epi8(127)), book->even, book->odd, e, o);
-        return;
-    }
-    __m256i high_e, high_o, flipped = _mm256_xor_si256(code, _mm256_set1_epi8((char)0x80));
-    lookup128(code, book->even, book->odd, e, o);
-    lookup128(flipped, book->even + 8, book->odd + 8, &high_e, &high_o);
-    *e = _mm256_or_si256(*e, high_e);
-    *o = _mm256_or_si256(*o, high_o);
-}
-
 /* v: the code vectors of one set; w: its 16 vectors of weights. */
 Q35I_INLINE void weights_of_set(uint32_t dtype, const __m256i *v, const q35i_row_book *book, __m256i *w)
 {
-    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j++) {
-        __m256i c = _mm256_and_si256(v[j], _mm256_set1_epi8(63));
-        w[j] = _mm256_sub_epi8(_mm256_add_epi8(c, c), _mm256_set1_epi8(63));
-    }
+    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j++)
+        w[j] = q35i_row_weight6(v[j]);
     for (int j = 0; j < 8 && dtype != Q35_DT_Q60_ROW; j++) {
-        __m256i even, odd;
-        lookup(dtype, v[j], book, &even, &odd);
+        q35i_row_pair p = q35i_row_lookup(dtype, v[j], book);
+        __m256i even = _mm256_sign_epi8(p.even, p.even_sign), odd = _mm256_sign_epi8(p.odd, p.odd_sign);
         __m256 lo = _mm256_castsi256_ps(_mm256_unpacklo_epi8(even, odd));
         __m256 hi = _mm256_castsi256_ps(_mm256_unpackhi_epi8(even, odd));
         w[2 * j] = _mm256_castps_si256(_mm256_shuffle_ps(lo, hi, 0x88));
         w[2 * j + 1] = _mm256_castps_si256(_mm256_shuffle_ps(lo, hi, 0xdd));
-    }
-}
-
-/* ---- packed ---- */
-
-/* acc >> n of each byte, with the top n bits of v above. */
-Q35I_INLINE __m256i take_top(__m256i acc, __m256i v, int n, __m256i top)
-{
-    return _mm256_or_si256(_mm256_andnot_si256(top, _mm256_srli_epi16(acc, n)), _mm256_and_si256(top, v));
-}
-
-/* The code vectors of half a set; the bits above a code's are noise. */
-Q35I_INLINE void load_set(uint32_t dtype, const uint8_t *half, __m256i *v)
-{
-    const __m256i top1 = _mm256_set1_epi8((char)0x80), top2 = _mm256_set1_epi8((char)0xc0);
-    if (dtype == Q35_DT_Q40_ROW) {
-        for (int j = 0; j < 8; j++)
-            v[j] = load32(half + 64 * j);
-    } else if (dtype == Q35_DT_Q35_ROW) {
-        for (int j = 0; j < 7; j++)
-            v[j] = load32(half + 64 * j);
-        v[7] = v[0];
-        for (int j = 1; j < 7; j++)
-            v[7] = take_top(v[7], v[j], 1, top1);
-        v[7] = _mm256_srli_epi16(v[7], 1);
-    } else {
-        for (int g = 0; g < 4; g++, half += 192, v += 4) {
-            for (int b = 0; b < 3; b++)
-                v[b] = load32(half + 64 * b);
-            __m256i acc = take_top(take_top(v[0], v[1], 2, top2), v[2], 2, top2);
-            v[3] = _mm256_srli_epi16(acc, 2);
-        }
-    }
-}
-
-/* Far into L2 and near into L1. */
-Q35I_INLINE void prefetch_set(uint32_t dtype, const uint8_t *set)
-{
-    enum { FAR_BYTES = 12288, NEAR_BYTES = 1536 };
-    uintptr_t at = (uintptr_t)set;
-    for (uint32_t i = 0; i < q35k_row16_set_bytes(dtype); i += 64) {
-        _mm_prefetch((const char *)(at + FAR_BYTES + i), _MM_HINT_T1);
-        _mm_prefetch((const char *)(at + NEAR_BYTES + i), _MM_HINT_T0);
     }
 }
 
@@ -127,8 +46,8 @@ Q35I_INLINE void decode_tile(uint32_t dtype, const uint8_t *set, int64_t half, i
     for (int s = 0; s < sets; s++, set += q35k_row16_set_bytes(dtype), w += 16) {
         __m256i v[16];
         if (half == 0)
-            prefetch_set(dtype, set);
-        load_set(dtype, set + 32 * half, v);
+            q35i_row_prefetch(dtype, set);
+        q35i_row_load_set(dtype, set + 32 * half, v);
         weights_of_set(dtype, v, book, w);
     }
 }
@@ -171,7 +90,9 @@ Q35I_INLINE void spread_row(uint32_t dtype, const uint8_t *at, int64_t left, uin
         memcpy(whole, at, (size_t)(left > 0 ? left : 0));
         at = whole;
     }
-    __m256i first = dtype == Q35_DT_Q35_ROW ? spread7(at) : dtype == Q35_DT_Q40_ROW ? load32(at) : spread6(at);
+    __m256i first = dtype == Q35_DT_Q35_ROW   ? spread7(at)
+                    : dtype == Q35_DT_Q40_ROW ? q35i_load32(at)
+                                              : spread6(at);
     _mm256_store_si256((__m256i *)(void *)out, first);
     if (dtype == Q35_DT_Q60_ROW)
         _mm256_store_si256((__m256i *)(void *)(out + 32), spread6(at + 24));

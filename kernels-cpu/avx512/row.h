@@ -11,18 +11,10 @@
 #include "kernels-cpu/avx512/tile.h"
 #include "kernels-cpu/row16.h"
 
-enum { Q35I_ROW_FEW = 4 }; /* tokens that q35i_row_matvec__avx512 takes */
-
 /* The codebook, each component plus 128, 64 entries per register: two, or Q40_ROW four, are used. */
 typedef struct q35i_row_book {
     __m512i even[4], odd[4];
 } q35i_row_book;
-
-/* n_tokens (1..Q35I_ROW_FEW) tokens of act_type A8_ROW or A8_128 against ROW16, rows [begin, end) of out, all of
- * K. prep: q35k_linear_scratch_bytes less 64 KiB. */
-void q35i_row_matvec__avx512(const uint8_t *x, uint32_t act_type, int64_t rs_x, int n_tokens,
-                             const q35k_weights *w, const q35i_row_book *book, float *out, int64_t rs_out,
-                             int64_t begin, int64_t end, void *prep);
 
 /* Weights plus 128 of `sets` sets of 64 inputs from k0 (a multiple of 256) on, of the tile at row r0, n_rows of
  * whose rows are there. w: 16 vectors per set, and 16 more where sets is odd; byte 4 r + i of w[j] is input k0 + 4

@@ -66,14 +66,16 @@ static inline q35_act_row head_of(const uint8_t *p)
 }
 
 /* sum[t][u] += the weights of tile u times the codes q of token t; n and tiles are constants where this is
- * inlined.
+ * inlined. A file that takes more than one vector at a time defines OWN_ADD_VECTORS and this function.
  */
+#ifndef OWN_ADD_VECTORS
 Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, const uint8_t *q, int64_t rs,
                              q35i_ints sum[Q35I_ROW_BLOCK][TILES])
 {
     for (int j = 0; j < vectors; j++)
         add_products(n, tiles, w + j, q + 4 * j, rs, sum);
 }
+#endif
 
 /* One scale per token: the sums go on over the chunks. */
 Q35I_INLINE void add_exact(int n, int tiles, const block *b, const q35i_ints *w, q35i_ints (*acc)[TILES])

@@ -27,7 +27,10 @@ void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled)
 
 const char *q35i_cpu_level_name(uint32_t features)
 {
-    return features & Q35K_CPU_AVX512 ? "AVX-512 VNNI" : features & Q35K_CPU_AVX2 ? "AVX2" : "reference";
+    return features & Q35K_CPU_AVX512    ? "AVX-512 VNNI"
+           : features & Q35K_CPU_AVXVNNI ? "AVX-VNNI"
+           : features & Q35K_CPU_AVX2    ? "AVX2"
+                                         : "reference";
 }
 
 /* Newest instruction sets that kernels may use. */
@@ -41,7 +44,10 @@ static q35_status parse_isa(const char *key, const char *value, uint32_t *featur
     static const struct {
         const char *name;
         uint32_t features;
-    } levels[] = {{"ref", 0}, {"avx2", Q35K_CPU_AVX2}, {"avx512", Q35K_CPU_AVX2 | Q35K_CPU_AVX512}};
+    } levels[] = {{"ref", 0},
+                  {"avx2", Q35K_CPU_AVX2},
+                  {"avxvnni", Q35K_CPU_AVX2 | Q35K_CPU_AVXVNNI},
+                  {"avx512", Q35K_CPU_AVX2 | Q35K_CPU_AVX512}};
     uint32_t offered = q35k_cpu_features();
     *features = offered;
     if (strcmp(value, "auto") == 0)
@@ -55,7 +61,8 @@ static q35_status parse_isa(const char *key, const char *value, uint32_t *featur
         *features = levels[i].features;
         return Q35_OK;
     }
-    return q35i_cpu_fail(Q35_E_INVALID, "cpu option %s: value '%s', need auto, ref, avx2 or avx512", key, value);
+    return q35i_cpu_fail(Q35_E_INVALID, "cpu option %s: value '%s', need auto, ref, avx2, avxvnni or avx512", key,
+                         value);
 }
 
 static q35_status parse_options(const q35_open_options *options, isa_options *out)

@@ -107,6 +107,23 @@ static q35_status read_book(const q35_model *model, const char *key, uint64_t en
     return Q35_OK;
 }
 
+static const char *book_key(uint32_t dtype)
+{
+    return dtype == Q35_DT_Q40_ROW ? Q35I_KEY_CODEBOOK_8 : Q35I_KEY_CODEBOOK;
+}
+
+static q35_status check_signs(const int8_t (*book)[2], uint32_t dtype)
+{
+    uint32_t n = q35_book_entries(dtype), c = q35_book_unsigned_entry(book, n);
+    if (c == n)
+        return Q35_OK;
+    return Q35_FAIL(Q35_E_FORMAT,
+                    "metadata %s: entry %u is (%d, %d), need (%d, %d), magnitudes from 0 on with the signs of the "
+                    "code's top two bits",
+                    book_key(dtype), c, book[c][0], book[c][1], q35_book_signed(book, n, c, 0),
+                    q35_book_signed(book, n, c, 1));
+}
+
 /* The tensor's codec has its codebook in the file. */
 static q35_status check_book(const q35_model *model, uint32_t dtype)
 {
@@ -115,7 +132,9 @@ static q35_status check_book(const q35_model *model, uint32_t dtype)
         return Q35_OK;
     if (!q35_model_book(model, dtype))
         return Q35_FAIL(Q35_E_FORMAT, "codec %s: metadata %s is absent, need the codebook", q35i_codec_name(dtype),
-                        dtype == Q35_DT_Q40_ROW ? Q35I_KEY_CODEBOOK_8 : Q35I_KEY_CODEBOOK);
+                        book_key(dtype));
+    if (q35_is_row_type(dtype))
+        return check_signs(q35_model_book(model, dtype), dtype);
     q35_split_book(split);
     if (dtype == Q35_DT_Q35_SPLIT && memcmp(model->book, split, sizeof split) != 0)
         return Q35_FAIL(Q35_E_FORMAT,

@@ -15,20 +15,24 @@
 const uint32_t kc_row_types[] = {Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
 const int kc_n_row_types = sizeof kc_row_types / sizeof kc_row_types[0];
 
-/* Entry 0 is the lowest pair there is and the last the highest, so that codes of all zeros or ones name them. */
+/* Magnitude 0 is the largest there is, and the last quarter's the smallest. */
 const int8_t (*kc_row_codebook(kc_context *x, uint32_t dtype))[2]
 {
     uint32_t n = q35_book_entries(dtype);
     if (n == 0)
         return NULL;
     int8_t(*book)[2] = kc_alloc(x, n * sizeof *book);
-    for (uint32_t i = 0; i < n; i++) {
-        book[i][0] = (int8_t)(kc_below(x, 256) - 128);
-        book[i][1] = (int8_t)(kc_below(x, 256) - 128);
+    for (uint32_t i = 0; i < n / 4; i++) {
+        book[i][0] = (int8_t)kc_below(x, 128);
+        book[i][1] = (int8_t)kc_below(x, 128);
     }
-    book[0][0] = book[0][1] = -128;
-    book[n - 1][0] = book[n - 1][1] = 127;
-    return (const int8_t(*)[2])book;
+    book[0][0] = book[0][1] = 127;
+    book[n / 4 - 1][0] = book[n / 4 - 1][1] = 0;
+    const int8_t(*magnitudes)[2] = (const int8_t(*)[2])book;
+    for (uint32_t i = n / 4; i < n; i++)
+        for (int odd = 0; odd < 2; odd++)
+            book[i][odd] = q35_book_signed(magnitudes, n, i, odd);
+    return magnitudes;
 }
 
 static float row_scale(kc_context *x, kc_scales scales, kc_dist dist)

@@ -39,14 +39,21 @@ static fixture_params rotate_params(uint32_t inverse)
         .rotate = {{sizeof(q35_rotate_params), Q35_STRUCT_ROTATE_PARAMS, NULL}, WIDTH, inverse}};
 }
 
-/* Any codes, positive scales; codebooks of any levels; signs of both kinds. */
+static void fill_book(fixture *f, int8_t (*book)[2], uint32_t n)
+{
+    for (uint32_t c = 0; c < n && n > 1; c++) /* 1: the type has none */
+        for (int odd = 0; odd < 2; odd++)
+            book[c][odd] = c < n / 4 ? (int8_t)(127 * fabsf(fixture_random(f)))
+                                     : q35_book_signed((const int8_t(*)[2])book, n, c, odd);
+}
+
+/* Any codes, positive scales; codebooks of any magnitudes; signs of both kinds. */
 static void fill(fixture *f, const rows_region *r)
 {
-    int8_t *signs = f->memory[r->signs], *book = f->memory[r->book];
+    int8_t *signs = f->memory[r->signs];
     for (int64_t i = 0; i < K; i++)
         signs[i] = fixture_random(f) < 0 ? -1 : 1;
-    for (uint64_t i = 0; i < f->bindings[r->book].bytes; i++)
-        book[i] = (int8_t)(127 * fixture_random(f));
+    fill_book(f, f->memory[r->book], (uint32_t)f->tensors[r->book].dim[1]);
     uint8_t *w = f->memory[r->weight];
     for (uint64_t i = 0; i < f->bindings[r->weight].bytes; i++)
         w[i] = (uint8_t)(int)(128 + 127 * fixture_random(f));

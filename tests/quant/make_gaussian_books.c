@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Makes runtime/quant/gaussian_books.def: the codebooks of 128 and 256 pairs with the least mean squared error on
- * pairs of independent standard normal numbers, rounded to int8 with one unit.
+ * pairs of independent standard normal numbers, rounded to int8 with one unit, among those that are alike in all
+ * four quadrants: 32 or 64 pairs of magnitudes, and a sign for each number.
  *
- * Lloyd's iteration (Lloyd, "Least squares quantization in PCM", 1982) on a grid that carries the density, so that
- * no sampling noise is left: a coarse grid from many seeds, then the best on a fine one. The density is isotropic:
- * of all directions the book is turned to the one, and of all units the one is taken, where rounding costs least;
- * then Lloyd's iteration goes on among int8 points. Usage: make_gaussian_books [SEEDS] > gaussian_books.def */
+ * Lloyd's iteration (Lloyd, "Least squares quantization in PCM", 1982) on a grid over one quadrant that carries
+ * the density, so that no sampling noise is left: a coarse grid from many seeds, then the best on a fine one. Of
+ * all units the one is taken where rounding costs least; then Lloyd's iteration goes on among int8 points. Usage:
+ * make_gaussian_books [SEEDS] > gaussian_books.def */
 #include "runtime/quant/random.h"
 
 #include <math.h>
@@ -15,15 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST      256
+#define MOST      64 /* points of a quadrant */
 #define RADIUS    6.2
 #define COARSE    0.03
 #define FINE      0.01
 #define LANES     64
 #define ANNEALING 1500
 #define NOISE     0.2 /* standard deviations of the source, at first */
-#define TURNS     2000
-#define SHRINKS   16 /* units above the least one that keeps all points inside int8 */
+#define UNITS     200 /* tried, from the least one on that keeps all points inside int8 */
 #define PI        3.14159265358979323846
 
 typedef struct grid {
@@ -54,12 +54,12 @@ static float *floats(size_t n)
 
 static grid make_grid(double step)
 {
-    size_t side = (size_t)(2 * RADIUS / step) + 1, room = side * side + LANES;
+    size_t side = (size_t)(RADIUS / step) + 1, room = side * side + LANES;
     grid g = {0, floats(room), floats(room), floats(room)};
     double total = 0;
     for (size_t i = 0; i < side; i++)
         for (size_t j = 0; j < side; j++) {
-            double x = ((double)i + 0.5) * step - RADIUS, y = ((double)j + 0.5) * step - RADIUS;
+            double x = ((double)i + 0.5) * step, y = ((double)j + 0.5) * step;
             if (x * x + y * y > RADIUS * RADIUS)
                 continue;
             g.x[g.n] = (float)x;
@@ -138,8 +138,8 @@ static void anneal(const grid *g, book *b, uint64_t *state)
         measure(g, b, &s);
         move(b, &s);
         for (int c = 0; c < b->n; c++) {
-            b->x[c] += (float)(noise * (2 * q35i_random_unit(state) - 1));
-            b->y[c] += (float)(noise * (2 * q35i_random_unit(state) - 1));
+            b->x[c] = fabsf(b->x[c] + (float)(noise * (2 * q35i_random_unit(state) - 1)));
+            b->y[c] = fabsf(b->y[c] + (float)(noise * (2 * q35i_random_unit(state) - 1)));
         }
     }
 }
@@ -148,33 +148,23 @@ static void anneal(const grid *g, book *b, uint64_t *state)
 static void scatter(book *b, uint64_t *state)
 {
     for (int c = 0; c < b->n; c++) {
-        double r = sqrt(-4 * log(1 - q35i_random_unit(state))), a = 2 * PI * q35i_random_unit(state);
+        double r = sqrt(-4 * log(1 - q35i_random_unit(state))), a = PI / 2 * q35i_random_unit(state);
         b->x[c] = (float)(r * cos(a));
         b->y[c] = (float)(r * sin(a));
     }
-}
-
-static book turned(const book *b, double angle)
-{
-    book t = *b;
-    for (int c = 0; c < b->n; c++) {
-        t.x[c] = (float)((double)b->x[c] * cos(angle) - (double)b->y[c] * sin(angle));
-        t.y[c] = (float)((double)b->x[c] * sin(angle) + (double)b->y[c] * cos(angle));
-    }
-    return t;
 }
 
 static double largest(const book *b)
 {
     double top = 0;
     for (int c = 0; c < b->n; c++)
-        top = fmax(top, fmax(fabs((double)b->x[c]), fabs((double)b->y[c])));
+        top = fmax(top, fmax((double)b->x[c], (double)b->y[c]));
     return top;
 }
 
 static float snap(float v, double unit)
 {
-    return (float)(unit * rint(fmin(fmax((double)v / unit, -127), 127)));
+    return (float)(unit * rint(fmin((double)v / unit, 127)));
 }
 
 /* What rounding to multiples of the unit adds to the error, while the cells stay. */
@@ -188,25 +178,19 @@ static double rounding_cost(const book *b, const cells *s, double unit)
     return cost;
 }
 
-/* The cheapest direction and unit; the book comes out turned and rounded. */
+/* The cheapest unit; the book comes out rounded. */
 static double choose_unit(const grid *g, book *b)
 {
     cells s;
-    double best = HUGE_VAL, best_angle = 0, best_unit = 0;
-    measure(g, b, &s); /* masses do not turn */
-    for (int i = 0; i < TURNS; i++) {
-        double angle = PI / 2 * i / TURNS;
-        book t = turned(b, angle);
-        for (int j = 0; j < SHRINKS; j++) {
-            double unit = largest(&t) / 127 * (1 + 0.005 * j), cost = rounding_cost(&t, &s, unit);
-            if (cost < best) {
-                best = cost;
-                best_angle = angle;
-                best_unit = unit;
-            }
+    double best = HUGE_VAL, best_unit = 0;
+    measure(g, b, &s);
+    for (int i = 0; i < UNITS; i++) {
+        double unit = largest(b) / 127 * (1 + 0.002 * i), cost = rounding_cost(b, &s, unit);
+        if (cost < best) {
+            best = cost;
+            best_unit = unit;
         }
     }
-    *b = turned(b, best_angle);
     for (int c = 0; c < b->n; c++) {
         b->x[c] = snap(b->x[c], best_unit);
         b->y[c] = snap(b->y[c], best_unit);
@@ -256,10 +240,13 @@ static void print_book(const book *b, double grid_unit, double unit, double deci
         points[c][1] = (int)lrint((double)b->y[c] / grid_unit);
     }
     qsort(points, (size_t)b->n, sizeof points[0], by_coordinates);
-    printf("/* %d points: %.3f dB on Gaussian pairs. */\nQ35I_GAUSSIAN_BOOK(%d, %.8ff,", b->n, decibels, b->n,
-           unit);
-    for (int c = 0; c < b->n; c++)
-        printf("%s{%d, %d}%s", c % 8 ? " " : "\n    ", points[c][0], points[c][1], c + 1 < b->n ? "," : ")\n");
+    const int n = 4 * b->n;
+    printf("/* %d points: %.3f dB on Gaussian pairs. */\nQ35I_GAUSSIAN_BOOK(%d, %.8ff,", n, decibels, n, unit);
+    for (int c = 0; c < n; c++) {
+        const int *p = points[c % b->n], quadrant = c / b->n;
+        printf("%s{%d, %d}%s", c % 8 ? " " : "\n    ", quadrant % 2 ? -p[0] : p[0], quadrant / 2 ? -p[1] : p[1],
+               c + 1 < n ? "," : ")\n");
+    }
 }
 
 static void make(const grid *coarse, const grid *fine, int n, int seeds)
@@ -271,7 +258,7 @@ static void make(const grid *coarse, const grid *fine, int n, int seeds)
         scatter(&b, &state);
         anneal(coarse, &b, &state);
         lloyd(coarse, &b, 1e-7);
-        fprintf(stderr, "%d points, seed %d: %.4f dB\n", n, seed, -10 * log10(b.error));
+        fprintf(stderr, "%d points a quadrant, seed %d: %.4f dB\n", n, seed, -10 * log10(b.error));
         if (b.error < best.error)
             best = b;
     }
@@ -299,7 +286,7 @@ int main(int argc, char **argv)
     printf("/* SPDX-License-Identifier: Apache-2.0\n *\n * Codebooks for Gaussian weights: "
            "Q35I_GAUSSIAN_BOOK(points, "
            "unit, pairs).\n * Made by tests/quant/make_gaussian_books.c. */\n");
-    make(&coarse, &fine, 128, seeds);
-    make(&coarse, &fine, 256, seeds);
+    make(&coarse, &fine, 32, seeds);
+    make(&coarse, &fine, 64, seeds);
     return 0;
 }

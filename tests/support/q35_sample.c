@@ -81,17 +81,24 @@ static q35_status write_arrays(q35i_gguf_writer *w, const q35t_sample_options *o
     return array(w, o, Q35I_KEY_CHECKSUM, Q35_META_U64, checksums, o->n_arrays);
 }
 
+/* Magnitudes i and 127 - i. */
+static void signed_book(int8_t (*book)[2], uint32_t n)
+{
+    for (uint32_t c = 0; c < n; c++) {
+        book[c][0] = c < n / 4 ? (int8_t)c : q35_book_signed((const int8_t(*)[2])book, n, c, 0);
+        book[c][1] = c < n / 4 ? (int8_t)(127 - c) : q35_book_signed((const int8_t(*)[2])book, n, c, 1);
+    }
+}
+
 static q35_status write_meta(q35i_gguf_writer *w, const q35t_sample_options *o, const uint64_t checksums[3])
 {
     int8_t book[Q35_BOOK_POINTS][2], book8[Q35_BOOK_MAX][2];
-    q35_split_book(book);
-    for (int i = 0; i < Q35_BOOK_POINTS && !uses(o, Q35_DT_Q35_SPLIT); i++)
-        book[i][1] = (int8_t)(i - 64);
+    if (uses(o, Q35_DT_Q35_SPLIT))
+        q35_split_book(book);
+    else
+        signed_book(book, Q35_BOOK_POINTS);
+    signed_book(book8, Q35_BOOK_MAX);
     book[5][0] = (int8_t)(book[5][0] + o->book_delta);
-    for (int i = 0; i < Q35_BOOK_MAX; i++) {
-        book8[i][0] = (int8_t)(i - 128);
-        book8[i][1] = (int8_t)(127 - i);
-    }
     if (keep(o, Q35I_KEY_VERSION))
         Q35_TRY(q35i_gguf_writer_u32(w, Q35I_KEY_VERSION, o->version));
     Q35_TRY(array(w, o, Q35I_KEY_CODEBOOK, Q35_META_I8, book, sizeof book));
