@@ -6,6 +6,9 @@
 packages_build=(gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libxxhash-dev libjansson-dev libhwloc-dev libedit-dev libopenblas0-pthread)
 packages_fetch=(python3 python3-pip ca-certificates)
 packages_check=(check clang-format g++)
+packages_aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user dpkg)
+# Packages of the arm64 architecture, unpacked aside: what the build needs, and what these need.
+libraries_aarch64=(libpcre2-dev libpcre2-8-0 libxxhash-dev libxxhash0 libjansson-dev libjansson4 check libsubunit-dev libsubunit0)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -23,6 +26,9 @@ model_bytes=98362432
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 vocabulary_packages=(mistral-common==1.13.1 llama-models==0.3.0)
 vocabularies=$cache/vocabularies-1
+
+# Where cmake/aarch64.cmake looks for them.
+sysroot_aarch64=$cache/sysroot-aarch64-1
 
 # Installs those of the named packages that are missing.
 need_packages() {
@@ -112,4 +118,29 @@ fetch_vocabulary_folder() (
     trap 'rm -rf "$dir"' EXIT
     fetch_wheels "$dir" "${vocabulary_packages[@]}" || exit 1
     mv "$dir" "$vocabularies"
+)
+
+# Puts libraries_aarch64 at $sysroot_aarch64, whole or not at all. Changes nothing of the system: no foreign architecture
+# is added to dpkg, apt's lists of arm64 lie beside the packages while these are fetched.
+fetch_sysroot_aarch64() {
+    [ -d "$sysroot_aarch64" ] && return 0
+    say "fetching libraries for aarch64 (10 MB)"
+    fetch_sysroot_folder && return 0
+    say "could not fetch ${libraries_aarch64[*]} for arm64 from the Debian archive"
+    return 1
+}
+
+fetch_sysroot_folder() (
+    mkdir -p "$cache" || exit 1
+    dir=$(mktemp -d "$cache/fetch.XXXXXX") || exit 1
+    trap 'rm -rf "$dir"' EXIT
+    apt=(apt-get -q -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o APT::Sandbox::User=root
+         -o Dir::State="$dir/state" -o Dir::State::status=/dev/null -o Dir::Cache="$dir/apt")
+    mkdir -p "$dir/state/lists/partial" "$dir/apt/archives/partial" "$dir/root" || exit 1
+    "${apt[@]}" update >&2 || say "apt-get update failed, trying with what came"
+    (cd "$dir" && "${apt[@]}" download "${libraries_aarch64[@]}" >&2) || exit 1
+    for package in "$dir"/*.deb; do
+        dpkg-deb -x "$package" "$dir/root" || exit 1
+    done
+    chmod 755 "$dir/root" && mv "$dir/root" "$sysroot_aarch64"
 )

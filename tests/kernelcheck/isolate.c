@@ -44,6 +44,11 @@ static void reset_signals(void)
     setrlimit(RLIMIT_CORE, &none);
 }
 
+static int64_t step_of(const kc_limits *limits)
+{
+    return limits->step > 0 ? limits->step : 1;
+}
+
 /* Runs in the child. Never returns. */
 static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first, kc_progress *progress)
 {
@@ -61,7 +66,7 @@ static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first,
         _exit(0);
     }
     int64_t last = limits->last < 0 || limits->last >= op->n_cases ? op->n_cases - 1 : limits->last;
-    for (int64_t i = first; i <= last && progress->n_failures < limits->max_failures; i++)
+    for (int64_t i = first; i <= last && progress->n_failures < limits->max_failures; i += step_of(limits))
         kc_run_case(&x, op, i);
     kc_guard_close(x.guard);
     munmap(x.arena, x.arena_size);
@@ -104,7 +109,7 @@ bool kc_run_row(const kc_row *row, const kc_limits *limits, kc_progress *progres
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
             break;
         record_death(row, status, progress);
-        first = progress->index + 1;
+        first = progress->index + step_of(limits);
     }
     return progress->n_failures == 0;
 }

@@ -227,10 +227,11 @@ void kc_bind_plain(kc_context *x, kc_case *c);
 bool kc_compare(kc_context *x, const kc_case *c, const kc_operand *o, const uint8_t *got, const uint8_t *ref);
 void kc_fail(kc_context *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* isolate.c: runs cases [first, last] of a row in child processes; true if all passed. */
+/* isolate.c: runs every step-th of the cases [first, last] of a row in child processes; true if all passed. */
 typedef struct kc_limits {
     uint64_t seed;
     int64_t first, last; /* last < 0: all */
+    int64_t step;        /* 0 is 1 */
     int max_failures;
     unsigned case_seconds;
     bool as_reference; /* the row takes the reference's place */

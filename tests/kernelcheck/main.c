@@ -15,7 +15,8 @@
 typedef struct options {
     uint64_t seed;
     const char *filter;
-    int64_t only; /* case, or -1 */
+    int64_t only;   /* case, or -1 */
+    uint64_t every; /* of so many cases, one */
     bool list, bench, selftest;
 } options;
 
@@ -25,10 +26,11 @@ typedef struct tally {
 
 static void print_usage(FILE *to)
 {
-    fputs("usage: kernelcheck [--seed N] [--filter GLOB] [--case N] [--list | --bench | --selftest]\n"
+    fputs("usage: kernelcheck [--seed N] [--filter GLOB] [--case N | --every N] [--list | --bench | --selftest]\n"
           "  --seed N       seed of the inputs (default 1)\n"
           "  --filter GLOB  only kernels whose symbol matches\n"
           "  --case N       only case N of each kernel\n"
+          "  --every N      one of N cases of each kernel, with another seed others\n"
           "  --list         list the kernels, their needs and numbers of cases\n"
           "  --bench        check, then time: median and median absolute deviation\n"
           "  --selftest     check that deliberately broken kernels are found\n",
@@ -44,12 +46,16 @@ static bool parse_number(const char *text, uint64_t *value)
 
 static bool parse(int argc, char **argv, options *o)
 {
-    static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'}, {"filter", required_argument, NULL, 'f'},
-        {"case", required_argument, NULL, 'c'}, {"list", no_argument, NULL, 'l'},
-        {"bench", no_argument, NULL, 'b'},      {"selftest", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
-    *o = (options){.seed = 1, .only = -1};
+    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
+                                          {"filter", required_argument, NULL, 'f'},
+                                          {"case", required_argument, NULL, 'c'},
+                                          {"every", required_argument, NULL, 'e'},
+                                          {"list", no_argument, NULL, 'l'},
+                                          {"bench", no_argument, NULL, 'b'},
+                                          {"selftest", no_argument, NULL, 't'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    *o = (options){.seed = 1, .only = -1, .every = 1};
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         uint64_t number = 0;
@@ -61,6 +67,7 @@ static bool parse(int argc, char **argv, options *o)
             ok = parse_number(optarg, &number) && number < 1u << 30;
             o->only = (int64_t)number;
             break;
+        case 'e': ok = parse_number(optarg, &o->every) && o->every > 0 && o->every < 1u << 30; break;
         case 'l': o->list = true; break;
         case 'b': o->bench = true; break;
         case 't': o->selftest = true; break;
@@ -127,8 +134,9 @@ static void check_row(const options *o, const kc_row *row, kc_progress *p, tally
         return;
     }
     kc_limits limits = {.seed = o->seed,
-                        .first = o->only < 0 ? 0 : o->only,
+                        .first = o->only < 0 ? (int64_t)(o->seed % o->every) : o->only,
                         .last = o->only,
+                        .step = (int64_t)o->every,
                         .max_failures = KC_MAX_FAILURES,
                         .case_seconds = KC_CASE_SECONDS};
     bool has_cases = kc_find_op(row->slot) && kc_find_ref(row->slot);
