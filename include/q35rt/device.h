@@ -4,6 +4,7 @@
 #ifndef Q35RT_DEVICE_H
 #define Q35RT_DEVICE_H
 
+#include <q35rt/measure.h>
 #include <q35rt/status.h>
 
 #ifdef __cplusplus
@@ -63,6 +64,16 @@ Q35_API const char *q35_runtime_machine(const q35_runtime *runtime, char *buf, u
 /* Memory read bandwidth, GB/s (1e9 bytes), measured now with the runtime's threads for about ms milliseconds; 0:
  * unknown (more threads than cores). */
 Q35_API double q35_runtime_read_gbps(q35_runtime *runtime, uint32_t ms);
+
+/* Measures the i-th limit of device `device` in about ms milliseconds: int8 rate of each of its units, bandwidth
+ * of its memory (of host memory: q35_runtime_read_gbps). RANGE past the last, UNSUPPORTED when its plugin measures
+ * nothing. No session of the runtime works meanwhile. */
+Q35_API q35_status q35_runtime_limit(q35_runtime *runtime, uint32_t device, uint32_t i, uint32_t ms,
+                                     q35_limit *out);
+
+/* Nanoseconds of a barrier among the runtime's threads when all come at the same time; 0: one thread, or more
+ * threads than cores. */
+Q35_API double q35_runtime_barrier_ns(q35_runtime *runtime);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,7 @@
 #include <q35rt/export.h>
 #include <q35rt/generate.h>
 #include <q35rt/log.h>
+#include <q35rt/measure.h>
 #include <q35rt/model.h>
 #include <q35rt/sampler.h>
 #include <q35rt/session.h>

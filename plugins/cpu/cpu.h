@@ -9,6 +9,7 @@
 #include "kernels-cpu/kernels.h"
 
 #include <q35rt/blocks.h>
+#include <q35rt/measure.h>
 #include <stdbool.h>
 
 #define Q35I_CPU_VERSION "0.1.0"
@@ -118,6 +119,8 @@ typedef struct q35i_cpu_step {
     q35k_kv kv;             /* KV_APPEND, ATTENTION: set by bind */
 } q35i_cpu_step;
 
+typedef struct q35i_cpu_profile_counts q35i_cpu_profile_counts;
+
 struct q35_plan {
     const q35_device *dev;
     uint32_t n_tensors, n_steps;
@@ -127,7 +130,8 @@ struct q35_plan {
     bool bound;
     char *scratch; /* n_workers slices of scratch_stride bytes */
     uint64_t scratch_stride;
-    q35_step now; /* values of the run in progress */
+    q35_step now;                     /* values of the run in progress */
+    q35i_cpu_profile_counts *profile; /* NULL: nothing is counted */
 };
 
 /* Valid rows of a tensor in the run in progress. */
@@ -140,6 +144,18 @@ void q35i_cpu_plan_free(q35_plan *plan);
 
 /* Worker's share of one step. Touches only rows, items or columns of that worker. */
 void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers);
+
+/* ------------------------------------------------------------------ measuring (measure.c, profile.c) */
+
+/* Slots of q35_measure. */
+q35_status q35i_cpu_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *out);
+q35_status q35i_cpu_profile(q35_plan *plan, uint32_t on);
+q35_status q35i_cpu_profile_read(q35_plan *plan, q35_profile *out);
+
+/* One worker's share of all steps, with counting; then, on the calling thread, the run that began at begin_ns. */
+void q35i_cpu_profiled_worker(void *plan, uint32_t worker, uint32_t n_workers, q35_team *team);
+void q35i_cpu_profile_run(q35_plan *plan, uint64_t begin_ns);
+void q35i_cpu_profile_free(q35_plan *plan);
 
 /* ------------------------------------------------------------------ devices and layouts (device.c, memory.c,
  * layout.c) */

@@ -117,6 +117,7 @@ void q35i_cpu_plan_free(q35_plan *plan)
 {
     if (!plan)
         return;
+    q35i_cpu_profile_free(plan);
     void *parts[] = {plan->tensors, plan->steps, plan->scratch, plan};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (parts[i])
@@ -189,6 +190,7 @@ q35_status q35i_cpu_plan_run(q35_plan *plan)
 {
     if (!plan->bound)
         return q35i_cpu_fail(Q35_E_INVALID, "cpu plan: not bound, need plan_bind first");
+    const uint64_t begin = plan->profile ? q35i_cpu_host->now_ns() : 0;
     plan->now = (q35_step){0};
     if (plan->step_tensor != Q35_NONE)
         memcpy(&plan->now, plan->tensors[plan->step_tensor].base, sizeof plan->now);
@@ -197,9 +199,12 @@ q35_status q35i_cpu_plan_run(q35_plan *plan)
         status = check_indices(plan, i);
     if (status)
         return status;
+    void (*work)(void *, uint32_t, uint32_t, q35_team *) = plan->profile ? q35i_cpu_profiled_worker : run_worker;
     if (plan->dev->pool)
-        q35i_cpu_host->parallel(plan->dev->pool, run_worker, plan);
+        q35i_cpu_host->parallel(plan->dev->pool, work, plan);
     else
-        run_worker(plan, 0, 1, NULL);
+        work(plan, 0, 1, NULL);
+    if (plan->profile)
+        q35i_cpu_profile_run(plan, begin);
     return Q35_OK;
 }

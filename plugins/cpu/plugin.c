@@ -76,6 +76,17 @@ static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
     return Q35_OK;
 }
 
+static const q35_measure measure = {.h = {sizeof measure, Q35_STRUCT_MEASURE, NULL},
+                                    .limit = q35i_cpu_limit,
+                                    .profile = q35i_cpu_profile,
+                                    .profile_read = q35i_cpu_profile_read};
+
+/* Both need the host's clock. */
+static const q35_hdr *extension(uint32_t type)
+{
+    return type == Q35_STRUCT_MEASURE && Q35_HAS_SLOT(q35i_cpu_host, q35_host, now_ns) ? &measure.h : NULL;
+}
+
 static const q35_plugin table = {
     .h = {sizeof table, Q35_STRUCT_PLUGIN, NULL},
     .abi_major = Q35_ABI_MAJOR,
@@ -97,6 +108,7 @@ static const q35_plugin table = {
     .pack = q35i_cpu_pack,
     .unpack = q35i_cpu_unpack,
     .pack_key = q35i_cpu_pack_key,
+    .extension = extension,
 };
 
 Q35_PLUGIN_EXPORT q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out);

@@ -9,6 +9,7 @@
 
 #include "affinity.h"
 #include "alloc.h"
+#include "clock.h"
 #include "error.h"
 #include "log.h"
 
@@ -24,7 +25,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MAX_WORKERS = 4096, LINE_BYTES = 64 };
@@ -79,24 +79,17 @@ static inline void cpu_relax(void)
 #endif
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Returns true when *word stopped being `old` within the spinning time. */
 static bool spin_while(const atomic_uint *word, uint32_t old)
 {
-    uint64_t end = now_ns() + SPIN_NS;
+    uint64_t end = q35i_now_ns() + SPIN_NS;
     do {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
             if (atomic_load_explicit(word, memory_order_acquire) != old)
                 return true;
             cpu_relax();
         }
-    } while (now_ns() < end);
+    } while (q35i_now_ns() < end);
     return false;
 }
 

@@ -2,16 +2,15 @@
  *
  * Plugins are other people's code: levels and codes outside the documented range are brought into it, and texts
  * lose their control characters, before they reach a log or a terminal. */
-#define _GNU_SOURCE
 #include "host.h"
 
 #include "runtime/base/alloc.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/pool.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum { TEXT_CAP = 480 };
 
@@ -61,13 +60,6 @@ static void *host_alloc(uint64_t bytes, uint64_t align, int32_t numa)
     return q35i_alloc_aligned(bytes, align);
 }
 
-static uint64_t host_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 const q35_host *q35i_host_table(void)
 {
     static const q35_host table = {.h = {sizeof table, Q35_STRUCT_HOST, NULL},
@@ -80,6 +72,6 @@ const q35_host *q35i_host_table(void)
                                    .pool_size = q35i_pool_size,
                                    .parallel = q35i_pool_parallel,
                                    .barrier = q35i_pool_barrier,
-                                   .now_ns = host_now_ns};
+                                   .now_ns = q35i_now_ns};
     return &table;
 }

@@ -3,7 +3,6 @@
  * Asking a runtime: what was found, why something is missing, and which device a name means. */
 #include "runtime.h"
 #include "runtime/base/error.h"
-#include "runtime/base/pool.h"
 #include "runtime/place/place.h"
 
 #include <stdio.h>
@@ -56,19 +55,6 @@ uint32_t q35_runtime_cores(const q35_runtime *rt, uint32_t *out_quota)
 {
     (void)rt;
     return q35i_place_cores(out_quota);
-}
-
-/* On threads of its own, since the runtime's pool may be at work for a session. */
-double q35_runtime_read_gbps(q35_runtime *rt, uint32_t ms)
-{
-    q35_pool *pool;
-    if (!rt->cpus) /* more threads than cores: passes that start late would count as fast ones */
-        return 0.0;
-    if (q35i_pool_create(rt->n_threads, rt->cpus, &pool) != Q35_OK)
-        return 0.0;
-    double gbps = q35i_place_read_gbps(pool, ms);
-    q35i_pool_destroy(pool);
-    return gbps;
 }
 
 static const char *list_devices(const q35_runtime *rt, char *buf, size_t cap)

@@ -7,12 +7,12 @@
 #include "place.h"
 
 #include "runtime/base/alloc.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/pool.h"
 #include "topo.h"
 
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #define MIN_BYTES (UINT64_C(64) << 20)
 #define MAX_BYTES (UINT64_C(256) << 20) /* clearing more would take longer than measuring */
@@ -25,13 +25,6 @@ typedef struct probe {
     bool stop;
     uint64_t *sums; /* [n_workers], so that the compiler keeps the loads */
 } probe;
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static uint64_t sum_words(const uint64_t *p, uint64_t n)
 {
@@ -47,16 +40,16 @@ static uint64_t sum_words(const uint64_t *p, uint64_t n)
 static void probe_run(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
 {
     probe *p = arg;
-    uint64_t begin, end, start = now_ns();
+    uint64_t begin, end, start = q35i_now_ns();
     q35i_split(p->n_words, GRAIN, worker, n_workers, &begin, &end);
     memset(p->words + begin, 1, (end - begin) * sizeof *p->words);
     do {
         q35i_pool_barrier(team);
-        uint64_t pass_start = now_ns();
+        uint64_t pass_start = q35i_now_ns();
         p->sums[worker] += sum_words(p->words + begin, end - begin);
         q35i_pool_barrier(team);
         if (worker == 0) {
-            uint64_t now = now_ns(), ns = now - pass_start;
+            uint64_t now = q35i_now_ns(), ns = now - pass_start;
             p->best_ns = ns > 0 && ns < p->best_ns ? ns : p->best_ns;
             p->stop = now - start >= p->budget_ns;
         }

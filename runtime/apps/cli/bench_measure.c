@@ -123,10 +123,35 @@ int bench_measure(const bench *b, bench_result *r)
     return rc;
 }
 
+static void add_peak(bench_limits *l, const q35_limit *limit)
+{
+    uint32_t p = 0;
+    double gmacs = (double)limit->per_second / 1e9;
+    while (p < l->n_peaks && strcmp(l->peaks[p].name, limit->name) != 0)
+        p++;
+    if (p == BENCH_MAX_PEAKS)
+        return;
+    if (p == l->n_peaks) {
+        snprintf(l->peaks[p].name, sizeof l->peaks[p].name, "%s", limit->name);
+        l->peaks[l->n_peaks++].gmacs = gmacs;
+    }
+    l->peaks[p].gmacs = gmacs > l->peaks[p].gmacs ? gmacs : l->peaks[p].gmacs;
+}
+
 void bench_measure_limits(const bench *b, q35_runtime *runtime, bench_limits *l)
 {
-    double gbps = q35_runtime_read_gbps(runtime, LIMIT_MS);
+    q35_device_report device;
+    q35_limit limit;
+    double gbps = 0;
     l->threads = q35_runtime_n_threads(runtime);
+    q35_runtime_device(runtime, b->device, &device);
+    if (device.memory.kind == Q35_MEM_HOST)
+        gbps = q35_runtime_read_gbps(runtime, LIMIT_MS);
+    for (uint32_t i = 0; q35_runtime_limit(runtime, b->device, i, LIMIT_MS, &limit) == Q35_OK; i++) {
+        if (limit.kind == Q35_LIMIT_INT8)
+            add_peak(l, &limit);
+        else if (limit.kind == Q35_LIMIT_READ)
+            gbps = (double)limit.per_second / 1e9;
+    }
     l->read_gbps = gbps > l->read_gbps ? gbps : l->read_gbps;
-    (void)b;
 }

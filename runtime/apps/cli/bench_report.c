@@ -218,7 +218,7 @@ static void print_table(const bench *b)
            (double)b->weights / 1e9, b->machine, b->devices);
     printf("| threads | test             |              tok/s |   GB/s |  of read |   GMAC/s |");
     for (uint32_t k = 0; k < n_peaks; k++)
-        printf(" of %s |", peaks[k]);
+        printf(" %8s |", peaks[k]);
     printf("\n| ------: | :--------------- | -----------------: | -----: | -------: | -------: |");
     for (uint32_t k = 0; k < n_peaks; k++)
         printf(" -------: |");
