@@ -12,9 +12,10 @@ typedef struct q35i_ints {
     int32x4_t v[2];
 } q35i_ints;
 
-/* The codebook as byte lookups, 64 entries each: 2 of them, or 4 for Q40_ROW. */
+/* The magnitudes of the codebook as byte lookups: 32 of them, or 64 for Q40_ROW. The signs are in the codes
+ * (q35_book_signed). */
 typedef struct q35i_row_book {
-    int8x16x4_t even[4], odd[4];
+    int8x16x4_t even, odd;
 } q35i_row_book;
 
 void q35i_row_load_book__neon(const q35k_weights *w, q35i_row_book *book);

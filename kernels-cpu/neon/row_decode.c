@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A chunk of 8 rows of a row type to signed bytes in the order of the inputs, from 16-row tiles
- * (kernels-cpu/row16.h) or from canonical rows. A lookup takes 64 entries from four registers; an index out of its
- * range leaves what the lookups before gave. */
+ * (kernels-cpu/row16.h) or from canonical rows. Magnitudes are looked up in two or four registers, then the signs
+ * of the code are applied. */
 #include "kernels-cpu/neon/row.h"
 
 void q35i_row_load_book__neon(const q35k_weights *w, q35i_row_book *book)
 {
-    int n_tables = (int)q35_book_entries(w->dtype) / 16;
+    int n_tables = (int)q35_book_entries(w->dtype) / 4 / 16;
     for (int t = 0; t < n_tables; t++) {
         int8x16x2_t pairs = vld2q_s8(w->book[16 * t]);
-        book->even[t / 4].val[t % 4] = pairs.val[0];
-        book->odd[t / 4].val[t % 4] = pairs.val[1];
+        book->even.val[t] = pairs.val[0];
+        book->odd.val[t] = pairs.val[1];
     }
 }
 
-Q35I_INLINE int8x16_t lookup(uint32_t dtype, const int8x16x4_t *table, uint8x16_t code)
+/* sign: the bit of the code that makes the weight negative. */
+Q35I_INLINE int8x16_t lookup(uint32_t dtype, const int8x16x4_t *table, uint8x16_t code, uint8_t sign)
 {
-    if (dtype == Q35_DT_Q35_ROW)
-        return q35i_lookup128(table, vandq_u8(code, vdupq_n_u8(127)));
-    int8x16_t w = q35i_lookup128(table, code);
-    w = vqtbx4q_s8(w, table[2], vsubq_u8(code, vdupq_n_u8(128)));
-    return vqtbx4q_s8(w, table[3], vsubq_u8(code, vdupq_n_u8(192)));
+    const uint8x16_t index = vandq_u8(code, vdupq_n_u8(dtype == Q35_DT_Q35_ROW ? 31 : 63));
+    const int8x16_t minus = vreinterpretq_s8_u8(vtstq_u8(code, vdupq_n_u8(sign)));
+    const int8x16x2_t first = {{table->val[0], table->val[1]}};
+    int8x16_t w = dtype == Q35_DT_Q35_ROW ? vqtbl2q_s8(first, index) : vqtbl4q_s8(*table, index);
+    return vsubq_s8(veorq_s8(w, minus), minus);
 }
 
-/* v: the code vectors of one set of four rows; w: their half h of its 16 vectors of weights. All even inputs are
- * looked up before the odd ones, so that a table stays in registers. */
+/* v: the code vectors of one set of four rows; w: their half h of its 16 vectors of weights. */
 Q35I_INLINE void weights_of_set(uint32_t dtype, const uint8x16_t *v, const q35i_row_book *book, int h,
                                 q35i_ints *w)
 {
@@ -36,13 +36,12 @@ Q35I_INLINE void weights_of_set(uint32_t dtype, const uint8x16_t *v, const q35i_
         }
         return;
     }
-    int8x16_t even[8];
-    for (int j = 0; j < 8; j++)
-        even[j] = lookup(dtype, book->even, v[j]);
+    const uint8_t sign = dtype == Q35_DT_Q35_ROW ? 32 : 64;
     for (int j = 0; j < 8; j++) {
-        int8x16_t odd = lookup(dtype, book->odd, v[j]);
-        int32x4_t low = vreinterpretq_s32_s8(vzip1q_s8(even[j], odd));
-        int32x4_t high = vreinterpretq_s32_s8(vzip2q_s8(even[j], odd));
+        int8x16_t even = lookup(dtype, &book->even, v[j], sign);
+        int8x16_t odd = lookup(dtype, &book->odd, v[j], (uint8_t)(2 * sign));
+        int32x4_t low = vreinterpretq_s32_s8(vzip1q_s8(even, odd));
+        int32x4_t high = vreinterpretq_s32_s8(vzip2q_s8(even, odd));
         w[2 * j].v[h] = vuzp1q_s32(low, high);
         w[2 * j + 1].v[h] = vuzp2q_s32(low, high);
     }

@@ -11,7 +11,18 @@
 /* Multiply-adds per nanosecond and worker in LINEAR with int8 activations. */
 static double macs_per_ns(uint32_t features)
 {
-    return features & Q35K_CPU_AVX512 ? 60.0 : features & Q35K_CPU_AVX2 ? 20.0 : 0.2;
+    static const struct {
+        uint32_t bit;
+        double rate;
+    } levels[] = {{Q35K_CPU_AVX512, 60.0},
+                  {Q35K_CPU_AVX2, 20.0},
+                  {Q35K_CPU_NEON_I8MM, 40.0},
+                  {Q35K_CPU_NEON_DOT, 30.0},
+                  {Q35K_CPU_NEON, 10.0}};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (features & levels[i].bit)
+            return levels[i].rate;
+    return 0.2;
 }
 
 static double elements(const q35_tensor_desc *d)

@@ -27,10 +27,15 @@ void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled)
 
 const char *q35i_cpu_level_name(uint32_t features)
 {
-    return features & Q35K_CPU_AVX512    ? "AVX-512 VNNI"
-           : features & Q35K_CPU_AVXVNNI ? "AVX-VNNI"
-           : features & Q35K_CPU_AVX2    ? "AVX2"
-                                         : "reference";
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } levels[] = {{Q35K_CPU_AVX512, "AVX-512 VNNI"}, {Q35K_CPU_AVXVNNI, "AVX-VNNI"},      {Q35K_CPU_AVX2, "AVX2"},
+                  {Q35K_CPU_NEON_I8MM, "NEON i8mm"}, {Q35K_CPU_NEON_DOT, "NEON dotprod"}, {Q35K_CPU_NEON, "NEON"}};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (features & levels[i].bit)
+            return levels[i].name;
+    return "reference";
 }
 
 /* Newest instruction sets that kernels may use. */
@@ -47,7 +52,10 @@ static q35_status parse_isa(const char *key, const char *value, uint32_t *featur
     } levels[] = {{"ref", 0},
                   {"avx2", Q35K_CPU_AVX2},
                   {"avxvnni", Q35K_CPU_AVX2 | Q35K_CPU_AVXVNNI},
-                  {"avx512", Q35K_CPU_AVX2 | Q35K_CPU_AVX512}};
+                  {"avx512", Q35K_CPU_AVX2 | Q35K_CPU_AVX512},
+                  {"neon", Q35K_CPU_NEON},
+                  {"neon_dot", Q35K_CPU_NEON | Q35K_CPU_NEON_DOT},
+                  {"neon_i8mm", Q35K_CPU_NEON | Q35K_CPU_NEON_DOT | Q35K_CPU_NEON_I8MM}};
     uint32_t offered = q35k_cpu_features();
     *features = offered;
     if (strcmp(value, "auto") == 0)
@@ -61,8 +69,10 @@ static q35_status parse_isa(const char *key, const char *value, uint32_t *featur
         *features = levels[i].features;
         return Q35_OK;
     }
-    return q35i_cpu_fail(Q35_E_INVALID, "cpu option %s: value '%s', need auto, ref, avx2, avxvnni or avx512", key,
-                         value);
+    return q35i_cpu_fail(Q35_E_INVALID,
+                         "cpu option %s: value '%s', need auto, ref, avx2, avxvnni, avx512, neon, neon_dot or "
+                         "neon_i8mm",
+                         key, value);
 }
 
 static q35_status parse_options(const q35_open_options *options, isa_options *out)

@@ -92,7 +92,10 @@ static const char *missing_features(uint32_t features)
         const char *name;
     } names[] = {{Q35K_CPU_AVX2, "AVX2 with FMA and F16C"},
                  {Q35K_CPU_AVX512, "AVX-512 F, BW, VL, DQ, VBMI, VNNI"},
-                 {Q35K_CPU_NEON, "NEON with dotprod"}};
+                 {Q35K_CPU_AVXVNNI, "AVX-VNNI"},
+                 {Q35K_CPU_NEON, "NEON"},
+                 {Q35K_CPU_NEON_DOT, "NEON with dotprod"},
+                 {Q35K_CPU_NEON_I8MM, "NEON with i8mm"}};
     uint32_t missing = features & ~q35k_cpu_features();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (missing & names[i].bit)

@@ -51,8 +51,13 @@ static kc_fn *expected_kernel(const char *slot, uint32_t features)
 
 bool kc_check_dispatch(char *text, size_t size)
 {
-    static const uint32_t levels[] = {0, Q35K_CPU_AVX2, Q35K_CPU_AVX2 | Q35K_CPU_AVX512, Q35K_CPU_AVX512,
-                                      Q35K_CPU_NEON};
+    static const uint32_t levels[] = {0,
+                                      Q35K_CPU_AVX2,
+                                      Q35K_CPU_AVX2 | Q35K_CPU_AVX512,
+                                      Q35K_CPU_AVX512,
+                                      Q35K_CPU_NEON,
+                                      Q35K_CPU_NEON | Q35K_CPU_NEON_DOT,
+                                      Q35K_CPU_NEON | Q35K_CPU_NEON_DOT | Q35K_CPU_NEON_I8MM};
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
         q35k_table table;
         q35k_table_init(&table, levels[i]);

@@ -377,9 +377,10 @@ START_TEST(bad_options_are_refused)
 {
     q35_device *dev = NULL;
     expect_open("threads", "2", Q35_E_INVALID, "'threads': unknown, need isa or linear");
-    expect_open("linear", "sse9", Q35_E_INVALID,
-                "cpu option linear: value 'sse9', need auto, ref, avx2 or avx512");
-    expect_open("isa", "sse9", Q35_E_INVALID, "'sse9', need auto, ref, avx2 or avx512");
+    expect_open(
+        "linear", "sse9", Q35_E_INVALID,
+        "cpu option linear: value 'sse9', need auto, ref, avx2, avxvnni, avx512, neon, neon_dot or neon_i8mm");
+    expect_open("isa", "sse9", Q35_E_INVALID, "'sse9', need auto, ref, avx2, avxvnni, avx512, neon,");
     expect_open("isa", "", Q35_E_INVALID, "''");
     expect_open("isa", NULL, Q35_E_INVALID, "missing");
     ck_assert_uint_eq(fixture_plugin()->device_open(1, NULL, &dev), Q35_E_RANGE);

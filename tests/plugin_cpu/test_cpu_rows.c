@@ -265,7 +265,7 @@ static bool offered(const char *isa)
 
 START_TEST(all_results_have_the_same_bits)
 {
-    static const char *const isas[] = {"ref", "avx2", "avx512"};
+    static const char *const isas[] = {"ref", "avx2", "avxvnni", "avx512", "neon", "neon_dot", "neon_i8mm"};
     char *seen = malloc(MAX_SEEN);
     bool first = true;
     ck_assert_ptr_nonnull(seen);
