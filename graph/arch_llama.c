@@ -221,6 +221,12 @@ static linear_input input_of(builder *b, uint32_t tensor)
     return plain_input(tensor);
 }
 
+/* The part goes no further than the n-th input of a half. */
+static int ends_at_input(const builder *b, uint32_t n)
+{
+    return b->options->part && b->options->part->linear_input == n;
+}
+
 static uint32_t rms_norm(builder *b, uint32_t x, uint32_t w, const char *name)
 {
     const q35i_params p = {
@@ -263,6 +269,8 @@ static uint32_t attention(builder *b, uint32_t h)
     const q35_model_config *c = b->config;
     uint32_t norm = rms_norm(b, h, layer_weight(b, "attn_norm"), layer_name(b, name, sizeof name, "attn_norm"));
     linear_input x = input_of(b, norm);
+    if (ends_at_input(b, 1))
+        return norm;
     uint32_t q = linear(b, &x, layer_weight(b, "attn_q"), layer_name(b, name, sizeof name, "attn_q"));
     uint32_t k = linear(b, &x, layer_weight(b, "attn_k"), layer_name(b, name, sizeof name, "attn_k"));
     uint32_t v = linear(b, &x, layer_weight(b, "attn_v"), layer_name(b, name, sizeof name, "attn_v"));
@@ -286,6 +294,8 @@ static uint32_t attention(builder *b, uint32_t h)
     const uint32_t att_in[3] = {q, k_state, v_state};
     uint32_t a = node1(b, Q35_OP_ATTENTION, &att, 3, att_in, layer_name(b, name, sizeof name, "attention"));
     linear_input y = input_of(b, a);
+    if (ends_at_input(b, 2))
+        return a;
     return linear(b, &y, layer_weight(b, "attn_output"), layer_name(b, name, sizeof name, "attn_output"));
 }
 
@@ -294,11 +304,25 @@ static uint32_t feed_forward(builder *b, uint32_t h)
     char name[64];
     uint32_t norm = rms_norm(b, h, layer_weight(b, "ffn_norm"), layer_name(b, name, sizeof name, "ffn_norm"));
     linear_input x = input_of(b, norm);
+    if (ends_at_input(b, 1))
+        return norm;
     uint32_t gate = linear(b, &x, layer_weight(b, "ffn_gate"), layer_name(b, name, sizeof name, "ffn_gate"));
     uint32_t up = linear(b, &x, layer_weight(b, "ffn_up"), layer_name(b, name, sizeof name, "ffn_up"));
     uint32_t act = node1(b, Q35_OP_SILU, NULL, 1, &gate, layer_name(b, name, sizeof name, "ffn_silu"));
-    linear_input y = input_of(b, binary(b, Q35_OP_MUL, act, up, layer_name(b, name, sizeof name, "ffn_act")));
+    uint32_t product = binary(b, Q35_OP_MUL, act, up, layer_name(b, name, sizeof name, "ffn_act"));
+    linear_input y = input_of(b, product);
+    if (ends_at_input(b, 2))
+        return product;
     return linear(b, &y, layer_weight(b, "ffn_down"), layer_name(b, name, sizeof name, "ffn_down"));
+}
+
+/* What a half leaves of the residual stream. */
+static uint32_t residual(builder *b, uint32_t h, uint32_t added, const char *part)
+{
+    char name[64];
+    if (b->options->part && b->options->part->linear_input)
+        return added;
+    return binary(b, Q35_OP_ADD, h, added, layer_name(b, name, sizeof name, part));
 }
 
 static void rope_frequencies(builder *b)
@@ -354,7 +378,6 @@ static void head(builder *b, uint32_t h)
 q35_status q35i_build_llama(const q35_model *model, const q35_model_config *config,
                             const q35i_build_options *options, q35i_graph *out)
 {
-    char name[64];
     const q35i_part whole = {.end = config->n_layers}, *part = options->part ? options->part : &whole;
     builder b = {
         .graph = out, .model = model, .config = config, .options = options, .book = Q35_NONE, .book8 = Q35_NONE};
@@ -366,8 +389,10 @@ q35_status q35i_build_llama(const q35_model *model, const q35_model_config *conf
                                 "hidden")
             : embed(&b);
     for (b.layer = part->begin; b.layer < part->end && out->status == Q35_OK; b.layer++) {
-        h = binary(&b, Q35_OP_ADD, h, attention(&b, h), layer_name(&b, name, sizeof name, "attn_residual"));
-        h = binary(&b, Q35_OP_ADD, h, feed_forward(&b, h), layer_name(&b, name, sizeof name, "ffn_residual"));
+        if (part->half != Q35I_HALF_FEED_FORWARD)
+            h = residual(&b, h, attention(&b, h), "attn_residual");
+        if (part->half != Q35I_HALF_ATTENTION)
+            h = residual(&b, h, feed_forward(&b, h), "ffn_residual");
         if (options->layer_outputs)
             make_output(&b, h);
     }

@@ -9,11 +9,17 @@
 
 #include <q35rt/model.h>
 
+/* A layer's halves, each with a norm, linears and what it adds to the residual stream. */
+enum { Q35I_HALF_ATTENTION = 1, Q35I_HALF_FEED_FORWARD };
+
 /* A stretch of the model. What enters it is token ids, or f32 [T][hidden] in the input tensor "hidden"; what
  * leaves it is logits, or f32 [T][hidden] in the output tensor of its last node. */
 typedef struct q35i_part {
     uint32_t begin, end; /* layers [begin, end) */
     int hidden_in, hidden_out;
+    uint32_t half;         /* of each layer, Q35I_HALF_*; 0: both */
+    uint32_t linear_input; /* n > 0: the n-th distinct input of a half's linears is the last thing that is
+                            * computed, and the output: f32 [T][its length] */
 } q35i_part;
 
 typedef struct q35i_build_options {

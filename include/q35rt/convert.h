@@ -47,7 +47,6 @@ typedef struct q35_convert_needs {
     uint64_t hidden;    /* hidden states of all windows, bytes; 0: none are kept */
     int hidden_in_file; /* 1: in a scratch file in the folder of the output, which has no name and goes with the
                            process */
-    int one_input;      /* 1: every layer is looked through once for each distinct input of its linears */
 } q35_convert_needs;
 
 typedef struct q35_convert_options {

@@ -11,6 +11,11 @@ const char *q35i_env(const char *name)
     return value && *value ? value : NULL;
 }
 
+void q35i_env_default(const char *name, const char *value)
+{
+    (void)setenv(name, value, 0);
+}
+
 bool q35i_cache_path(char *out, size_t cap, const char *relative)
 {
     const char *base = q35i_env("XDG_CACHE_HOME"), *home = q35i_env("HOME");

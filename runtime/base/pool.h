@@ -20,6 +20,15 @@ uint32_t q35i_pool_size(const q35_pool *pool);
 void q35i_pool_parallel(q35_pool *pool, void (*fn)(void *, uint32_t, uint32_t, q35_team *), void *arg);
 void q35i_pool_barrier(q35_team *team);
 
+/* The same; without a pool (NULL) on the calling thread alone. */
+static inline void q35i_pool_run(q35_pool *pool, void (*fn)(void *, uint32_t, uint32_t, q35_team *), void *arg)
+{
+    if (pool)
+        q35i_pool_parallel(pool, fn, arg);
+    else
+        fn(arg, 0, 1, NULL);
+}
+
 /* Rows [begin, end) of n for a worker: contiguous, in multiples of grain, the same for equal arguments. */
 static inline void q35i_split(uint64_t n, uint64_t grain, uint32_t worker, uint32_t n_workers, uint64_t *begin,
                               uint64_t *end)

@@ -9,12 +9,12 @@
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
 #include "runtime/quant/linalg.h"
+#include "runtime/quant/products.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE        512u
 #define MAX_DAMPING 1e6
 
 q35_status q35i_hessian_create(uint64_t k, q35i_hessian *out)
@@ -32,33 +32,11 @@ void q35i_hessian_free(q35i_hessian *h)
     *h = (q35i_hessian){0};
 }
 
-typedef struct addition {
-    q35i_hessian *h;
-    const float *x;
-    uint64_t n;
-} addition;
-
-/* Tiles of the lower triangle, dealt out in turn. */
-static void add_tiles(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
-{
-    const addition *a = arg;
-    uint64_t k = a->h->k, number = 0;
-    (void)team;
-    for (uint64_t i = 0; i < k; i += TILE)
-        for (uint64_t j = 0; j <= i; j += TILE)
-            if (number++ % n_workers == worker)
-                q35i_gemm_tn(q35i_min(TILE, k - i), q35i_min(TILE, k - j), a->n, a->x + i, k, a->x + j, k,
-                             a->h->sum + i * k + j, k);
-}
-
 void q35i_hessian_add(q35i_hessian *h, const float *x, uint64_t n, q35_pool *pool)
 {
-    addition a = {h, x, n};
+    const q35i_products p = {.a = x, .b = x, .m = h->k, .n = h->k, .sum = h->sum, .lower = true};
     h->tokens += n;
-    if (pool)
-        q35i_pool_parallel(pool, add_tiles, &a);
-    else
-        add_tiles(&a, 0, 1, NULL);
+    q35i_products_add(&p, n, pool);
 }
 
 /* ---- order ---- */
@@ -155,6 +133,21 @@ static q35_status factor(const q35i_hessian *h, q35i_feedback *f, double *a)
                             (unsigned long long)h->k);
     }
     return Q35_OK;
+}
+
+q35_status q35i_hessian_factor(const q35i_hessian *h, double damping, double *out)
+{
+    double mean = mean_diagonal(h), add = mean > 0 ? damping * mean : 1;
+    for (uint64_t i = 0; i < h->k; i++) {
+        for (uint64_t j = 0; j <= i; j++)
+            out[i * h->k + j] = element(h, i, j);
+        out[i * (h->k + 1)] += add;
+    }
+    return q35i_cholesky(h->k, out) == 0
+               ? Q35_OK
+               : Q35_FAIL(Q35_E_INTERNAL,
+                          "second moments of %llu inputs: no factorisation with %g of their mean added",
+                          (unsigned long long)h->k, damping);
 }
 
 q35_status q35i_feedback_create(q35i_hessian *h, double damping, q35i_feedback *out)

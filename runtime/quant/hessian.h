@@ -23,6 +23,10 @@ void q35i_hessian_free(q35i_hessian *h); /* zeroed: nothing */
 /* Adds the tokens x f32 [n][k], finite. Same bits for any pool. Needs q35i_linalg_open. */
 void q35i_hessian_add(q35i_hessian *h, const float *x, uint64_t n, q35_pool *pool);
 
+/* L of H + damping in units of the diagonal's mean, f64 [k][k] as q35i_cholesky leaves it. A zero H counts as the
+ * identity. INTERNAL: there is none. */
+q35_status q35i_hessian_factor(const q35i_hessian *h, double damping, double *out);
+
 /* Everything below is in the order of quantisation: position p holds column order[p]; pairs stay together. */
 typedef struct q35i_feedback {
     uint64_t k;

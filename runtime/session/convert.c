@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-#define PROGRAM_VERSION 3u /* changes when the same options give other bytes */
+#define PROGRAM_VERSION 4u /* changes when the same options give other bytes */
 
 q35_convert_options q35_convert_options_default(void)
 {

@@ -40,7 +40,6 @@ typedef struct q35i_target {
 /* How the work fits the bound of memory. */
 typedef struct q35i_memory {
     bool hidden_in_file; /* the hidden states of all windows */
-    bool one_input;      /* moments of one input of a layer at a time, with a look through the layer for each */
 } q35i_memory;
 
 typedef struct q35i_conversion {

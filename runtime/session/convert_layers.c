@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The calibrated conversion. The layer's source weights show the inputs of its linears, whose second moments guide
- * the codes; then the layer runs again with the codes, and what comes out enters the next layer. */
+ * The calibrated conversion: the inputs of a layer's linears one after another, each as what was quantised before
+ * it makes it and as the source has it. Its second moments guide the codes of weights that are corrected for the
+ * difference (docs/decisions/0007). */
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -11,11 +12,7 @@
 #include "runtime/quant/gaussian.h"
 #include "runtime/quant/random.h"
 #include "runtime/quant/tensor.h"
-#include "runtime/session/layer_walk.h"
-
-/* Parts of a layer's progress. */
-#define LOOKED  0.45
-#define ENCODED 0.85
+#include "runtime/session/layer_halves.h"
 
 static uint8_t *codes_of(const q35i_target *t)
 {
@@ -54,26 +51,29 @@ static q35_status restore(q35i_walk *w, const q35i_target *t)
     return status;
 }
 
-static int coded_in_layer(const q35i_walk *w, uint64_t i)
+/* The input's n-th linear, NULL: it is not coded. */
+static q35i_target *coded(const q35i_walk *w, const q35i_layer_input *input, uint32_t n)
 {
-    return q35i_is_coded(w->c->targets[i].dtype) && q35i_in_layer(w->c->targets[i].info, w->layer);
+    q35i_target *t = q35i_walk_target(w, input->weights[n]);
+    return t && q35i_is_coded(t->dtype) ? t : NULL;
 }
 
-static int all_finished(const q35i_walk *w)
+static bool any_unfinished(const q35i_walk *w, const q35i_layer_input *input)
 {
-    for (uint64_t i = 0; i < w->c->n_targets; i++)
-        if (coded_in_layer(w, i) && !w->c->targets[i].finished)
-            return 0;
-    return 1;
-}
-
-static q35_status encode_input(void *user, q35i_layer_input *input)
-{
-    q35i_walk *w = user;
-    Q35_TRY(q35i_layer_input_factor(input));
+    bool any = false;
     for (uint32_t i = 0; i < input->n_weights; i++) {
-        q35i_target *t = q35i_walk_target(w, input->weights[i]);
-        if (!t || !q35i_is_coded(t->dtype) || t->finished)
+        const q35i_target *t = coded(w, input, i);
+        any |= t && !t->finished;
+    }
+    return any;
+}
+
+static q35_status encode_weights(q35i_walk *w, q35i_layer_input *input)
+{
+    Q35_TRY(q35i_layer_input_factor(input, w->c->pool));
+    for (uint32_t i = 0; i < input->n_weights; i++) {
+        q35i_target *t = coded(w, input, i);
+        if (!t || t->finished)
             continue;
         Q35_TRY(encode(w, input, t));
         q35i_model_drop_pages(w->c->in, t->info);
@@ -81,15 +81,49 @@ static q35_status encode_input(void *user, q35i_layer_input *input)
     return Q35_OK;
 }
 
+/* Shares of a layer's progress at which looking at an input, its codes and passing the half are over; for
+ * SmolLM2-135M about those of the time. */
+typedef struct milestones {
+    double begun, looked, encoded, passed;
+} milestones;
+
+static const milestones progress[Q35I_LAYER_INPUTS] = {
+    {0, 0.05, 0.1, 0.1}, {0.1, 0.2, 0.24, 0.28}, {0.28, 0.35, 0.5, 0.5}, {0.5, 0.75, 0.93, 1}};
+
+/* Codes of the input's linears, and the source's hidden states behind the half that it ends. */
+static q35_status encode_input(q35i_walk *w, q35i_layer_input *input, uint32_t number)
+{
+    const milestones *at = &progress[number];
+    if (!any_unfinished(w, input))
+        return q35i_ends_half(number)
+                   ? q35i_halves_pass(w, q35i_half_of(number), true, (q35i_span){at->begun, at->looked})
+                   : Q35_OK;
+    q35_status status = q35i_halves_look(w, input, number, (q35i_span){at->begun, at->looked});
+    if (status == Q35_OK)
+        status = encode_weights(w, input);
+    q35i_layer_input_free(input);
+    return status;
+}
+
+static q35_status convert_input(q35i_walk *w, q35i_layer_input *input, uint32_t number)
+{
+    const milestones *at = &progress[number];
+    Q35_TRY(encode_input(w, input, number));
+    Q35_TRY(q35i_walk_progress(w, at->encoded));
+    for (uint32_t i = 0; i < input->n_weights; i++)
+        if (coded(w, input, i))
+            Q35_TRY(restore(w, coded(w, input, i)));
+    return q35i_ends_half(number)
+               ? q35i_halves_pass(w, q35i_half_of(number), false, (q35i_span){at->encoded, at->passed})
+               : Q35_OK;
+}
+
 static q35_status convert_layer(q35i_walk *w)
 {
-    if (!all_finished(w))
-        Q35_TRY(q35i_walk_inputs(w, w->c->n_windows, LOOKED, ENCODED, encode_input, w));
-    for (uint64_t i = 0; i < w->c->n_targets; i++)
-        if (coded_in_layer(w, i) && !w->codes[i])
-            Q35_TRY(restore(w, &w->c->targets[i]));
-    if (w->layer + 1 < w->c->config.n_layers)
-        Q35_TRY(q35i_walk_advance(w, ENCODED));
+    q35i_layer_inputs inputs = {0};
+    Q35_TRY(q35i_halves_list(w, &inputs));
+    for (uint32_t i = 0; i < inputs.n; i++)
+        Q35_TRY(convert_input(w, &inputs.input[i], i));
     for (uint64_t i = 0; i < w->c->n_targets; i++)
         if (q35i_in_layer(w->c->targets[i].info, w->layer))
             q35i_walk_show(w, &w->c->targets[i], NULL);
@@ -164,6 +198,8 @@ q35_status q35i_convert_layers(q35i_conversion *c)
         return Q35_OK;
     tell_few_tokens(c);
     q35_status status = q35i_walk_open(c, Q35_STAGE_QUANTISE, c->n_windows, c->n_windows, &w);
+    if (status == Q35_OK)
+        status = q35i_walk_open_source(&w);
     if (status == Q35_OK)
         status = encode_outside(&w);
     if (status == Q35_OK)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a conversion takes at most beside mapped files, and how it is cut down to its bound: first the hidden
- * states go to a file, then the moments of a layer's inputs are gathered one input at a time. The bytes of the
- * output are the same for all of these. Matrices are counted whole: with huge pages they are touched whole. */
+ * What a conversion takes at most beside mapped files, and how it is cut down to its bound: the hidden states go
+ * to a file. The bytes of the output are the same. Matrices are counted whole: with huge pages they are touched
+ * whole. */
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
 #include "runtime/quant/format.h"
-#include "runtime/session/layer_walk.h"
+#include "runtime/session/layer_halves.h"
 #include "runtime/session/sensitivity.h"
 
 #include <q35rt/session.h>
@@ -16,10 +16,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define PANEL_BYTES  721u                 /* of error feedback per column and worker: runtime/quant/ldlq.c */
-#define RESULT_BYTES 48u                  /* of a row's errors */
-#define SAMPLE_PAIRS UINT64_C(400000)     /* at most, that train a codebook: runtime/session/convert_fast.c */
-#define SAMPLE_BYTES 25u                  /* of each: itself, weight, marks */
+#define PANEL_BYTES  721u             /* of error feedback per column and worker: runtime/quant/ldlq.c */
+#define READ_BYTES   256u             /* of rows that are corrected, likewise: runtime/session/layer_inputs.c */
+#define SOLVE_BYTES  512u             /* of rows that are solved, likewise: runtime/quant/correction.c */
+#define RESULT_BYTES 48u              /* of a row's errors */
+#define SAMPLE_PAIRS UINT64_C(400000) /* at most, that train a codebook: runtime/session/convert_fast.c */
+#define SAMPLE_BYTES 25u              /* of each: itself, weight, marks */
 #define PLAN_BYTES   (UINT64_C(64) << 10) /* of a stretch per layer, beside results and KV cache */
 #define HEAP_BYTES   (UINT64_C(256) << 10)
 #define HEAP_SHARE   32u /* of all that is taken: small objects, and what the heap keeps of freed ones */
@@ -33,16 +35,18 @@
 
 /* Memory of a layer's distinct input. */
 typedef struct input_terms {
-    uint64_t moments; /* H, then U: f32 [k][k] */
-    uint64_t factor;  /* f64 [k][k], order, metric */
-    uint64_t encode;  /* most of its weights: rows f32 [n][k], codes, errors, panels */
+    uint64_t moments;    /* H, then U: f32 [k][k] */
+    uint64_t correction; /* f32 [k][k], or [outputs][k] */
+    uint64_t look;   /* both models' stretches up to it, rotated tokens, differences, weights f32 [outputs][k] */
+    uint64_t factor; /* f64 [k][k], order, metric, rows that are solved */
+    uint64_t encode; /* most of its weights: rows f32 [n][k], codes, errors, panels */
 } input_terms;
 
 typedef struct terms {
     const q35i_conversion *c;
     uint64_t workers;
     uint64_t now;                      /* the process has already */
-    uint64_t look, pass, logits, fast; /* results and KV cache of a stretch: with inputs given out, through a
+    uint64_t look, half, logits, fast; /* results and KV cache of a stretch: with inputs given out, through half a
                                         * layer, to the logits; of --fast's whole model */
     uint64_t rotated;                  /* f32 [window][longest k], and signs */
     uint64_t blas;                     /* that OpenBLAS keeps */
@@ -129,7 +133,8 @@ static void count_tensors(terms *m)
             if (!q35i_in_layer(t->info, layer))
                 continue;
             layer_codes = add(layer_codes, t->info->rank == 2 ? codes_of(t) : 0);
-            layer_composed = add(layer_composed, t->info->data ? 0 : t->info->bytes);
+            bool kept = t->choosable || !q35i_is_coded(t->dtype); /* it stands in both models */
+            layer_composed = add(layer_composed, t->info->data ? 0 : mul(t->info->bytes, kept ? 2 : 1));
         }
         m->layer_codes = q35i_max(m->layer_codes, layer_codes);
         m->layer_composed = q35i_max(m->layer_composed, layer_composed);
@@ -151,7 +156,7 @@ static void count_tensors(terms *m)
 /* Most of what the weights of one input take while they are encoded. */
 static uint64_t encode_bytes(const terms *m, const q35i_walk *w, const q35i_layer_input *input)
 {
-    uint64_t most = 0, panels = mul(m->workers, mul(input->k, PANEL_BYTES));
+    uint64_t most = 0, panels = mul(m->workers, mul(input->k, PANEL_BYTES + READ_BYTES));
     for (uint32_t i = 0; i < input->n_weights; i++) {
         const q35i_target *t = q35i_walk_target(w, input->weights[i]);
         if (t)
@@ -165,10 +170,15 @@ static void count_inputs(terms *m, const q35i_walk *w, const q35i_layer_inputs *
 {
     m->n_inputs = inputs->n;
     for (uint32_t i = 0; i < inputs->n; i++) {
-        const uint64_t k = inputs->input[i].k + inputs->input[i].k % 2, square = mul(k, k);
-        m->input[i] = (input_terms){.moments = mul(square, sizeof(float)),
-                                    .factor = add(mul(square, sizeof(double)), mul(k, 10)),
-                                    .encode = encode_bytes(m, w, &inputs->input[i])};
+        const uint64_t k = inputs->input[i].k + inputs->input[i].k % 2, square = mul(k, k),
+                       outputs = q35i_ends_half(i) ? m->c->config.hidden : 0,
+                       own = mul(mul(outputs, k), sizeof(float));
+        m->input[i] =
+            (input_terms){.moments = mul(square, sizeof(float)),
+                          .correction = outputs ? own : mul(square, sizeof(float)),
+                          .look = add(add(own, q35i_window_bytes(m->c)), q35i_layer_scratch(k, outputs)),
+                          .factor = add(mul(square, sizeof(double)), mul(mul(k, SOLVE_BYTES), m->workers)),
+                          .encode = encode_bytes(m, w, &inputs->input[i])};
         m->blas = q35i_max(m->blas, add(mul(m->workers, q35i_min(k, PRODUCT_MOST) * PRODUCT_BYTES),
                                         q35i_min(mul(k, CHOLESKY_BYTES), CHOLESKY_MOST)));
         m->rotated = q35i_max(m->rotated, mul(k, Q35I_WINDOW * sizeof(float) + 1));
@@ -190,21 +200,40 @@ static q35_status measure_stretch(q35i_walk *w, const q35i_part *part, const q35
     return status;
 }
 
+/* What a look at each input and a pass through each half take. */
+static q35_status measure_halves(terms *m, q35i_walk *w)
+{
+    const q35i_build_options look = {.act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F32, .linear_inputs = 1},
+                             pass = {.act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F32};
+    for (uint32_t i = 0; i < m->n_inputs; i++) {
+        for (int source = 0; source < 2; source++) {
+            const q35i_part part = q35i_half_part(0, i, source);
+            uint64_t bytes;
+            Q35_TRY(measure_stretch(w, &part, &look, 1, &bytes, NULL));
+            m->input[i].look = add(m->input[i].look, bytes);
+        }
+        const q35i_part half = q35i_half_whole(0, q35i_half_of(i));
+        uint64_t bytes;
+        Q35_TRY(measure_stretch(w, &half, &pass, 1, &bytes, NULL));
+        m->half = q35i_max(m->half, bytes);
+    }
+    return Q35_OK;
+}
+
 static q35_status measure_stretches(terms *m, q35i_walk *w)
 {
     const uint32_t n = w->c->config.n_layers;
     const q35i_part first = {.end = 1, .hidden_in = 1, .hidden_out = 1},
                     last = {.begin = n - 1, .end = n, .hidden_in = 1};
-    const q35i_build_options pass = {.act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F32, .all_logits = 1},
-                             look = {.act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F32, .linear_inputs = 1},
+    const q35i_build_options look = {.act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F32, .linear_inputs = 1},
                              logits = {.act = Q35_ACT_F32, .kv_dtype = Q35_DT_F32, .all_logits = 1},
                              fast = {.act = Q35_ACT_INT8, .kv_dtype = Q35_DT_F16, .observe = 1};
     q35i_layer_inputs inputs = {0};
     if (w->c->options->method == Q35_METHOD_FAST)
         return measure_stretch(w, &last, &fast, n, &m->fast, NULL);
-    Q35_TRY(measure_stretch(w, &first, &pass, 1, &m->pass, NULL));
     Q35_TRY(measure_stretch(w, &first, &look, 1, &m->look, &inputs));
     count_inputs(m, w, &inputs);
+    Q35_TRY(measure_halves(m, w));
     return w->c->options->target_bpw > 0 ? measure_stretch(w, &last, &logits, n, &m->logits, NULL) : Q35_OK;
 }
 
@@ -230,36 +259,46 @@ static uint64_t hidden_bytes(const terms *m, const q35i_memory *how, uint64_t wi
     return how->hidden_in_file ? 0 : mul(windows, q35i_window_bytes(m->c));
 }
 
-/* Most while the layers' inputs are looked at, factored and used, on top of `base`. use: beside encoding, what
- * else an input's U outlives. */
-static uint64_t inputs_peak(const terms *m, const q35i_memory *how, uint64_t base, uint64_t use)
+/* Most while a layer's inputs are looked at, factored and used for measuring, on top of `base`. scoring: what else
+ * an input's U outlives. */
+static uint64_t inputs_peak(const terms *m, uint64_t base, uint64_t scoring)
 {
-    uint64_t all = 0, largest = 0, peak;
+    uint64_t all = 0, peak;
     base = add(base, m->rotated);
-    for (uint32_t i = 0; i < m->n_inputs; i++) {
+    for (uint32_t i = 0; i < m->n_inputs; i++)
         all = add(all, m->input[i].moments);
-        largest = q35i_max(largest, m->input[i].moments);
-    }
-    peak = add(add(base, how->one_input ? largest : all), add(m->look, m->layer_composed));
+    peak = add(add(base, all), add(m->look, m->layer_composed));
     for (uint32_t i = 0; i < m->n_inputs; i++) {
         const input_terms *x = &m->input[i];
-        uint64_t held = add(base, how->one_input ? x->moments : all); /* its own and those that come later */
-        peak = q35i_max(peak, add(held, q35i_max(q35i_max(x->factor, x->encode), use)));
-        all -= all == UINT64_MAX ? 0 : x->moments;
+        peak = q35i_max(peak, add(add(base, all), q35i_max(q35i_max(x->factor, x->encode), scoring)));
+        all -= all == UINT64_MAX ? 0 : x->moments; /* those that come later are held */
     }
     return peak;
 }
 
+/* Most while layers are quantised half by half, on top of `base`. The layer's codes are there twice while they are
+ * shown: packed, too. */
+static uint64_t halves_peak(const terms *m, uint64_t base)
+{
+    const uint64_t shown = add(mul(m->layer_codes, 2), m->layer_composed);
+    uint64_t peak = add(m->half, shown);
+    for (uint32_t i = 0; i < m->n_inputs; i++) {
+        const input_terms *x = &m->input[i];
+        uint64_t held = add(x->moments, x->correction);
+        peak = q35i_max(peak, add(held, add(x->look, shown)));
+        peak = q35i_max(peak, add(held, add(m->layer_codes, q35i_max(x->factor, x->encode))));
+    }
+    return add(base, peak);
+}
+
 static uint64_t feedback_peak(const terms *m, const q35i_memory *how)
 {
-    uint64_t base = add(hidden_bytes(m, how, m->c->n_windows), m->outside_codes);
-    uint64_t pass = add(add(base, m->pass), add(mul(m->layer_codes, 2), m->layer_composed)); /* 2: packed, too */
-    uint64_t peak = q35i_max(pass, inputs_peak(m, how, base, 0));
-    peak = q35i_max(peak, add(base, m->largest_codes));
+    uint64_t base = add(mul(hidden_bytes(m, how, m->c->n_windows), 2), m->outside_codes);
+    uint64_t peak = q35i_max(halves_peak(m, base), add(base, m->largest_codes));
     if (m->c->options->target_bpw > 0) {
         base = add(hidden_bytes(m, how, q35i_measure_windows(m->c)), q35i_measure_base_bytes(m->c));
         uint64_t scoring = add(add(m->logits, m->composed), mul(m->largest_codes, 2));
-        peak = q35i_max(peak, q35i_max(add(base, scoring), inputs_peak(m, how, base, scoring)));
+        peak = q35i_max(peak, q35i_max(add(base, scoring), inputs_peak(m, base, scoring)));
     }
     return add(peak, m->blas);
 }
@@ -299,13 +338,13 @@ static void tell(const q35i_conversion *c, const q35_convert_needs *needs)
 
 q35_status q35i_convert_memory(q35i_conversion *c)
 {
-    static const q35i_memory ways[] = {{false, false}, {true, false}, {true, true}}; /* the quickest first */
+    static const q35i_memory ways[] = {{false}, {true}}; /* the quickest first */
     terms m;
     uint64_t least = UINT64_MAX, need = 0;
     Q35_TRY(take_terms(c, &m));
     const bool layers = c->options->method == Q35_METHOD_FEEDBACK;
     const uint64_t bound = c->options->memory > 0 ? c->options->memory : default_bound(&m);
-    for (uint32_t i = 0; i < (layers ? 3u : 1u); i++) {
+    for (uint32_t i = 0; i < (layers ? 2u : 1u); i++) {
         need = peak_bytes(&m, &ways[i]);
         least = q35i_min(least, need);
         if (need > bound)
@@ -314,9 +353,8 @@ q35_status q35i_convert_memory(q35i_conversion *c)
         tell(c, &(q35_convert_needs){.windows = c->n_windows,
                                      .memory = need,
                                      .bound = bound,
-                                     .hidden = layers ? mul(c->n_windows, q35i_window_bytes(c)) : 0,
-                                     .hidden_in_file = ways[i].hidden_in_file,
-                                     .one_input = ways[i].one_input});
+                                     .hidden = layers ? mul(mul(c->n_windows, 2), q35i_window_bytes(c)) : 0,
+                                     .hidden_in_file = ways[i].hidden_in_file});
         return Q35_OK;
     }
     return Q35_FAIL(Q35_E_NOFIT, "conversion: %llu MiB of memory %s, need at least %llu MiB",

@@ -18,10 +18,12 @@
 #include "runtime/quant/tensor.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #define DAMPING 0.01
+#define PANEL   64u /* rows that are read and corrected at a time */
 #define MAX_TOKEN_ERROR                                                                                           \
     0.01 /* mean relative squared error of a block of 128, above which a scale per 128 is taken */
 
@@ -69,6 +71,13 @@ static q35_status prepare(q35i_layer_input *input, uint64_t seed, uint32_t layer
     return q35i_hessian_create(even(input->k), &input->moments);
 }
 
+q35_status q35i_layer_input_open(q35i_layer_input *input, uint64_t seed, uint32_t layer, uint32_t number,
+                                 uint64_t outputs)
+{
+    Q35_TRY(prepare(input, seed, layer, number));
+    return q35i_correction_create(even(input->k), outputs, &input->correction);
+}
+
 q35_status q35i_layer_inputs_list(const q35i_stretch *stretch, q35i_layer_inputs *out)
 {
     listing l = {stretch, out, Q35_OK};
@@ -76,14 +85,12 @@ q35_status q35i_layer_inputs_list(const q35i_stretch *stretch, q35i_layer_inputs
     return l.status;
 }
 
-q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, uint32_t layer, uint32_t only,
+q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, uint32_t layer,
                                     q35i_layer_inputs *out)
 {
     uint64_t longest = 0;
     Q35_TRY(q35i_layer_inputs_list(stretch, out));
     for (uint32_t i = 0; i < out->n; i++) {
-        if (only != Q35I_ALL_INPUTS && only != i)
-            continue;
         Q35_TRY(prepare(&out->input[i], seed, layer, i));
         longest = q35i_max(longest, even(out->input[i].k));
     }
@@ -94,6 +101,7 @@ q35_status q35i_layer_inputs_create(const q35i_stretch *stretch, uint64_t seed, 
 void q35i_layer_input_free(q35i_layer_input *input)
 {
     q35i_hessian_free(&input->moments);
+    q35i_correction_free(&input->correction);
     q35i_feedback_free(&input->feedback);
     q35i_free(input->signs);
     input->signs = NULL;
@@ -133,7 +141,7 @@ static double token_error(const float *x, uint64_t k)
 
 typedef struct turning {
     const q35i_layer_input *input;
-    const float *x;
+    const float *x, *minus; /* [n][k]; minus: NULL, or what is taken from it */
     float *out;
     uint32_t n;
     double errors[Q35I_WINDOW]; /* of a token; negative: not finite */
@@ -150,28 +158,50 @@ static void turn(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
         int finite = 1;
         for (uint64_t j = 0; j < k; j++)
             finite &= fabsf(t->x[i * k + j]) <= HUGE_VALF && isfinite(t->x[i * k + j]);
-        memcpy(row, t->x + i * k, k * sizeof *row);
+        for (uint64_t j = 0; j < k; j++)
+            row[j] = t->x[i * k + j] - (t->minus ? t->minus[i * k + j] : 0);
         if (stride > k)
             row[k] = 0;
         q35i_rotate_floats(t->input->signs, t->input->width, row, k);
-        t->errors[i] = finite ? token_error(row, k) : -1;
+        t->errors[i] = !finite ? -1 : t->minus ? 0 : token_error(row, k);
     }
 }
 
-static q35_status add(q35i_layer_input *input, const float *x, float *rotated, uint32_t n, q35_pool *pool)
+/* x - minus (NULL: x) rotated, f32 [n][even k]. */
+static q35_status rotate(q35i_layer_input *input, const float *x, const float *minus, float *out, uint32_t n,
+                         q35_pool *pool)
 {
-    turning t = {.input = input, .x = x, .out = rotated, .n = n};
-    if (pool)
-        q35i_pool_parallel(pool, turn, &t);
-    else
-        turn(&t, 0, 1, NULL);
+    turning t = {.input = input, .x = x, .minus = minus, .out = out, .n = n};
+    q35i_pool_run(pool, turn, &t);
     for (uint32_t i = 0; i < n; i++) {
         if (t.errors[i] < 0)
             return Q35_FAIL(Q35_E_FORMAT, "calibration: %s is not finite, need finite activations", input->name);
         input->error_sum += t.errors[i];
         input->error_worst = fmax(input->error_worst, t.errors[i]);
     }
+    return Q35_OK;
+}
+
+static q35_status add(q35i_layer_input *input, const float *x, float *rotated, uint32_t n, q35_pool *pool)
+{
+    Q35_TRY(rotate(input, x, NULL, rotated, n, pool));
     q35i_hessian_add(&input->moments, rotated, n, pool);
+    return Q35_OK;
+}
+
+uint64_t q35i_layer_scratch(uint64_t k, uint64_t outputs)
+{
+    return (2 * even(k) + outputs) * Q35I_WINDOW * sizeof(float);
+}
+
+q35_status q35i_layer_input_add(q35i_layer_input *input, const q35i_layer_tokens *t, q35_pool *pool)
+{
+    float *y = t->scratch, *dx = y + t->n * even(input->k), *d = dx + t->n * even(input->k);
+    Q35_TRY(add(input, t->y, y, t->n, pool));
+    Q35_TRY(rotate(input, t->x, t->y, dx, t->n, pool));
+    if (!input->correction.shared)
+        q35i_correction_difference(&input->correction, t->w, input->k, dx, t->dh, t->n, d, pool);
+    q35i_correction_add(&input->correction, y, input->correction.shared ? dx : d, t->n, pool);
     return Q35_OK;
 }
 
@@ -181,8 +211,6 @@ q35_status q35i_layer_inputs_add(q35i_layer_inputs *inputs, const q35i_stretch *
     for (uint32_t i = 0; i < inputs->n; i++) {
         q35i_layer_input *input = &inputs->input[i];
         uint64_t k;
-        if (!input->signs)
-            continue;
         const float *x = q35i_stretch_find(stretch, input->name, &k);
         Q35_TRY(add(input, x, inputs->rotated, n_tokens, pool));
     }
@@ -191,8 +219,11 @@ q35_status q35i_layer_inputs_add(q35i_layer_inputs *inputs, const q35i_stretch *
 
 /* ---- codes ---- */
 
-q35_status q35i_layer_input_factor(q35i_layer_input *input)
+q35_status q35i_layer_input_factor(q35i_layer_input *input, q35_pool *pool)
 {
+    if (input->correction.k)
+        Q35_TRY(q35i_correction_solve(&input->correction, &input->moments, pool));
+    input->corrects = input->correction.k != 0;
     input->error_mean = input->error_sum / (double)q35i_max(input->moments.tokens, 1);
     input->activation = input->error_mean > MAX_TOKEN_ERROR ? Q35_DT_A8_128 : Q35_DT_A8_ROW;
     Q35_TRY(q35i_feedback_create(&input->moments, DAMPING, &input->feedback));
@@ -209,30 +240,54 @@ void q35i_layer_input_describe(const q35i_layer_input *input, q35i_target *t)
     t->activation = input->activation;
 }
 
-/* Rows of the matrix in the basis of the input. */
+/* Rows of the matrix in the basis of the input, corrected. */
 typedef struct reading {
     const q35i_layer_input *input;
     const q35_tensor_info *info;
-    float *out;  /* [n][k] */
-    double *row; /* [workers][k] */
+    float *out;   /* [n][k] */
+    float *panel; /* [workers][PANEL][k] */
+    double *row;  /* [workers][k] */
 } reading;
+
+static void read_row(const reading *r, uint64_t i, uint64_t k, double *row, float *w)
+{
+    q35i_read_weights(r->info, i, 0, k, w);
+    for (uint64_t j = 0; j < k; j++)
+        row[j] = (double)w[j];
+    q35i_rotate_row(r->input->signs, r->input->width, row, k);
+    for (uint64_t j = 0; j < k; j++)
+        w[j] = (float)row[j];
+}
 
 static void read_rows(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
 {
     const reading *r = arg;
     uint64_t begin, end, k = (uint64_t)r->info->dim[0];
     double *row = r->row + worker * k;
+    float *panel = r->panel + worker * PANEL * k;
     (void)team;
-    q35i_split((uint64_t)r->info->dim[1], 1, worker, n_workers, &begin, &end);
-    for (uint64_t i = begin; i < end; i++) {
-        float *w = r->out + i * k;
-        q35i_read_weights(r->info, i, 0, k, w);
-        for (uint64_t j = 0; j < k; j++)
-            row[j] = (double)w[j];
-        q35i_rotate_row(r->input->signs, r->input->width, row, k);
-        for (uint64_t j = 0; j < k; j++)
-            w[j] = (float)row[j];
+    q35i_split((uint64_t)r->info->dim[1], PANEL, worker, n_workers, &begin, &end);
+    for (uint64_t first = begin; first < end; first += PANEL) {
+        uint64_t n = q35i_min(PANEL, end - first);
+        float *w = r->input->corrects ? panel : r->out + first * k;
+        for (uint64_t i = 0; i < n; i++)
+            read_row(r, first + i, k, row, w + i * k);
+        if (r->input->corrects)
+            q35i_correction_apply(&r->input->correction, w, first, n, k, r->out + first * k);
     }
+}
+
+q35_status q35i_layer_read(const q35i_layer_input *input, const q35_tensor_info *info, q35_pool *pool, float *out)
+{
+    uint64_t k = (uint64_t)info->dim[0], workers = pool ? q35i_pool_size(pool) : 1;
+    reading r = {input, info, out, q35i_calloc(workers, PANEL * k * sizeof *r.panel),
+                 q35i_calloc(workers, k * sizeof *r.row)};
+    q35_status status = r.panel && r.row ? Q35_OK : Q35_E_NOMEM;
+    if (status == Q35_OK)
+        q35i_pool_run(pool, read_rows, &r);
+    q35i_free(r.panel);
+    q35i_free(r.row);
+    return status;
 }
 
 q35_status q35i_layer_encode(const q35i_layer_input *input, q35i_target *t, q35_pool *pool, uint8_t *codes,
@@ -240,7 +295,6 @@ q35_status q35i_layer_encode(const q35i_layer_input *input, q35i_target *t, q35_
 {
     q35_status status;
     uint64_t k = (uint64_t)t->info->dim[0], n = (uint64_t)t->info->dim[1];
-    uint32_t workers = pool ? q35i_pool_size(pool) : 1;
     const int8_t(*book)[2] = q35i_gaussian_book(t->dtype);
     const q35i_linear linear = {.info = t->info};
     const q35i_encoding encoding = {.dtype = t->dtype,
@@ -253,20 +307,15 @@ q35_status q35i_layer_encode(const q35i_layer_input *input, q35i_target *t, q35_
                            .unit = q35i_gaussian_unit(t->dtype),
                            .feedback = &input->feedback,
                            .pool = pool};
-    reading r = {input, t->info, q35i_calloc(n * k, sizeof *r.out), q35i_calloc(workers * k, sizeof *r.row)};
-    Q35_CHECK_ALLOC_GOTO(r.out, out);
-    Q35_CHECK_ALLOC_GOTO(r.row, out);
-    if (pool)
-        q35i_pool_parallel(pool, read_rows, &r);
-    else
-        read_rows(&r, 0, 1, NULL);
+    float *w = q35i_calloc(n * k, sizeof *w);
+    Q35_CHECK_ALLOC_GOTO(w, out);
+    Q35_TRY_GOTO(q35i_layer_read(input, t->info, pool, w), out);
     Q35_TRY_GOTO(q35i_tensor_measure(&(q35i_encoding){.dtype = Q35_DT_Q8_0, .pool = pool}, &linear, NULL, error),
                  out); /* names a weight that is not finite */
-    Q35_TRY_GOTO(q35i_ldlq_encode(&how, r.out, n, k, codes, &t->done.output_error), out);
+    Q35_TRY_GOTO(q35i_ldlq_encode(&how, w, n, k, codes, &t->done.output_error), out);
     Q35_TRY_GOTO(q35i_tensor_measure(&encoding, &linear, codes, error), out);
     t->done.activation_error = input->error_mean;
 out:
-    q35i_free(r.out);
-    q35i_free(r.row);
+    q35i_free(w);
     return status;
 }

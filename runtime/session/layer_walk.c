@@ -22,8 +22,8 @@ q35_status q35i_walk_progress(q35i_walk *w, double part)
     return q35i_convert_progress(c->options, w->stage, (uint64_t)(layer * (w->layer + part)), total);
 }
 
-q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, uint32_t act, int linear_inputs,
-                             q35i_stretch **out)
+q35_status q35i_walk_stretch_of(const q35i_walk *w, const q35_model *model, const q35i_part *part, uint32_t act,
+                                int linear_inputs, q35i_stretch **out)
 {
     const q35i_build_options options = {.n_tokens = Q35I_WINDOW,
                                         .n_ctx = Q35I_WINDOW,
@@ -32,7 +32,13 @@ q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, uint32_t
                                         .all_logits = 1,
                                         .linear_inputs = linear_inputs,
                                         .part = part};
-    return q35i_stretch_create(w->overlay, &w->c->config, &options, w->device, w->c->pool, out);
+    return q35i_stretch_create(model, &w->c->config, &options, w->device, w->c->pool, out);
+}
+
+q35_status q35i_walk_stretch(const q35i_walk *w, const q35i_part *part, uint32_t act, int linear_inputs,
+                             q35i_stretch **out)
+{
+    return q35i_walk_stretch_of(w, w->overlay, part, act, linear_inputs, out);
 }
 
 uint64_t q35i_window_bytes(const q35i_conversion *c)
@@ -40,20 +46,26 @@ uint64_t q35i_window_bytes(const q35i_conversion *c)
     return (uint64_t)Q35I_WINDOW * c->config.hidden * sizeof(float);
 }
 
-/* What enters layer 0. */
-q35_status q35i_walk_embed(q35i_walk *w)
+static q35_status embed(q35i_walk *w, const q35_model *model, q35i_windows *windows)
 {
     const q35i_part part = {.hidden_out = 1};
     q35i_stretch *s;
-    q35_status status = q35i_walk_stretch(w, &part, Q35_ACT_INT8, 0, &s);
+    q35_status status = q35i_walk_stretch_of(w, model, &part, Q35_ACT_INT8, 0, &s);
     for (uint64_t i = 0; i < w->n_windows && status == Q35_OK; i++) {
         memcpy(q35i_stretch_input(s), w->c->ids + i * Q35I_WINDOW, Q35I_WINDOW * sizeof *w->c->ids);
         status = q35i_stretch_run(s, Q35I_WINDOW, 0);
         if (status == Q35_OK)
-            status = q35i_windows_write(w->windows, i, q35i_stretch_output(s));
+            status = q35i_windows_write(windows, i, q35i_stretch_output(s));
     }
     q35i_stretch_destroy(s);
     return status;
+}
+
+/* What enters layer 0. */
+q35_status q35i_walk_embed(q35i_walk *w)
+{
+    Q35_TRY(embed(w, w->overlay, w->windows));
+    return w->source ? embed(w, w->source, w->source_windows) : Q35_OK;
 }
 
 q35_status q35i_walk_run(const q35i_walk *w, q35i_stretch *s, uint64_t i)
@@ -111,67 +123,47 @@ void q35i_walk_show(q35i_walk *w, const q35i_target *t, uint8_t *bytes)
 
 /* ---- inputs of a layer ---- */
 
-/* Where the look at input `only` (ALL: at all of them) lies in the layer's progress, if they end at `end`. */
-typedef struct span {
-    double looked, end;
-} span;
-
-static double begin_of(const span *p, uint32_t only, uint32_t n)
+void q35i_walk_let_go(q35i_walk *w)
 {
-    return only == Q35I_ALL_INPUTS ? 0 : p->end * only / n;
-}
-
-static double looked_of(const span *p, uint32_t only, uint32_t n)
-{
-    return begin_of(p, only, n) + (only == Q35I_ALL_INPUTS ? p->looked : p->looked / n);
-}
-
-/* What the source holds in another form was put together for the look: it takes memory no longer. */
-static void let_go(q35i_walk *w)
-{
-    for (uint64_t i = 0; i < w->c->n_targets; i++)
-        if (!w->codes[i] && q35i_in_layer(w->c->targets[i].info, w->layer))
+    for (uint64_t i = 0; i < w->c->n_targets; i++) {
+        if (!q35i_in_layer(w->c->targets[i].info, w->layer))
+            continue;
+        if (!w->codes[i])
             q35i_overlay_replace(w->overlay, i, NULL);
+        if (w->source)
+            q35i_overlay_replace(w->source, i, NULL);
+    }
 }
 
-static q35_status look(q35i_walk *w, uint64_t n, const span *progress, uint32_t only, q35i_layer_inputs *inputs)
+static q35_status look(q35i_walk *w, uint64_t n, double looked, q35i_layer_inputs *inputs)
 {
     const q35i_part part = {.begin = w->layer, .end = w->layer + 1, .hidden_in = 1, .hidden_out = 1};
     q35i_stretch *s;
     q35_status status = q35i_walk_stretch(w, &part, Q35_ACT_INT8, 1, &s);
     if (status == Q35_OK)
-        status = q35i_layer_inputs_create(s, w->c->options->seed, w->layer, only, inputs);
+        status = q35i_layer_inputs_create(s, w->c->options->seed, w->layer, inputs);
     for (uint64_t i = 0; i < n && status == Q35_OK; i++) {
-        double from = begin_of(progress, only, inputs->n), to = looked_of(progress, only, inputs->n);
         status = q35i_walk_run(w, s, i);
         if (status == Q35_OK)
             status = q35i_layer_inputs_add(inputs, s, Q35I_WINDOW, w->c->pool);
         if (status == Q35_OK)
-            status = q35i_walk_progress(w, from + (to - from) * (double)(i + 1) / (double)n);
+            status = q35i_walk_progress(w, looked * (double)(i + 1) / (double)n);
     }
     q35i_stretch_destroy(s);
-    let_go(w);
+    q35i_walk_let_go(w);
     return status;
 }
 
 q35_status q35i_walk_inputs(q35i_walk *w, uint64_t n, double looked, double end,
                             q35_status (*each)(void *user, q35i_layer_input *input), void *user)
 {
-    const span progress = {looked, end};
-    const bool one = w->c->memory.one_input;
     q35i_layer_inputs inputs = {0};
-    q35_status status = one ? Q35_OK : look(w, n, &progress, Q35I_ALL_INPUTS, &inputs);
-    for (uint32_t i = 0; status == Q35_OK && (i < inputs.n || (one && i == 0)); i++) {
-        if (one) {
-            q35i_layer_inputs_free(&inputs);
-            status = look(w, n, &progress, i, &inputs);
-        }
-        if (status == Q35_OK)
-            status = each(user, &inputs.input[i]);
+    q35_status status = look(w, n, looked, &inputs);
+    for (uint32_t i = 0; status == Q35_OK && i < inputs.n; i++) {
+        status = each(user, &inputs.input[i]);
         q35i_layer_input_free(&inputs.input[i]);
         if (status == Q35_OK)
-            status = q35i_walk_progress(w, one ? end * (i + 1) / inputs.n
-                                               : looked + (end - looked) * (i + 1) / inputs.n);
+            status = q35i_walk_progress(w, looked + (end - looked) * (i + 1) / inputs.n);
     }
     q35i_layer_inputs_free(&inputs);
     return status;
@@ -208,8 +200,17 @@ q35_status q35i_walk_open(q35i_conversion *c, uint32_t stage, uint64_t n_windows
                              &out->windows);
 }
 
+q35_status q35i_walk_open_source(q35i_walk *w)
+{
+    Q35_TRY(q35i_overlay_create(w->c->in, &w->source));
+    return q35i_windows_open(w->n_windows, q35i_window_bytes(w->c),
+                             w->c->memory.hidden_in_file ? w->c->path : NULL, &w->source_windows);
+}
+
 void q35i_walk_close(q35i_walk *w)
 {
+    q35i_overlay_close(w->source);
+    q35i_windows_close(w->source_windows);
     q35i_overlay_close(w->overlay);
     q35i_device_close(w->device);
     q35i_windows_close(w->windows);

@@ -163,7 +163,7 @@ static q35_status measure_linear(measuring *m, const q35i_layer_input *input, q3
 static q35_status measure_input(void *user, q35i_layer_input *input)
 {
     measuring *m = user;
-    Q35_TRY(q35i_layer_input_factor(input));
+    Q35_TRY(q35i_layer_input_factor(input, m->c->pool));
     for (uint32_t i = 0; i < input->n_weights; i++) {
         q35i_target *t = q35i_walk_target(&m->walk, input->weights[i]);
         if (t && t->choosable && !measured(m->c, t))

@@ -7,6 +7,7 @@
 
 #include "runtime/quant/linalg.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,11 +63,29 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* OpenBLAS does not know every CPU and would take its oldest kernels there. */
+START_TEST(test_core)
+{
+#if defined(__x86_64__)
+    char *(*corename)(void) = NULL;
+    EXPECT_OK(q35i_linalg_open());
+    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    ck_assert_ptr_nonnull(library);
+    *(void **)&corename = dlsym(library, "openblas_get_corename");
+    ck_assert_ptr_nonnull((void *)(uintptr_t)corename);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        ck_assert_str_ne(corename(), "Prescott");
+    dlclose(library);
+#endif
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("linalg");
     TCase *tc = tcase_create("linalg");
     tcase_add_test(tc, test_threads);
+    tcase_add_test(tc, test_core);
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
 }

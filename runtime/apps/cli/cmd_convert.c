@@ -66,7 +66,7 @@ static void on_needs(void *user, const q35_convert_needs *needs)
     if (needs->hidden)
         fprintf(stderr, " (hidden states: %.0f MiB%s)", mib(needs->hidden),
                 needs->hidden_in_file ? " in a file" : "");
-    fputs(needs->one_input ? ", inputs one at a time\n" : "\n", stderr);
+    fputs("\n", stderr);
 }
 
 static void on_frontier(void *user, double bits, double kl)
