@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The list of units. Sources: Intel SDM volume 2A, CPUID leaf 7 (AVX-VNNI, AMX-TILE, AMX-INT8); volume 1, chapter
+ * The list of units. Sources: Intel SDM volume 2A, CPUID leaf 7 (AMX-TILE, AMX-INT8); volume 1, chapter
  * 18 (XCR0 bits 17 and 18); Linux Documentation/arch/x86/xstate.rst (permission to use AMX). */
 #define _GNU_SOURCE
 #include "kernels-cpu/peak.h"
@@ -15,19 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum {
-    LEAF7_1_EAX_AVX_VNNI = 1 << 4,
-    LEAF7_EDX_AMX = 1 << 24 | 1 << 25,
-    XCR0_TILES = 3 << 17,
-    ARCH_REQUEST_PERMISSION = 0x1023,
-    TILE_DATA = 18
-};
-
-static int has_avx_vnni(void)
-{
-    uint32_t eax, ebx, ecx, edx;
-    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & LEAF7_1_EAX_AVX_VNNI);
-}
+enum { LEAF7_EDX_AMX = 1 << 24 | 1 << 25, XCR0_TILES = 3 << 17, ARCH_REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
 
 static int has_amx(void)
 {
@@ -41,7 +29,7 @@ static int has_amx(void)
 }
 
 static const q35k_peak peaks[] = {{"AVX2", Q35K_CPU_AVX2, NULL, q35k_peak__avx2},
-                                  {"AVX-VNNI", Q35K_CPU_AVX2, has_avx_vnni, q35k_peak__avx_vnni},
+                                  {"AVX-VNNI", Q35K_CPU_AVXVNNI, NULL, q35k_peak__avx_vnni},
                                   {"VNNI", Q35K_CPU_AVX512, NULL, q35k_peak__avx512},
                                   {"AMX-INT8", Q35K_CPU_AVX512, has_amx, q35k_peak__amx}};
 enum { N_PEAKS = sizeof peaks / sizeof *peaks };

@@ -70,6 +70,28 @@ Q35_API int q35_session_pack_cache_hit(const q35_session *session);
  * share it. */
 Q35_API const double *q35_session_observed(q35_session *session, const char *weight, uint32_t *out_k);
 
+/* A node of a plan and what it took since counting began. */
+typedef struct q35_profile_node {
+    const char *name, *op, *device; /* "blk.3.ffn_down", "linear", "cpu"; borrowed during the call */
+    uint64_t runs, ns;              /* ns: all runs together, mean over the device's workers */
+    uint64_t weights, weight_bytes; /* of the matrix of a linear, else 0 */
+    int of_outputs;                 /* 1: works on the rows whose logits are wanted, 0: on all tokens */
+} q35_profile_node;
+
+/* Over all regions of devices that count. run_ns: from entering to leaving them; node_ns + barrier_ns: their
+ * workers at work and waiting for one another. */
+typedef struct q35_profile_sum {
+    uint64_t run_ns, node_ns, barriers, barrier_ns;
+} q35_profile_sum;
+
+/* Counts from now on, from zero (1), or no longer (0), in the plans that steps have used so far. Counting costs a
+ * look at the clock per node and worker. UNSUPPORTED when no device counts. */
+Q35_API q35_status q35_session_profile(q35_session *session, int on);
+/* Calls each for every node, several plans one after another. INVALID when nothing is counted. */
+Q35_API q35_status q35_session_profile_read(const q35_session *session,
+                                            void (*each)(void *user, const q35_profile_node *node), void *user,
+                                            q35_profile_sum *out);
+
 /* Text of the graph or the plan of a step of n_tokens: write is called with pieces of text. */
 enum { Q35_DUMP_GRAPH = 0, Q35_DUMP_PLAN = 1, Q35_DUMP_PLAN_JSON = 2 };
 Q35_API q35_status q35_session_dump(q35_session *session, uint32_t what, uint32_t n_tokens,

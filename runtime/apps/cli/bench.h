@@ -5,6 +5,7 @@
 #ifndef Q35_CLI_BENCH_H
 #define Q35_CLI_BENCH_H
 
+#include "bench_profile.h"
 #include "bench_stats.h"
 #include "engine.h"
 
@@ -21,7 +22,7 @@ typedef struct bench_test {
 /* Limits of the first device with so many threads; 0: unknown. */
 typedef struct bench_limits {
     uint32_t threads;
-    double read_gbps;
+    double read_gbps, barrier_ns;
     struct {
         char name[24];
         double gmacs;
@@ -36,6 +37,7 @@ typedef struct bench_result {
     uint64_t weight_bytes; /* read per step of decoding */
     double kv_bytes;       /* read per step of decoding and sequence, on average over the test */
     double macs;           /* int8 multiplications of the linears per token */
+    bench_profile profile; /* n 0: none */
 } bench_result;
 
 typedef struct bench {

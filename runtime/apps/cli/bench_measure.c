@@ -50,10 +50,15 @@ static int step(const bench *b, uint32_t at, uint32_t n, int want_logits)
     return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_RUNNING);
 }
 
+static uint32_t chunk_of(const bench *b)
+{
+    return b->options->chunk ? b->options->chunk : 512;
+}
+
 /* A prompt of n tokens, in steps so short that an interruption is seen between them. */
 static int prefill(const bench *b, uint32_t n)
 {
-    const uint32_t chunk = b->options->chunk ? b->options->chunk : 512;
+    const uint32_t chunk = chunk_of(b);
     int rc = 0;
     for (uint32_t done = 0, now; done < n && rc == 0; done += now) {
         now = n - done < chunk ? n - done : chunk;
@@ -70,13 +75,24 @@ static int decode(const bench *b, uint32_t n)
     return rc;
 }
 
+static int run(const bench *b, const bench_test *t)
+{
+    return t->n_prompt ? prefill(b, t->n_prompt) : decode(b, t->n_gen);
+}
+
+static int go_back(const bench *b, const bench_test *t, int rc)
+{
+    q35_status status = q35_session_rewind(b->engine.session, t->depth);
+    return rc || status == Q35_OK ? rc : cli_fail_status(status, CLI_WHILE_RUNNING);
+}
+
 static int repeat(const bench *b, bench_result *r)
 {
     const bench_test *t = &r->test;
     uint64_t weights, first, last;
     q35_session_bytes_per_token(b->engine.session, &weights, &first);
     double start = term_now();
-    int rc = t->n_prompt ? prefill(b, t->n_prompt) : decode(b, t->n_gen);
+    int rc = run(b, t);
     double seconds = term_now() - start;
     q35_session_bytes_per_token(b->engine.session, &r->weight_bytes, &last);
     r->kv_bytes = ((double)first + (double)last) / 2;
@@ -84,8 +100,31 @@ static int repeat(const bench *b, bench_result *r)
         r->kv_bytes += ((double)last - (double)first) / t->n_gen / 2;
     if (rc == 0 && bench_samples_add(&r->seconds, seconds))
         rc = cli_fail(CLI_EXIT_FAILED, "bench: memory for the measurements: out of memory");
-    q35_status status = q35_session_rewind(b->engine.session, t->depth);
-    return rc || status == Q35_OK ? rc : cli_fail_status(status, CLI_WHILE_RUNNING);
+    return go_back(b, t, rc);
+}
+
+/* Once more, with counting. */
+static int profile(const bench *b, bench_result *r)
+{
+    const bench_test *t = &r->test;
+    const uint32_t chunk = chunk_of(b);
+    bench_profile *p = &r->profile;
+    q35_status status = q35_session_profile(b->engine.session, 1);
+    if (status != Q35_OK)
+        return cli_fail_status(status, CLI_WHILE_RUNNING);
+    double start = term_now();
+    int rc = run(b, t);
+    *p = (bench_profile){.seconds = term_now() - start,
+                         .steps = t->n_prompt ? (t->n_prompt + chunk - 1) / chunk : t->n_gen,
+                         .tokens = bench_tokens(t),
+                         .outputs = (double)t->batch * (t->n_prompt ? 1 : t->n_gen),
+                         .kv_bytes = r->kv_bytes * t->n_gen * t->batch};
+    if (rc == 0)
+        rc = bench_profile_read(p, b->engine.session);
+    if (rc)
+        bench_profile_free(p);
+    (void)q35_session_profile(b->engine.session, 0);
+    return go_back(b, t, rc);
 }
 
 static int warm_up(const bench *b, const bench_test *t)
@@ -118,6 +157,8 @@ int bench_measure(const bench *b, bench_result *r)
             term_progress(o->quiet, name, i, o->repetitions);
         rc = repeat(b, r);
     }
+    if (rc == 0 && o->profile)
+        rc = profile(b, r);
     term_progress_clear();
     (void)q35_session_rewind(b->engine.session, 0);
     return rc;
@@ -144,6 +185,7 @@ void bench_measure_limits(const bench *b, q35_runtime *runtime, bench_limits *l)
     q35_limit limit;
     double gbps = 0;
     l->threads = q35_runtime_n_threads(runtime);
+    l->barrier_ns = q35_runtime_barrier_ns(runtime);
     q35_runtime_device(runtime, b->device, &device);
     if (device.memory.kind == Q35_MEM_HOST)
         gbps = q35_runtime_read_gbps(runtime, LIMIT_MS);

@@ -91,6 +91,8 @@ static json_t *row_json(const bench *b, const bench_result *r)
     json_object_set_new(row, "read_fraction", fraction(gbps, read));
     json_object_set_new(row, "gmac_per_s", json_number(bench_gmacs(r)));
     add_peaks(b, r, row);
+    if (r->profile.n)
+        json_object_set_new(row, "profile", bench_profile_json(&r->profile, limits_of(b, r)));
     return row;
 }
 
@@ -105,14 +107,14 @@ static void print_csv_text(const char *text)
     putchar('"');
 }
 
-/* Lists are left out. */
+/* Lists and what is nested are left out. */
 static void print_csv(json_t *row, int names)
 {
     const char *name, *between = "";
     json_t *value;
     json_object_foreach(row, name, value)
     {
-        if (json_is_array(value))
+        if (json_is_array(value) || json_is_object(value))
             continue;
         fputs(between, stdout);
         between = ",";
@@ -228,6 +230,12 @@ static void print_table(const bench *b)
     putchar('\n');
     for (uint32_t i = 0; i < b->n_limits; i++)
         print_limits(&b->limits[i]);
+    for (uint32_t i = 0; i < b->n_results; i++) {
+        char name[64];
+        const bench_result *r = &b->results[i];
+        if (r->profile.n)
+            bench_profile_print(&r->profile, bench_test_name(&r->test, name, sizeof name), limits_of(b, r));
+    }
 }
 
 int bench_report(const bench *b)

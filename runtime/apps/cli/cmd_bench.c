@@ -247,8 +247,10 @@ static int run_threads(bench *b, uint32_t threads)
 
 static void bench_free(bench *b)
 {
-    for (uint32_t i = 0; i < b->n_results; i++)
+    for (uint32_t i = 0; i < b->n_results; i++) {
         bench_samples_free(&b->results[i].seconds);
+        bench_profile_free(&b->results[i].profile);
+    }
     free(b->results);
     free(b->limits);
     free(b->ids);

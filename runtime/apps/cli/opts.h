@@ -68,7 +68,7 @@ typedef struct cli_options {
     float tolerance, target_bpw, temp, top_p, min_p, repeat_penalty, rope_base;
     uint64_t seed, memory;
     int no_tokenizer, raw, special, no_bos, as_ids, as_pieces, no_calibration, fast, linears, layer_outputs, force,
-        ignore_eos, why, no_cache, verify, json, quiet, verbose, help, help_all;
+        ignore_eos, why, profile, no_cache, verify, json, quiet, verbose, help, help_all;
 } cli_options;
 
 typedef struct cli_command {
