@@ -8,6 +8,7 @@
 #include "graph/build.h"
 #include "graph/rope.h"
 #include "runtime/base/error.h"
+#include "runtime/base/size.h"
 #include "runtime/model/model.h"
 #include "runtime/quant/rotation.h"
 
@@ -241,6 +242,36 @@ static uint32_t binary(builder *b, uint32_t op, uint32_t x, uint32_t y, const ch
     return node1(b, op, NULL, 2, in, name);
 }
 
+/* An input i32 [T], made on first use. */
+static uint32_t per_token(builder *b, uint32_t *index, const char *name)
+{
+    const int64_t n = b->options->n_tokens;
+    if (*index == Q35_NONE)
+        *index = q35i_graph_tensor(b->graph, Q35_ROLE_INPUT, q35i_desc(Q35_DT_I32, 1, &n, Q35_TF_TOKEN_ROWS), NULL,
+                                   name);
+    return *index;
+}
+
+static uint32_t most_sequences(const builder *b)
+{
+    return (uint32_t)q35i_min(b->options->n_sequences ? b->options->n_sequences : 1, b->options->n_tokens);
+}
+
+static uint64_t pages_for(uint64_t tokens)
+{
+    return (tokens + Q35_KV_PAGE - 1) / Q35_KV_PAGE;
+}
+
+static uint32_t page_table(builder *b)
+{
+    const int64_t max_pages = (int64_t)pages_for(b->options->n_ctx);
+    if (b->graph->pages == Q35_NONE)
+        b->graph->pages = q35i_graph_tensor(b->graph, Q35_ROLE_INPUT,
+                                            q35i_desc2(Q35_DT_I32, max_pages, most_sequences(b), Q35_TF_SEQUENCES),
+                                            NULL, "pages");
+    return b->graph->pages;
+}
+
 /* tempered: 1 for queries */
 static uint32_t rope(builder *b, uint32_t x, int tempered, const char *name)
 {
@@ -251,16 +282,17 @@ static uint32_t rope(builder *b, uint32_t x, int tempered, const char *name)
         p.rope.temperature_beta = b->config->temperature_beta;
         p.rope.temperature_length = b->config->temperature_length;
     }
-    const uint32_t in[2] = {x, b->inv_freq};
-    return node1(b, Q35_OP_ROPE, &p, 2, in, name);
+    const uint32_t in[3] = {x, b->inv_freq, per_token(b, &b->graph->positions, "positions")};
+    return node1(b, Q35_OP_ROPE, &p, 3, in, name);
 }
 
 static uint32_t kv_state(builder *b, const char *which)
 {
     char name[64];
-    const int64_t dim[3] = {b->config->head_dim, b->options->n_ctx, b->config->n_kv_heads};
+    const uint64_t tokens = b->options->n_kv_tokens ? b->options->n_kv_tokens : b->options->n_ctx;
+    const int64_t dim[4] = {b->config->head_dim, Q35_KV_PAGE, b->config->n_kv_heads, (int64_t)pages_for(tokens)};
     snprintf(name, sizeof name, "kv.%u.%s", b->layer, which);
-    return q35i_graph_tensor(b->graph, Q35_ROLE_STATE, q35i_desc(b->options->kv_dtype, 3, dim, 0), NULL, name);
+    return q35i_graph_tensor(b->graph, Q35_ROLE_STATE, q35i_desc(b->options->kv_dtype, 4, dim, 0), NULL, name);
 }
 
 static uint32_t attention(builder *b, uint32_t h)
@@ -281,8 +313,8 @@ static uint32_t attention(builder *b, uint32_t h)
     const q35i_params kv = {.kv = {.h = {sizeof(q35_kv_params), Q35_STRUCT_KV_PARAMS, NULL},
                                    .n_kv_heads = c->n_kv_heads,
                                    .head_dim = c->head_dim}};
-    const uint32_t append_in[4] = {k, v, k_state, v_state};
-    (void)node1(b, Q35_OP_KV_APPEND, &kv, 4, append_in, layer_name(b, name, sizeof name, "kv_append"));
+    const uint32_t append_in[5] = {k, v, k_state, v_state, per_token(b, &b->graph->slots, "slots")};
+    (void)node1(b, Q35_OP_KV_APPEND, &kv, 5, append_in, layer_name(b, name, sizeof name, "kv_append"));
 
     /* rope's attention factor is on queries and on keys */
     double factor = (double)c->rope_attention_factor * (double)c->rope_attention_factor;
@@ -291,8 +323,9 @@ static uint32_t attention(builder *b, uint32_t h)
                                            .n_kv_heads = c->n_kv_heads,
                                            .head_dim = c->head_dim,
                                            .scale = (float)(factor / sqrt((double)c->head_dim))}};
-    const uint32_t att_in[3] = {q, k_state, v_state};
-    uint32_t a = node1(b, Q35_OP_ATTENTION, &att, 3, att_in, layer_name(b, name, sizeof name, "attention"));
+    const uint32_t att_in[6] = {
+        q, k_state, v_state, b->graph->positions, per_token(b, &b->graph->sequence, "sequence"), page_table(b)};
+    uint32_t a = node1(b, Q35_OP_ATTENTION, &att, 6, att_in, layer_name(b, name, sizeof name, "attention"));
     linear_input y = input_of(b, a);
     if (ends_at_input(b, 2))
         return a;
@@ -349,9 +382,7 @@ static void inputs(builder *b)
 static uint32_t embed(builder *b)
 {
     q35i_graph *g = b->graph;
-    const int64_t n_tokens = b->options->n_tokens;
-    g->ids =
-        q35i_graph_tensor(g, Q35_ROLE_INPUT, q35i_desc(Q35_DT_I32, 1, &n_tokens, Q35_TF_TOKEN_ROWS), NULL, "ids");
+    (void)per_token(b, &g->ids, "ids");
     uint32_t table = weight(b, "token_embd.weight");
     if (g->status != Q35_OK)
         return Q35_NONE;
@@ -364,10 +395,11 @@ static uint32_t embed(builder *b)
 
 static void head(builder *b, uint32_t h)
 {
-    if (!b->options->all_logits) {
-        uint32_t tail = q35i_graph_tail(b->graph, h, 1, "tail");
-        h = tail == Q35_NONE ? Q35_NONE : b->graph->nodes[tail].out[0];
-    }
+    const int64_t n_out = b->options->all_logits ? b->options->n_tokens : most_sequences(b);
+    b->graph->out_rows = q35i_graph_tensor(b->graph, Q35_ROLE_INPUT,
+                                           q35i_desc(Q35_DT_I32, 1, &n_out, Q35_TF_OUT_ROWS), NULL, "out_rows");
+    const uint32_t in[2] = {h, b->graph->out_rows};
+    h = node1(b, Q35_OP_TAKE_ROWS, NULL, 2, in, "out");
     linear_input x = plain_input(rms_norm(b, h, weight(b, "output_norm.weight"), "output_norm"));
     x.observed = 1; /* the head is not converted: its input needs no statistics */
     b->graph->logits =

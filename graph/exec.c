@@ -24,6 +24,8 @@ static uint64_t valid_bytes(const q35_tensor_desc *desc, const q35_step *step)
         rows = step->n_tokens;
     else if (desc->flags & Q35_TF_OUT_ROWS)
         rows = step->n_out;
+    else if (desc->flags & Q35_TF_SEQUENCES)
+        rows = step->n_sequences;
     return (uint64_t)rows * (uint64_t)desc->stride[desc->rank - 1];
 }
 
@@ -57,6 +59,25 @@ void *q35i_plan_host(const q35i_plan *plan, uint32_t tensor)
     return q35i_plan_binding(plan, tensor, 0).host;
 }
 
+static int32_t *host_input(const q35i_plan *plan, uint32_t tensor)
+{
+    return tensor == Q35_NONE ? NULL : q35i_plan_host(plan, tensor);
+}
+
+q35i_step_inputs q35i_plan_inputs(const q35i_plan *plan)
+{
+    const q35i_graph *g = &plan->graph;
+    return (q35i_step_inputs){
+        .ids = host_input(plan, g->ids),
+        .positions = host_input(plan, g->positions),
+        .slots = host_input(plan, g->slots),
+        .sequence = host_input(plan, g->sequence),
+        .pages = host_input(plan, g->pages),
+        .out_rows = host_input(plan, g->out_rows),
+        .max_pages = g->pages == Q35_NONE ? 0 : (uint32_t)g->tensors[g->pages].desc.dim[0],
+    };
+}
+
 q35_status q35i_plan_run(q35i_plan *plan, const q35_step *step)
 {
     memcpy(q35i_plan_host(plan, plan->graph.step), step, sizeof *step);
@@ -68,12 +89,4 @@ q35_status q35i_plan_run(q35i_plan *plan, const q35_step *step)
             return q35i_fail_context(status, "device %s", plan->devices->device[s->device]->name);
     }
     return drain_others(plan, plan->devices->n);
-}
-
-q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_t *ids, const float **out_logits)
-{
-    memcpy(q35i_plan_host(plan, plan->graph.ids), ids, (size_t)step->n_tokens * sizeof *ids);
-    Q35_TRY(q35i_plan_run(plan, step));
-    *out_logits = q35i_plan_host(plan, plan->graph.logits);
-    return Q35_OK;
 }

@@ -16,6 +16,7 @@ void q35i_graph_init(q35i_graph *graph)
 {
     memset(graph, 0, sizeof *graph);
     graph->step = graph->ids = graph->logits = Q35_NONE;
+    graph->positions = graph->slots = graph->sequence = graph->pages = graph->out_rows = Q35_NONE;
 }
 
 void q35i_graph_free(q35i_graph *graph)
@@ -128,13 +129,6 @@ uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *para
     if (params)
         node.params = *params;
     memcpy(node.in, in, n_in * sizeof *in);
-    return append_node(graph, node);
-}
-
-uint32_t q35i_graph_tail(q35i_graph *graph, uint32_t x, uint32_t max_rows, const char *name)
-{
-    q35i_node node = {.op = Q35_OP_TAIL_ROWS, .n_in = 1, .in = {x}, .tail_rows = max_rows};
-    snprintf(node.name, sizeof node.name, "%s", name);
     return append_node(graph, node);
 }
 

@@ -7,7 +7,7 @@
 
 #include <q35rt/status.h>
 
-#define Q35I_MAX_IN  4
+#define Q35I_MAX_IN  6
 #define Q35I_MAX_OUT 2
 
 #define Q35I_MAX_ROTATION 4096u /* widest block of a rotation */
@@ -36,15 +36,15 @@ typedef struct q35i_node {
     uint32_t n_in, n_out;
     uint32_t in[Q35I_MAX_IN], out[Q35I_MAX_OUT];
     q35i_params params;
-    uint32_t tail_rows; /* TAIL_ROWS: capacity of the output */
 } q35i_node;
 
 typedef struct q35i_graph {
     q35i_tensor *tensors;
     q35i_node *nodes;
     uint32_t n_tensors, cap_tensors, n_nodes, cap_nodes;
-    uint32_t step, ids, logits; /* tensor indices */
-    void **constants;           /* owned blocks that tensors' data may point into */
+    uint32_t step, ids, logits;                           /* tensor indices; Q35_NONE: the graph has none */
+    uint32_t positions, slots, sequence, pages, out_rows; /* likewise, inputs of the step (plan.h) */
+    void **constants;                                     /* owned blocks that tensors' data may point into */
     uint32_t n_constants;
     q35_status status; /* first failure while building; later calls do nothing */
 } q35i_graph;
@@ -66,8 +66,6 @@ uint32_t q35i_graph_tensor(q35i_graph *graph, uint32_t role, q35_tensor_desc des
  * node. params NULL: none. */
 uint32_t q35i_graph_node(q35i_graph *graph, uint32_t op, const q35i_params *params, uint32_t n_in,
                          const uint32_t *in, const char *name);
-/* A TAIL_ROWS node: at most max_rows rows of x come out. */
-uint32_t q35i_graph_tail(q35i_graph *graph, uint32_t x, uint32_t max_rows, const char *name);
 /* Zeroed memory that lives as long as the graph. */
 void *q35i_graph_constant(q35i_graph *graph, uint64_t bytes);
 

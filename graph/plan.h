@@ -69,12 +69,21 @@ const q35i_graph *q35i_plan_graph(const q35i_plan *plan);
 /* Host memory of an input, to be written before a run, or of an output, valid until the next run. */
 void *q35i_plan_host(const q35i_plan *plan, uint32_t tensor);
 
+/* Host memory of a step's inputs, to be written before each run; NULL: the graph has none. */
+typedef struct q35i_step_inputs {
+    int32_t *ids;       /* [T] */
+    int32_t *positions; /* [T] of each token in its sequence */
+    int32_t *slots;     /* [T] where its keys and values go: page * Q35_KV_PAGE + row */
+    int32_t *sequence;  /* [T] its sequence's row of pages; tokens of a sequence are neighbours */
+    int32_t *pages;     /* [n_sequences][max_pages]: page of each Q35_KV_PAGE positions */
+    int32_t *out_rows;  /* [n_out] tokens whose logits are wanted */
+    uint32_t max_pages;
+} q35i_step_inputs;
+
+q35i_step_inputs q35i_plan_inputs(const q35i_plan *plan);
+
 /* Runs one step on what the inputs hold. Allocates nothing. */
 q35_status q35i_plan_run(q35i_plan *plan, const q35_step *step);
-
-/* Runs one step of a whole model: ids [step->n_tokens]; *out_logits: [step->n_out][vocab] (or [n_tokens][vocab]),
- * borrowed until the next run of this plan. Allocates nothing. */
-q35_status q35i_plan_execute(q35i_plan *plan, const q35_step *step, const int32_t *ids, const float **out_logits);
 
 /* Bytes of distinct weights that the linear nodes read in a step. */
 uint64_t q35i_plan_linear_bytes(const q35i_plan *plan);

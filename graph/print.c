@@ -20,7 +20,10 @@ void q35i_print(q35i_write_fn *write, void *user, const char *fmt, ...)
 
 const char *q35i_desc_text(const q35_tensor_desc *desc, char *buf, uint32_t cap)
 {
-    const char *rows = desc->flags & Q35_TF_TOKEN_ROWS ? "T<=" : desc->flags & Q35_TF_OUT_ROWS ? "O<=" : "";
+    const char *rows = desc->flags & Q35_TF_TOKEN_ROWS  ? "T<="
+                       : desc->flags & Q35_TF_OUT_ROWS  ? "O<="
+                       : desc->flags & Q35_TF_SEQUENCES ? "S<="
+                                                        : "";
     int n = snprintf(buf, cap, "%s ", q35_dtype_describe(desc->dtype).name);
     for (uint32_t i = desc->rank; i-- > 0 && n > 0 && (uint32_t)n < cap;)
         n += snprintf(buf + n, cap - (uint32_t)n, "[%s%lld]", i == desc->rank - 1 ? rows : "",

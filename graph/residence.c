@@ -297,8 +297,14 @@ static q35_status settle_state(q35i_residence *res, entry *e)
 /* What new entries of a device take of its memory. Weights on host memory lie in mapped files. */
 typedef struct demand {
     uint64_t context, other; /* bytes of KV states, and of everything else */
-    uint64_t n_ctx;          /* positions of the KV states, 0: there are none */
+    uint64_t n_tokens;       /* of the KV states, 0: there are none */
 } demand;
+
+/* States of the KV cache are the ones with pages. */
+static bool is_kv(const entry *e)
+{
+    return !e->data && e->desc.rank == 4;
+}
 
 static demand demand_of(const q35i_residence *res, const q35i_device *device, uint64_t from)
 {
@@ -307,9 +313,9 @@ static demand demand_of(const q35i_residence *res, const q35i_device *device, ui
         const entry *e = &res->entries[i];
         if (e->device != device)
             continue;
-        if (!e->data && e->desc.rank == 3) {
+        if (is_kv(e)) {
             d.context += e->bytes;
-            d.n_ctx = (uint64_t)e->desc.dim[1];
+            d.n_tokens = (uint64_t)(e->desc.dim[1] * e->desc.dim[3]);
         } else if (!e->data || !device->host_memory) {
             d.other += e->bytes;
         }
@@ -325,16 +331,16 @@ static q35_status check_fit(const q35i_residence *res, uint32_t d, uint64_t from
     uint64_t there = device->memory.available;
     if (there == 0 || need.context + need.other <= there)
         return Q35_OK;
-    if (need.n_ctx == 0 || need.other >= there)
+    if (need.n_tokens == 0 || need.other >= there)
         return Q35_FAIL(Q35_E_NOFIT, "device %s: need %llu MiB for the model, %llu MiB are available",
                         device->name, (unsigned long long)(need.other >> 20), (unsigned long long)(there >> 20));
-    uint64_t fits = (there - need.other) / (need.context / need.n_ctx);
+    uint64_t fits = (there - need.other) / (need.context / need.n_tokens);
     return Q35_FAIL(
         Q35_E_NOFIT,
         "device %s: need %llu MiB, %llu MiB of it for a context of %llu tokens, %llu MiB are available; "
         "at most %llu tokens fit",
         device->name, (unsigned long long)((need.context + need.other) >> 20),
-        (unsigned long long)(need.context >> 20), (unsigned long long)need.n_ctx,
+        (unsigned long long)(need.context >> 20), (unsigned long long)need.n_tokens,
         (unsigned long long)(there >> 20), (unsigned long long)fits);
 }
 
@@ -357,6 +363,26 @@ q35_status q35i_residence_add(q35i_residence *res, const q35i_graph *graph, cons
     for (uint64_t i = from; i < res->n_entries; i++) {
         entry *e = &res->entries[i];
         Q35_TRY(e->data ? settle_weight(res, e) : settle_state(res, e));
+    }
+    return Q35_OK;
+}
+
+q35_status q35i_residence_copy_page(q35i_residence *res, uint32_t from, uint32_t to)
+{
+    for (uint64_t i = 0; i < res->n_entries; i++) {
+        const entry *e = &res->entries[i];
+        if (!is_kv(e))
+            continue;
+        const uint64_t bytes = (uint64_t)e->desc.stride[3];
+        q35_binding src = e->binding, dst = e->binding;
+        if (e->binding.host) {
+            memcpy((char *)dst.host + to * bytes, (const char *)src.host + from * bytes, bytes);
+            continue;
+        }
+        src.offset += from * bytes;
+        dst.offset += to * bytes;
+        src.bytes = dst.bytes = bytes;
+        Q35_TRY(copy_and_wait(res, device_index(res, e->device), &src, &dst, bytes));
     }
     return Q35_OK;
 }

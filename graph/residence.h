@@ -46,6 +46,9 @@ q35_status q35i_residence_add(q35i_residence *res, const q35i_graph *graph, cons
 q35_status q35i_residence_find(const q35i_residence *res, const q35i_tensor *tensor, uint32_t op, uint32_t device,
                                q35_tensor_desc *out_desc, q35_binding *out_binding);
 
+/* Copies one page of all KV states. No step is under way. Allocates nothing. */
+q35_status q35i_residence_copy_page(q35i_residence *res, uint32_t from, uint32_t to);
+
 /* Copies a state (found by name) to host memory. */
 q35_status q35i_residence_read_state(q35i_residence *res, const char *name, void *dst, uint64_t bytes);
 

@@ -8,7 +8,7 @@
 #include <q35rt/blocks.h>
 #include <string.h>
 
-#define ROW_FLAGS (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS)
+#define ROW_FLAGS (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS | Q35_TF_SEQUENCES)
 
 typedef struct rule_context {
     const q35i_graph *graph;
@@ -151,6 +151,14 @@ static q35_status infer_rotate(const rule_context *c, q35_tensor_desc *out)
     return Q35_OK;
 }
 
+/* Input i: i32, one per row of input 0. */
+static q35_status want_per_row(const rule_context *c, uint32_t i)
+{
+    Q35_TRY(want(c, "type of indices", c->in[i]->dtype, Q35_DT_I32));
+    Q35_TRY(want(c, "number of indices", c->in[i]->dim[0], c->in[0]->dim[1]));
+    return want(c, "row kind of indices", c->in[i]->flags & ROW_FLAGS, c->in[0]->flags & ROW_FLAGS);
+}
+
 static q35_status infer_rope(const rule_context *c, q35_tensor_desc *out)
 {
     const q35_rope_params *p = &c->node->params.rope;
@@ -162,19 +170,21 @@ static q35_status infer_rope(const rule_context *c, q35_tensor_desc *out)
     if (p->n_rot % 2 != 0 || p->n_rot > p->head_dim)
         return bad(c, "rotated dimensions", p->n_rot, p->head_dim);
     Q35_TRY(want(c, "frequencies", c->in[1]->dim[0], p->n_rot / 2));
+    Q35_TRY(want_per_row(c, 2));
     *out = rows_like(c->in[0], Q35_DT_F32, c->in[0]->dim[0]);
     return Q35_OK;
 }
 
-/* Inputs i and i + 1 are the K and V states of a layer, [n_kv_heads][ctx][head_dim]. */
+/* Inputs i and i + 1 are the K and V states of a layer, [n_pages][n_kv_heads][Q35_KV_PAGE][head_dim]. */
 static q35_status want_states(const rule_context *c, uint32_t i, uint32_t n_kv_heads, uint32_t head_dim)
 {
     for (uint32_t s = i; s < i + 2; s++) {
         if (c->in[s]->dtype != Q35_DT_F16 && c->in[s]->dtype != Q35_DT_Q8_0)
             Q35_TRY(want(c, "state type", c->in[s]->dtype, Q35_DT_F32));
-        Q35_TRY(want(c, "state heads", c->in[s]->dim[2], n_kv_heads));
         Q35_TRY(want(c, "state head length", c->in[s]->dim[0], head_dim));
-        Q35_TRY(want(c, "state positions", c->in[s]->dim[1], c->in[i]->dim[1]));
+        Q35_TRY(want(c, "state page length", c->in[s]->dim[1], Q35_KV_PAGE));
+        Q35_TRY(want(c, "state heads", c->in[s]->dim[2], n_kv_heads));
+        Q35_TRY(want(c, "state pages", c->in[s]->dim[3], c->in[i]->dim[3]));
     }
     return Q35_OK;
 }
@@ -186,7 +196,8 @@ static q35_status infer_kv_append(const rule_context *c, q35_tensor_desc *out)
     Q35_TRY(want_params(c, Q35_STRUCT_KV_PARAMS));
     Q35_TRY(want_same(c, 0, 1));
     Q35_TRY(want(c, "row length", c->in[0]->dim[0], (int64_t)p->n_kv_heads * p->head_dim));
-    return want_states(c, 2, p->n_kv_heads, p->head_dim);
+    Q35_TRY(want_states(c, 2, p->n_kv_heads, p->head_dim));
+    return want_per_row(c, 4);
 }
 
 static q35_status infer_attention(const rule_context *c, q35_tensor_desc *out)
@@ -198,6 +209,10 @@ static q35_status infer_attention(const rule_context *c, q35_tensor_desc *out)
     if (p->n_kv_heads == 0 || p->n_heads % p->n_kv_heads != 0)
         return bad(c, "query heads", p->n_heads, p->n_kv_heads);
     Q35_TRY(want_states(c, 1, p->n_kv_heads, p->head_dim));
+    Q35_TRY(want_per_row(c, 3));
+    Q35_TRY(want_per_row(c, 4));
+    Q35_TRY(want(c, "page table type", c->in[5]->dtype, Q35_DT_I32));
+    Q35_TRY(want(c, "page table rank", c->in[5]->rank, 2));
     *out = rows_like(c->in[0], Q35_DT_F32, c->in[0]->dim[0]);
     return Q35_OK;
 }
@@ -227,11 +242,10 @@ static q35_status infer(const rule_context *c, q35_tensor_desc *out)
     case Q35_OP_ADD:
     case Q35_OP_MUL:
     case Q35_OP_SILU: return infer_elementwise(c, out);
-    case Q35_OP_TAIL_ROWS:
+    case Q35_OP_TAKE_ROWS:
         Q35_TRY(want_f32(c, 0));
-        if (c->node->tail_rows == 0 || c->node->tail_rows > c->in[0]->dim[1])
-            return bad(c, "rows kept", c->node->tail_rows, c->in[0]->dim[1]);
-        *out = q35i_desc2(Q35_DT_F32, c->in[0]->dim[0], c->node->tail_rows, Q35_TF_OUT_ROWS);
+        Q35_TRY(want(c, "type of rows", c->in[1]->dtype, Q35_DT_I32));
+        *out = q35i_desc2(Q35_DT_F32, c->in[0]->dim[0], c->in[1]->dim[0], c->in[1]->flags & ROW_FLAGS);
         return Q35_OK;
     case Q35_OP_SUM_SQUARES:
         Q35_TRY(want_f32(c, 0));

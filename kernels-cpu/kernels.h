@@ -131,37 +131,80 @@ static inline float q35k_rope_temperature(const q35k_rope *rope, int64_t positio
     return (float)(1 + (double)rope->temperature_beta * log((double)(1 + steps)));
 }
 
-/* ROPE, token rows [begin, end) of x f32 [T][n_heads * head_dim], y likewise (may equal x).
- * Angle of token t, pair i: (float)(pos + t) * inv_freq[i], the product rounded to f32 as in the models' own code
- * (at position 262143 it is 0.008 off the exact one); cos and sin of it in double, rounded to f32.
- * y[2i] = (x[2i] c - x[2i+1] s) f; y[2i+1] = (x[2i] s + x[2i+1] c) f; past n_rot y = x f; f: the temperature. */
-typedef void q35k_rope_fn(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-                          int64_t end);
+/* ROPE, token rows [begin, end) of x f32 [T][n_heads * head_dim], y likewise (may equal x); positions [T].
+ * Angle of token t, pair i: (float)positions[t] * inv_freq[i], the product rounded to f32 as in the models' own
+ * code (at position 262143 it is 0.008 off the exact one); cos and sin of it in double, rounded to f32. y[2i] =
+ * (x[2i] c - x[2i+1] s) f; y[2i+1] = (x[2i] s + x[2i+1] c) f; past n_rot y = x f; f: the temperature. */
+typedef void q35k_rope_fn(const float *x, float *y, int64_t rs, const q35k_rope *rope, const int32_t *positions,
+                          int64_t begin, int64_t end);
 
-/* A KV cache of one layer: [n_kv_heads][ctx][head_dim], dense. */
+/* A KV cache of one layer: [n_pages][n_kv_heads][Q35_KV_PAGE][head_dim], dense. */
 typedef struct q35k_kv {
     void *k, *v;
     uint32_t dtype; /* Q35_DT_F16, Q35_DT_F32, or Q35_DT_Q8_0 (head_dim a multiple of 32) */
-    int64_t n_kv_heads, ctx, head_dim;
+    int64_t n_pages, n_kv_heads, head_dim;
 } q35k_kv;
 
-/* KV_APPEND, token rows [begin, end): row t goes to position pos + t (< ctx). f16: round to nearest even. Q8_0,
- * per 32 elements: d = f16(max|x| / 127), at most 65504; q = round-half-even(x / d), within +-127, 0 where d is 0;
- * NaN or infinity among them: d is NaN, q 0. All implementations give the same bits. */
-typedef void q35k_kv_append_fn(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
-                               int64_t pos, int64_t begin, int64_t end);
+/* Row of the cache, in units of head_dim elements, that kv head g of a slot has. Slot s is row s % Q35_KV_PAGE of
+ * page s / Q35_KV_PAGE. */
+static inline int64_t q35k_kv_row(const q35k_kv *kv, int64_t slot, int64_t g)
+{
+    return (slot / Q35_KV_PAGE * kv->n_kv_heads + g) * Q35_KV_PAGE + slot % Q35_KV_PAGE;
+}
 
-/* ATTENTION, items [begin, end) of n_tokens * n_heads; item i is token i / n_heads, head i % n_heads.
- * out[t][h] = sum_p softmax_p(scale * q[t][h] . K[g][p]) V[g][p], p = 0 .. pos + t, g = h / (n_heads /
- * n_kv_heads). scratch: q35k_attention_scratch_bytes(head_dim), private, 64-byte aligned; online softmax over
- * blocks of positions, so memory does not grow with the context. Tokens and heads of a call that share a kv head
- * read the cache together, so calls with many items are faster. ref: double throughout. */
-typedef void q35k_attention_fn(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
-                               int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch);
+/* KV_APPEND, token rows [begin, end): row t goes to slots[t]. f16: round to nearest even. Q8_0, per 32 elements:
+ * d = f16(max|x| / 127), at most 65504; q = round-half-even(x / d), within +-127, 0 where d is 0; NaN or infinity
+ * among them: d is NaN, q 0. All implementations give the same bits. */
+typedef void q35k_kv_append_fn(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
+                               const int32_t *slots, int64_t begin, int64_t end);
+
+/* What ATTENTION works on. Token t is at positions[t] of its sequence and sees the positions 0 .. positions[t] of
+ * it, whose position p lies in row p % Q35_KV_PAGE of page pages[sequence[t] * max_pages + p / Q35_KV_PAGE]. */
+typedef struct q35k_attention {
+    const float *q; /* f32 [T][n_heads * head_dim], rs_q */
+    float *out;     /* likewise, rs_out */
+    int64_t rs_q, rs_out, n_heads;
+    float scale;
+    const q35k_kv *kv;
+    const int32_t *positions, *sequence; /* [T] */
+    const int32_t *pages;                /* [sequences][max_pages] */
+    int64_t max_pages;
+} q35k_attention;
+
+/* Positions are taken in spans, counted from position 0: first every span by itself, then the spans in order. So
+ * several workers may share one item, and who did what changes no bit. */
+#define Q35K_SPAN 256
+
+static inline int64_t q35k_n_spans(int64_t position)
+{
+    return position / Q35K_SPAN + 1;
+}
+
+/* Spans [first, end) of one item. records [its spans][n_heads / n_kv_heads][q35k_record_bytes]: what a span leaves
+ * for each query head, known to the kernel alone; 64-byte aligned. */
+typedef struct q35k_part {
+    void *records;
+    int64_t first, end;
+} q35k_part;
+
+static inline uint64_t q35k_record_bytes(int64_t head_dim)
+{
+    return ((uint64_t)head_dim + 2) * sizeof(double);
+}
+
+/* ATTENTION, items [begin, end) of T * n_kv_heads; item i is token i / n_kv_heads, kv head g = i % n_kv_heads, and
+ * all query heads h with h / (n_heads / n_kv_heads) = g. out[t][h] = sum_p softmax_p(scale * q[t][h] . K[p][g])
+ * V[p][g], p = 0 .. positions[t]. Memory does not grow with the context. Neighbouring tokens of one sequence at
+ * consecutive positions read the cache together, so calls with many are faster. ref: double throughout. part NULL:
+ * all of the items. Otherwise end = begin + 1, and the item's spans [part->first, part->end) go to their records;
+ * when these are none (first == end), the records of all its spans are joined and the item's out is written: the
+ * same bits as without parts. scratch: q35k_attention_scratch_bytes(head_dim), private, 64-byte aligned. */
+typedef void q35k_attention_fn(const q35k_attention *a, int64_t begin, int64_t end, const q35k_part *part,
+                               void *scratch);
 
 static inline uint64_t q35k_attention_scratch_bytes(int64_t head_dim)
 {
-    return (uint64_t)head_dim * 768 + 16384;
+    return (uint64_t)head_dim * 768 + 81920;
 }
 
 /* SWIGLU / ADD / MUL / SILU, elements [begin, end) of flat f32 arrays. b unused by SILU. y may equal a or b.

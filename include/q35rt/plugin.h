@@ -12,8 +12,7 @@
  *   - Growing structs start with q35_hdr. A reader tests that a field lies inside hdr.size (Q35_HAS_FIELD,
  *     Q35_HAS_SLOT) before it touches it. Fields are only ever appended; nothing is padded or reordered.
  *   - Structs marked "frozen" have no header and never change; only those may stand in arrays.
- *   - A plugin that is given parameters of an op larger than it knows refuses the op in op_support unless the
- * bytes past what it knows are all zero: they would change the result.
+ *   - A plugin refuses an op whose parameters are larger than it knows unless all bytes past that are zero.
  *   - A slot that is NULL or lies outside the table is absent: the host then does what the slot's comment says.
  *     An optional slot never becomes required within a major version.
  *   - Everything fallible returns q35_status. To fail, return host->fail(code, "what, value found, value needed").
@@ -39,7 +38,8 @@ extern "C" {
 #define Q35_ABI_MAJOR 1u
 #define Q35_ABI_MINOR 0u /* minor the header describes; only ever adds */
 
-#define Q35_NONE UINT32_MAX /* "no tensor", "no index" */
+#define Q35_NONE    UINT32_MAX /* "no tensor", "no index" */
+#define Q35_KV_PAGE 32         /* tokens per page of a KV state */
 
 /* ------------------------------------------------------------------ statuses */
 
@@ -134,16 +134,16 @@ enum {
     Q35_OP_QUANTIZE_ACT = 4,
     /* in: x act [T][K], w weights [N][K], (3.5-bit types: book i8 [128][2]); out: f32 [T][N]; y = w . x */
     Q35_OP_LINEAR = 5,
-    /* in: x f32 [T][H * head_dim], inv_freq f32 [n_rot / 2]; out: as x. Interleaved pairs (2i, 2i+1) of each head
-     * are rotated by the f32 product (pos + t) * inv_freq[i]; components past n_rot are copied. Then all
-     * components are multiplied by 1 + temperature_beta * ln(1 + floor((pos + t) / temperature_length)), a factor
-     * rounded to f32, if temperature_length is not 0; q35_rope_params */
+    /* in: x f32 [T][H * head_dim], inv_freq f32 [n_rot / 2], positions i32 [T]; out: as x. Pairs (2i, 2i+1) of
+     * each head turn by the f32 product p * inv_freq[i], p = positions[t]; the rest is copied. All times f32(1 +
+     * temperature_beta * ln(1 + floor(p / temperature_length))), if that is not 0; q35_rope_params */
     Q35_OP_ROPE = 6,
-    /* in: k f32 [T][G * head_dim], v likewise, state K and state V [G][ctx][head_dim] (f16, f32 or Q8_0); no out.
-     * Writes rows pos .. pos + T - 1 of both states. q35_kv_params */
+    /* in: k, v f32 [T][G * head_dim], states K, V [n_pages][G][Q35_KV_PAGE][head_dim] (f16, f32 or Q8_0), slots
+     * i32 [T]; no out. Row t goes to row slots[t] % Q35_KV_PAGE of page slots[t] / Q35_KV_PAGE. q35_kv_params */
     Q35_OP_KV_APPEND = 7,
-    /* in: q f32 [T][H * head_dim], states K and V; out: f32 [T][H * head_dim]. Causal: token t sees positions
-     * 0 .. pos + t; query head h uses kv head h / (H / G). q35_attention_params */
+    /* in: q f32 [T][H * head_dim], states K, V, positions i32 [T], sequence i32 [T], pages i32 [S][P]; out: as q.
+     * Token t sees positions 0 .. positions[t], p in row p % Q35_KV_PAGE of page pages[sequence[t]][p /
+     * Q35_KV_PAGE]; head h uses kv head h / (H / G). A sequence's tokens are neighbours. q35_attention_params */
     Q35_OP_ATTENTION = 8,
     /* in: gate f32 [T][N], up f32 [T][N]; out: silu(gate) * up */
     Q35_OP_SWIGLU = 9,
@@ -151,8 +151,8 @@ enum {
     Q35_OP_ADD = 10,
     Q35_OP_MUL = 11,
     Q35_OP_SILU = 12,
-    /* in: x f32 [T][K]; out: f32 [n_out][K], the last n_out valid rows of x (its capacity may be less than x's) */
-    Q35_OP_TAIL_ROWS = 13,
+    /* in: x f32 [T][K], rows i32 [n_out]; out: f32 [n_out][K], row i is row rows[i] of x */
+    Q35_OP_TAKE_ROWS = 13,
     /* in: x f32 [T][K], state acc f32 [K]; no out. acc[k] += sum over tokens of x^2 (calibration) */
     Q35_OP_SUM_SQUARES = 14,
     /* in: x f32 [T][K], signs i8 [K], each 1 or -1; out: y f32 [T][K]. K is cut into blocks of `width`, what is
@@ -214,15 +214,15 @@ typedef struct q35_tensor_desc {
 
 enum {
     Q35_TF_TOKEN_ROWS = 1u << 0, /* dim[rank-1] is a capacity; step.n_tokens rows are valid */
-    Q35_TF_OUT_ROWS = 1u << 1    /* dim[rank-1] is a capacity; step.n_out rows are valid */
+    Q35_TF_OUT_ROWS = 1u << 1,   /* likewise; step.n_out rows are valid */
+    Q35_TF_SEQUENCES = 1u << 2   /* likewise; step.n_sequences rows are valid */
 };
 
-/* Frozen. Contents of the step tensor (i32 [8]): scalars of this run, in device-visible memory, so that a compiled
- * plan never depends on them. */
+/* Frozen. Contents of the step tensor (i32 [8]): scalars of this run, which a compiled plan never depends on. */
 typedef struct q35_step {
-    int32_t n_tokens; /* valid token rows, 0 .. capacity */
-    int32_t pos;      /* absolute position of token row 0 */
-    int32_t n_out;    /* rows of output asked for, <= n_tokens */
+    int32_t n_tokens;    /* valid token rows, 0 .. capacity */
+    int32_t n_out;       /* rows of output asked for, <= n_tokens */
+    int32_t n_sequences; /* valid rows of the page table, <= n_tokens */
     int32_t reserved[5];
 } q35_step;
 
@@ -560,19 +560,17 @@ typedef struct q35_note {
 #endif
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#define Q35_SANITIZES_(with) __has_feature(with)
+#else
+#define Q35_SANITIZES_(with) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || Q35_SANITIZES_(address_sanitizer)
 #define Q35_NOTE_SANITIZER Q35_SANITIZER_ADDRESS
-#elif __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__) || Q35_SANITIZES_(thread_sanitizer)
 #define Q35_NOTE_SANITIZER Q35_SANITIZER_THREAD
-#elif __has_feature(memory_sanitizer)
+#elif Q35_SANITIZES_(memory_sanitizer)
 #define Q35_NOTE_SANITIZER Q35_SANITIZER_MEMORY
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define Q35_NOTE_SANITIZER Q35_SANITIZER_ADDRESS
-#elif defined(__SANITIZE_THREAD__)
-#define Q35_NOTE_SANITIZER Q35_SANITIZER_THREAD
-#endif
-#ifndef Q35_NOTE_SANITIZER
+#else
 #define Q35_NOTE_SANITIZER Q35_SANITIZER_NONE
 #endif
 

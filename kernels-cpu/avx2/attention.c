@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION with AVX2 and F16C: online softmax over blocks of 64 positions, counted from position 0, in f32, for
- * the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to four rows go through a block together.
- * Scores: 8 positions give 8 vectors of partial products, added crosswise to one vector. Values: 16 dimensions of
- * four rows in 8 registers, positions in order.
+ * ATTENTION with AVX2 and F16C, in f32, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to
+ * four rows go through a page together. Scores: 8 positions give 8 vectors of partial products, added crosswise to
+ * one vector. Values: 16 dimensions of four rows in 8 registers, positions in order.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx2_math.h"
@@ -97,53 +96,44 @@ INLINE void score8(int n_rows, uint32_t dtype, row *rows, float scale, const uin
     }
 }
 
-/* Scores of a row to weights, relative to the largest score so far; what was summed before is scaled to it. */
-INLINE void weigh(row *r, int64_t n, int64_t dim)
+INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n,
+                       int64_t at)
+{
+    for (int64_t s = 0; s < n; s += 8)
+        score8(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, at + s);
+}
+
+static void weigh(row *r, int64_t n)
 {
     float *w = r->w;
     __m256 top = _mm256_set1_ps(-INFINITY), total = _mm256_setzero_ps();
     for (int64_t p = 0; p < n; p += 8)
         top = _mm256_max_ps(top, _mm256_loadu_ps(w + p));
-    float largest = q35i_max8__avx2(top);
-    largest = r->top > largest ? r->top : largest;
+    r->top = q35i_max8__avx2(top);
     for (int64_t p = 0; p < n; p += 8) {
-        __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(w + p), _mm256_set1_ps(largest)));
+        __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(w + p), _mm256_set1_ps(r->top)));
         e = _mm256_and_ps(e, _mm256_castsi256_ps(q35i_first8(n - p)));
         _mm256_storeu_ps(w + p, e);
         total = _mm256_add_ps(total, e);
     }
-    __m256 shrink = q35i_exp__avx2(_mm256_set1_ps(r->top - largest));
-    r->top = largest;
-    r->total = r->total * _mm256_cvtss_f32(shrink) + q35i_sum8__avx2(total);
-    for (int64_t d = 0; d < dim; d += 8) {
-        __m256i m = q35i_first8(dim - d);
-        _mm256_maskstore_ps(r->acc + d, m, _mm256_mul_ps(_mm256_maskload_ps(r->acc + d, m), shrink));
-    }
-}
-
-INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n)
-{
-    for (int64_t s = 0; s < n; s += 8)
-        score8(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, s);
-    for (int i = 0; i < n_rows; i++)
-        weigh(&rows[i], n, k->dim);
+    r->total = q35i_sum8__avx2(total);
 }
 
 /* acc += weights times values of n positions, dimensions d .. d + 8 regs - 1, of which the last vector may be
  * partial where it is alone. */
 INLINE void add_values_part(int n_rows, uint32_t dtype, int regs, const row *rows, const positions *v, int64_t n,
-                            int64_t d)
+                            int64_t at, int64_t d)
 {
-    const uint8_t *at = v->at;
+    const uint8_t *from = v->at;
     const int64_t dim = regs > 1 ? d + 8 * regs : v->dim;
     __m256 sum[GROUP][VALUE_REGS];
     for (int i = 0; i < n_rows; i++)
         for (int r = 0; r < regs; r++)
             sum[i][r] = load_f32(rows[i].acc, d + 8 * r, dim);
-    for (int64_t p = 0; p < n; p++, at += v->row_bytes) {
+    for (int64_t p = at; p < at + n; p++, from += v->row_bytes) {
         __m256 x[VALUE_REGS];
         for (int r = 0; r < regs; r++)
-            x[r] = load_cache(at, dtype, d + 8 * r, dim);
+            x[r] = load_cache(from, dtype, d + 8 * r, dim);
         for (int i = 0; i < n_rows; i++)
             for (int r = 0; r < regs; r++)
                 sum[i][r] = _mm256_fmadd_ps(x[r], _mm256_set1_ps(rows[i].w[p]), sum[i][r]);
@@ -153,13 +143,13 @@ INLINE void add_values_part(int n_rows, uint32_t dtype, int regs, const row *row
             _mm256_maskstore_ps(rows[i].acc + d + 8 * r, q35i_first8(dim - d - 8 * r), sum[i][r]);
 }
 
-INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const positions *v, int64_t n)
+INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const positions *v, int64_t n, int64_t at)
 {
     int64_t d = 0;
     for (; d + 8 * VALUE_REGS <= v->dim; d += 8 * VALUE_REGS)
-        add_values_part(n_rows, dtype, VALUE_REGS, rows, v, n, d);
+        add_values_part(n_rows, dtype, VALUE_REGS, rows, v, n, at, d);
     for (; d < v->dim; d += 8)
-        add_values_part(n_rows, dtype, 1, rows, v, n, d);
+        add_values_part(n_rows, dtype, 1, rows, v, n, at, d);
 }
 
 static float exp_of(float x)
@@ -181,8 +171,8 @@ static void widen(const positions *from, int64_t n, float *to)
 
 #include "kernels-cpu/simd/attention_walk.h"
 
-void q35k_attention__avx2(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
-                          int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
+void q35k_attention__avx2(const q35k_attention *a, int64_t begin, int64_t end, const q35k_part *part,
+                          void *scratch)
 {
-    walk(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, scratch);
+    walk(a, begin, end, part, scratch);
 }

@@ -64,14 +64,14 @@ static void store_row(uint8_t *to, const float *from, uint32_t dtype, int64_t di
 }
 
 void q35k_kv_append__avx2(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
-                          int64_t pos, int64_t begin, int64_t end)
+                          const int32_t *slots, int64_t begin, int64_t end)
 {
     int64_t dim = kv->head_dim, row_bytes = (int64_t)q35_row_bytes(kv->dtype, (uint64_t)dim);
     for (int64_t t = begin; t < end; t++) {
         const float *k_row = (const float *)(const void *)((const char *)k + t * rs_k);
         const float *v_row = (const float *)(const void *)((const char *)v + t * rs_v);
         for (int64_t g = 0; g < kv->n_kv_heads; g++) {
-            int64_t at = (g * kv->ctx + pos + t) * row_bytes;
+            int64_t at = q35k_kv_row(kv, slots[t], g) * row_bytes;
             store_row((uint8_t *)kv->k + at, k_row + g * dim, kv->dtype, dim);
             store_row((uint8_t *)kv->v + at, v_row + g * dim, kv->dtype, dim);
         }

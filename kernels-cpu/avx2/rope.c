@@ -85,10 +85,10 @@ static void rope_row(const float *x, float *y, const q35k_rope *rope, int64_t po
             y[h * head_dim + d] = x[h * head_dim + d] * factor;
 }
 
-void q35k_rope__avx2(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-                     int64_t end)
+void q35k_rope__avx2(const float *x, float *y, int64_t rs, const q35k_rope *rope, const int32_t *positions,
+                     int64_t begin, int64_t end)
 {
     int64_t step = rs / (int64_t)sizeof(float);
     for (int64_t t = begin; t < end; t++)
-        rope_row(x + t * step, y + t * step, rope, pos + t);
+        rope_row(x + t * step, y + t * step, rope, positions[t]);
 }

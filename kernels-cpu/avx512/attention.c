@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION with AVX-512: online softmax over blocks of 64 positions, counted from position 0, in f32, for the
- * shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to four rows go through a block together.
- * Scores: 16 positions give 16 vectors of partial products, added crosswise to one vector. Values: 64 dimensions
- * of four rows in 16 registers, positions in order.
+ * ATTENTION with AVX-512, in f32, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to four
+ * rows go through a page together. Scores: 16 positions give 16 vectors of partial products, added crosswise to
+ * one vector. Values: 64 dimensions of four rows in 16 registers, positions in order.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx512_math.h"
@@ -95,43 +94,34 @@ INLINE void score16(int n_rows, uint32_t dtype, row *rows, float scale, const ui
     }
 }
 
-/* Scores of a row to weights, relative to the largest score so far; what was summed before is scaled to it. */
-INLINE void weigh(row *r, int64_t n, int64_t dim)
+INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n,
+                       int64_t at)
+{
+    for (int64_t s = 0; s < n; s += 16)
+        score16(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, at + s);
+}
+
+static void weigh(row *r, int64_t n)
 {
     float *w = r->w;
     __m512 top = _mm512_set1_ps(-INFINITY), total = _mm512_setzero_ps();
     for (int64_t p = 0; p < n; p += 16)
         top = _mm512_max_ps(top, _mm512_loadu_ps(w + p));
-    float largest = q35i_max16__avx512(top);
-    largest = r->top > largest ? r->top : largest;
+    r->top = q35i_max16__avx512(top);
     for (int64_t p = 0; p < n; p += 16) {
-        __m512 e = q35i_exp__avx512(_mm512_sub_ps(_mm512_loadu_ps(w + p), _mm512_set1_ps(largest)));
+        __m512 e = q35i_exp__avx512(_mm512_sub_ps(_mm512_loadu_ps(w + p), _mm512_set1_ps(r->top)));
         e = _mm512_maskz_mov_ps(q35i_first16(n - p), e);
         _mm512_storeu_ps(w + p, e);
         total = _mm512_add_ps(total, e);
     }
-    __m512 shrink = q35i_exp__avx512(_mm512_set1_ps(r->top - largest));
-    r->top = largest;
-    r->total = r->total * _mm512_cvtss_f32(shrink) + q35i_sum16__avx512(total);
-    for (int64_t d = 0; d < dim; d += 16) {
-        __mmask16 m = q35i_first16(dim - d);
-        _mm512_mask_storeu_ps(r->acc + d, m, _mm512_mul_ps(_mm512_maskz_loadu_ps(m, r->acc + d), shrink));
-    }
-}
-
-INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n)
-{
-    for (int64_t s = 0; s < n; s += 16)
-        score16(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, s);
-    for (int i = 0; i < n_rows; i++)
-        weigh(&rows[i], n, k->dim);
+    r->total = q35i_sum16__avx512(total);
 }
 
 /* acc += weights times values of n positions. Vectors d .. d + 16 regs - 1; the last one may be partial. */
 INLINE void add_values_part(int n_rows, uint32_t dtype, int regs, const row *rows, const positions *v, int64_t n,
-                            int64_t d)
+                            int64_t at, int64_t d)
 {
-    const uint8_t *at = v->at;
+    const uint8_t *from = v->at;
     __mmask16 m[VALUE_REGS];
     __m512 sum[GROUP][VALUE_REGS];
     for (int r = 0; r < regs; r++) {
@@ -139,9 +129,9 @@ INLINE void add_values_part(int n_rows, uint32_t dtype, int regs, const row *row
         for (int i = 0; i < n_rows; i++)
             sum[i][r] = _mm512_maskz_loadu_ps(m[r], rows[i].acc + d + 16 * r);
     }
-    for (int64_t p = 0; p < n; p++, at += v->row_bytes)
+    for (int64_t p = at; p < at + n; p++, from += v->row_bytes)
         for (int r = 0; r < regs; r++) {
-            __m512 x = load_cache(at, dtype, d + 16 * r, m[r]);
+            __m512 x = load_cache(from, dtype, d + 16 * r, m[r]);
             for (int i = 0; i < n_rows; i++)
                 sum[i][r] = _mm512_fmadd_ps(x, _mm512_set1_ps(rows[i].w[p]), sum[i][r]);
         }
@@ -150,13 +140,13 @@ INLINE void add_values_part(int n_rows, uint32_t dtype, int regs, const row *row
             _mm512_mask_storeu_ps(rows[i].acc + d + 16 * r, m[r], sum[i][r]);
 }
 
-INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const positions *v, int64_t n)
+INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const positions *v, int64_t n, int64_t at)
 {
     int64_t d = 0;
     for (; d + 16 * VALUE_REGS <= v->dim; d += 16 * VALUE_REGS)
-        add_values_part(n_rows, dtype, VALUE_REGS, rows, v, n, d);
+        add_values_part(n_rows, dtype, VALUE_REGS, rows, v, n, at, d);
     for (; d < v->dim; d += 16)
-        add_values_part(n_rows, dtype, 1, rows, v, n, d);
+        add_values_part(n_rows, dtype, 1, rows, v, n, at, d);
 }
 
 static float exp_of(float x)
@@ -179,8 +169,8 @@ static void widen(const positions *from, int64_t n, float *to)
 
 #include "kernels-cpu/simd/attention_walk.h"
 
-void q35k_attention__avx512(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv,
-                            int64_t pos, float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
+void q35k_attention__avx512(const q35k_attention *a, int64_t begin, int64_t end, const q35k_part *part,
+                            void *scratch)
 {
-    walk(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, scratch);
+    walk(a, begin, end, part, scratch);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reference KV_APPEND to a cache [n_kv_heads][ctx][head_dim] of f16, f32 or Q8_0. Specified to the bit, so the
+ * Reference KV_APPEND to a paged cache of f16, f32 or Q8_0. Specified to the bit, so the
  * arithmetic of Q8_0 is f32 as the contract writes it. */
 #include "kernels-cpu/kernels_decl.h"
 
@@ -44,14 +44,14 @@ static void store_row(const float *x, uint32_t dtype, int64_t dim, uint8_t *out)
 }
 
 void q35k_kv_append__ref(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
-                         int64_t pos, int64_t begin, int64_t end)
+                         const int32_t *slots, int64_t begin, int64_t end)
 {
     int64_t dim = kv->head_dim, row_bytes = (int64_t)q35_row_bytes(kv->dtype, (uint64_t)dim);
     for (int64_t t = begin; t < end; t++) {
         const float *k_row = (const float *)(const void *)((const char *)k + t * rs_k);
         const float *v_row = (const float *)(const void *)((const char *)v + t * rs_v);
         for (int64_t g = 0; g < kv->n_kv_heads; g++) {
-            int64_t at = (g * kv->ctx + pos + t) * row_bytes;
+            int64_t at = q35k_kv_row(kv, slots[t], g) * row_bytes;
             store_row(k_row + g * dim, kv->dtype, dim, (uint8_t *)kv->k + at);
             store_row(v_row + g * dim, kv->dtype, dim, (uint8_t *)kv->v + at);
         }

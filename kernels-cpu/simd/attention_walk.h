@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The walk of ATTENTION that the instruction sets share. The query heads of all tokens that read one kv head are
- * its rows; up to MAX_ROWS of them go through the cache together, a block of positions at a time, so that a block
- * is fetched, and widened to f32, once for all of them. Each row sees the operations that it would see alone, in
- * the same order: blocks are counted from position 0, and a row's last block ends with what its token sees.
- * Static only; the including file brings first
- *   GROUP = 4, the rows that its functions take at a time; then includes this with ATTENTION_WALK_TYPES; then
- *   score_rows, add_values_rows, exp_of, widen   with the signatures used below; and includes this again.
- * Sums are kept in two levels, a span of blocks and all spans before it: over 10^5 positions a single f32 sum
- * would lose several digits.
+ * The walk of ATTENTION that the instruction sets share. The query heads of neighbouring tokens that read one kv
+ * head of one sequence are its rows; up to MAX_ROWS of them go through the cache together, a page at a time, so
+ * that a page is fetched, and widened to f32, once for all of them. Each row sees the operations that it would see
+ * alone, in the same order: of a span all scores, then all weights, then all values; then the spans are joined
+ * from the first to the last. Sums are so kept in two levels: over 10^5 positions a single f32 sum would lose
+ * several digits. Static only; the including file brings first GROUP = 4, the rows that its functions take at a
+ * time; then includes this with ATTENTION_WALK_TYPES; then score_rows       scores of n <= PAGE positions to the
+ * rows' w[at ..], -inf up to the next multiple of 16 weigh            scores w[0 .. n) of a row to weights
+ * relative to the largest; sets the row's top and total add_values_rows  adds w[at ..] times values of n <= PAGE
+ * positions to the rows' acc exp_of, widen    with the signatures used below; and includes this again.
  */
 #ifdef ATTENTION_WALK_TYPES
 #undef ATTENTION_WALK_TYPES
 
-enum { BLOCK = 64, SPAN = 16 * BLOCK, MAX_ROWS = 64 };
+#include <stdbool.h>
+
+enum { PAGE = Q35_KV_PAGE, SPAN = Q35K_SPAN, MAX_ROWS = 64 };
 
 /* One query head of one token. */
 typedef struct row {
     const float *q;           /* [dim] */
-    float *out, *acc, *far;   /* [dim]: result; weighted values of the span; of the spans before it */
-    float *w;                 /* [BLOCK]: scores of the block, then weights */
+    float *out, *acc, *far;   /* [dim]: result; weighted values of the span; of the spans joined so far */
+    float *w;                 /* [SPAN]: scores of the span, then weights */
     int64_t n_seen;           /* positions */
-    float top, total;         /* largest score so far, sum of the span's weights relative to it */
-    float far_top, far_total; /* likewise for the spans before */
+    float top, total;         /* largest score of the span, sum of its weights relative to it */
+    float far_top, far_total; /* likewise for the spans joined so far */
 } row;
 
-/* Positions of one kv head from somewhere on, as the file's functions read them. */
+/* Positions of one kv head in a page, as the file's functions read them. */
 typedef struct positions {
     const uint8_t *at;
     uint32_t dtype;
@@ -43,146 +46,238 @@ typedef struct positions {
     default: function(4, dtype, __VA_ARGS__); return;                                                             \
     }
 
-static void score(int n_rows, row *rows, float scale, const positions *k, int64_t n)
+static void score(int n_rows, row *rows, float scale, const positions *k, int64_t n, int64_t at)
 {
     if (k->dtype == Q35_DT_F16)
-        FOR_ROWS(score_rows, Q35_DT_F16, rows, scale, k, n)
+        FOR_ROWS(score_rows, Q35_DT_F16, rows, scale, k, n, at)
     if (k->dtype == Q35_DT_Q8_0)
-        FOR_ROWS(score_rows, Q35_DT_Q8_0, rows, scale, k, n)
-    FOR_ROWS(score_rows, Q35_DT_F32, rows, scale, k, n)
+        FOR_ROWS(score_rows, Q35_DT_Q8_0, rows, scale, k, n, at)
+    FOR_ROWS(score_rows, Q35_DT_F32, rows, scale, k, n, at)
 }
 
-static void add_values(int n_rows, const row *rows, const positions *v, int64_t n)
+static void add_values(int n_rows, const row *rows, const positions *v, int64_t n, int64_t at)
 {
     if (v->dtype == Q35_DT_F16)
-        FOR_ROWS(add_values_rows, Q35_DT_F16, rows, v, n)
+        FOR_ROWS(add_values_rows, Q35_DT_F16, rows, v, n, at)
     if (v->dtype == Q35_DT_Q8_0)
-        FOR_ROWS(add_values_rows, Q35_DT_Q8_0, rows, v, n)
-    FOR_ROWS(add_values_rows, Q35_DT_F32, rows, v, n)
+        FOR_ROWS(add_values_rows, Q35_DT_Q8_0, rows, v, n, at)
+    FOR_ROWS(add_values_rows, Q35_DT_F32, rows, v, n, at)
 }
 
 /* What stays the same throughout a call. */
 typedef struct job {
-    const q35k_kv *kv;
-    float scale;
-    float *tile; /* [BLOCK][dim] */
+    const q35k_attention *a;
+    int64_t dim, heads_per_kv;
+    float *tile; /* [PAGE][dim] */
     row *rows;   /* [MAX_ROWS] */
 } job;
 
-/* Of the block that starts at p. */
-static int64_t seen_of(const row *r, int64_t p)
+/* Rows that go through the cache together: those of kv head g of one sequence, in the order of their tokens. */
+typedef struct band {
+    const int32_t *pages;
+    int64_t g;
+    int n_rows;
+} band;
+
+/* Of the n positions from p on. */
+static int64_t seen_of(const row *r, int64_t p, int64_t n)
 {
-    int64_t n = r->n_seen - p;
-    return n < BLOCK ? n : BLOCK;
+    int64_t seen = r->n_seen - p;
+    return seen < n ? seen : n;
 }
 
-/* Rows from i on that see equally much of the block at p, at most GROUP. */
+/* Rows from i on that see equally much of the page at p, at most GROUP. */
 static int run_length(const row *rows, int i, int n_rows, int64_t p)
 {
     int n = 1;
-    while (n < GROUP && i + n < n_rows && seen_of(&rows[i + n], p) == seen_of(&rows[i], p))
+    while (n < GROUP && i + n < n_rows && seen_of(&rows[i + n], p, PAGE) == seen_of(&rows[i], p, PAGE))
         n++;
     return n;
 }
 
 /* n positions from p on of cache `base` (K or V), widened where many rows read them. */
-static positions block_of(const job *j, const void *base, int64_t g, int64_t p, int64_t n, int n_rows)
+static positions page_of(const job *j, const band *b, const void *base, int64_t p, int64_t n)
 {
-    const q35k_kv *kv = j->kv;
-    positions b = {.dtype = kv->dtype, .dim = kv->head_dim};
-    b.row_bytes = (int64_t)q35_row_bytes(b.dtype, (uint64_t)b.dim);
-    b.at = (const uint8_t *)base + (g * kv->ctx + p) * b.row_bytes;
-    if (n_rows <= GROUP || b.dtype == Q35_DT_F32)
-        return b;
-    widen(&b, n, j->tile);
-    return (positions){(const uint8_t *)j->tile, Q35_DT_F32, 4 * b.dim, b.dim};
+    const q35k_kv *kv = j->a->kv;
+    positions page = {.dtype = kv->dtype, .dim = j->dim};
+    page.row_bytes = (int64_t)q35_row_bytes(page.dtype, (uint64_t)page.dim);
+    page.at = (const uint8_t *)base + q35k_kv_row(kv, (int64_t)b->pages[p / PAGE] * PAGE, b->g) * page.row_bytes;
+    if (b->n_rows <= GROUP || page.dtype == Q35_DT_F32)
+        return page;
+    widen(&page, n, j->tile);
+    return (positions){(const uint8_t *)j->tile, Q35_DT_F32, 4 * page.dim, page.dim};
 }
 
-static void begin_row(row *r, int64_t dim)
+/* Positions [from, end) of one span through all rows: their scores, or their values. */
+static void pass(const job *j, const band *b, int64_t from, int64_t end, bool values)
 {
-    r->top = r->far_top = -INFINITY;
-    r->total = r->far_total = 0;
-    memset(r->acc, 0, (size_t)dim * sizeof(float));
-    memset(r->far, 0, (size_t)dim * sizeof(float));
-}
-
-/* Adds the span to those before it, and starts another. */
-static void end_span(row *r, int64_t dim)
-{
-    const float shrink = exp_of(r->far_top - r->top);
-    for (int64_t d = 0; d < dim; d++) {
-        r->far[d] = r->far[d] * shrink + r->acc[d];
-        r->acc[d] = 0;
+    row *rows = j->rows;
+    const void *base = values ? j->a->kv->v : j->a->kv->k;
+    int first = 0;
+    for (int64_t p = from; p < end; p += PAGE) {
+        const positions page = page_of(j, b, base, p, end - p < PAGE ? end - p : PAGE);
+        while (rows[first].n_seen <= p)
+            first++;
+        for (int i = first, run; i < b->n_rows; i += run) {
+            run = run_length(rows, i, b->n_rows, p);
+            if (values)
+                add_values(run, &rows[i], &page, seen_of(&rows[i], p, PAGE), p - from);
+            else
+                score(run, &rows[i], j->a->scale, &page, seen_of(&rows[i], p, PAGE), p - from);
+        }
     }
-    r->far_total = r->far_total * shrink + r->total;
-    r->far_top = r->top;
-    r->total = 0;
+}
+
+/* acc, top and total of the rows that see any of a span. */
+static void attend_span(const job *j, const band *b, int64_t span)
+{
+    const int64_t from = span * SPAN, end = from + seen_of(&j->rows[b->n_rows - 1], from, SPAN);
+    pass(j, b, from, end, false);
+    for (int i = 0; i < b->n_rows; i++) {
+        row *r = &j->rows[i];
+        if (r->n_seen <= from)
+            continue;
+        weigh(r, seen_of(r, from, SPAN));
+        memset(r->acc, 0, (size_t)j->dim * sizeof(float));
+    }
+    pass(j, b, from, end, true);
+}
+
+/* Adds a span's result to those before it. */
+static void join_span(row *r, int64_t span, const float *acc, float top, float total, int64_t dim)
+{
+    if (span == 0) {
+        memcpy(r->far, acc, (size_t)dim * sizeof(float));
+        r->far_top = top;
+        r->far_total = total;
+        return;
+    }
+    const float largest = top > r->far_top ? top : r->far_top;
+    const float before = exp_of(r->far_top - largest), now = exp_of(top - largest);
+    for (int64_t d = 0; d < dim; d++)
+        r->far[d] = r->far[d] * before + acc[d] * now;
+    r->far_total = r->far_total * before + total * now;
+    r->far_top = largest;
 }
 
 static void end_row(row *r, int64_t dim)
 {
-    end_span(r, dim);
     for (int64_t d = 0; d < dim; d++)
         r->out[d] = r->far[d] / r->far_total;
 }
 
-/* Rows of kv head g, in the order of their tokens. */
-static void attend(const job *j, int64_t g, int n_rows)
+static void attend(const job *j, const band *b)
 {
     row *rows = j->rows;
-    int64_t n_seen = n_rows > 0 ? rows[n_rows - 1].n_seen : 0;
-    for (int i = 0; i < n_rows; i++)
-        begin_row(&rows[i], j->kv->head_dim);
-    for (int64_t p = 0; p < n_seen; p += BLOCK) {
-        int64_t n = n_seen - p < BLOCK ? n_seen - p : BLOCK;
-        int first = 0;
-        while (seen_of(&rows[first], p) <= 0)
-            first++;
-        positions k = block_of(j, j->kv->k, g, p, n, n_rows);
-        for (int i = first, run; i < n_rows; i += run) {
-            run = run_length(rows, i, n_rows, p);
-            score(run, &rows[i], j->scale, &k, seen_of(&rows[i], p));
-        }
-        positions v = block_of(j, j->kv->v, g, p, n, n_rows);
-        for (int i = first, run; i < n_rows; i += run) {
-            run = run_length(rows, i, n_rows, p);
-            add_values(run, &rows[i], &v, seen_of(&rows[i], p));
-        }
-        for (int i = first; i < n_rows && (p + BLOCK) % SPAN == 0; i++)
-            if (seen_of(&rows[i], p) == BLOCK)
-                end_span(&rows[i], j->kv->head_dim);
+    int64_t n_spans = b->n_rows > 0 ? q35k_n_spans(rows[b->n_rows - 1].n_seen - 1) : 0;
+    for (int64_t span = 0; span < n_spans; span++) {
+        attend_span(j, b, span);
+        for (int i = 0; i < b->n_rows; i++)
+            if (rows[i].n_seen > span * SPAN)
+                join_span(&rows[i], span, rows[i].acc, rows[i].top, rows[i].total, j->dim);
     }
-    for (int i = 0; i < n_rows; i++)
-        end_row(&rows[i], j->kv->head_dim);
+    for (int i = 0; i < b->n_rows; i++)
+        end_row(&rows[i], j->dim);
 }
 
-/* Items [begin, end), kv head by kv head. scratch: q35k_attention_scratch_bytes. */
-static void walk(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv, int64_t pos,
-                 float *out, int64_t rs_out, int64_t begin, int64_t end, float *scratch)
+/* Row `index` of the band: query head h of token t. */
+static void begin_row(const job *j, int index, int64_t t, int64_t h)
 {
-    const int64_t dim = kv->head_dim, heads_per_kv = n_heads / kv->n_kv_heads;
-    row rows[MAX_ROWS];
-    float *weights = scratch + (BLOCK + 2 * MAX_ROWS) * dim;
-    job j = {kv, scale, scratch, rows};
-    for (int64_t g = 0; g < kv->n_kv_heads && begin < end; g++) {
-        int n = 0;
-        for (int64_t t = begin / n_heads; t <= (end - 1) / n_heads; t++)
-            for (int64_t h = g * heads_per_kv; h < (g + 1) * heads_per_kv; h++) {
-                if (t * n_heads + h < begin || t * n_heads + h >= end)
-                    continue;
-                if (n == MAX_ROWS) {
-                    attend(&j, g, n);
-                    n = 0;
+    const q35k_attention *a = j->a;
+    float *far = j->tile + PAGE * j->dim, *acc = far + MAX_ROWS * j->dim, *w = acc + MAX_ROWS * j->dim;
+    j->rows[index] = (row){.q = (const float *)(const void *)((const char *)a->q + t * a->rs_q) + h * j->dim,
+                           .out = (float *)(void *)((char *)a->out + t * a->rs_out) + h * j->dim,
+                           .acc = acc + index * j->dim,
+                           .far = far + index * j->dim,
+                           .w = w + index * SPAN,
+                           .n_seen = (int64_t)a->positions[t] + 1};
+}
+
+static const int32_t *pages_of(const q35k_attention *a, int64_t t)
+{
+    return a->pages + a->sequence[t] * a->max_pages;
+}
+
+/* Items [begin, end): neighbouring tokens of one sequence. */
+static void attend_tokens(const job *j, int64_t begin, int64_t end)
+{
+    const int64_t n_kv_heads = j->a->kv->n_kv_heads;
+    for (int64_t g = 0; g < n_kv_heads; g++) {
+        band b = {.pages = pages_of(j->a, begin / n_kv_heads), .g = g};
+        for (int64_t t = begin / n_kv_heads; t <= (end - 1) / n_kv_heads; t++) {
+            bool mine = t * n_kv_heads + g >= begin && t * n_kv_heads + g < end;
+            for (int64_t h = g * j->heads_per_kv; mine && h < (g + 1) * j->heads_per_kv; h++) {
+                if (b.n_rows == MAX_ROWS) {
+                    attend(j, &b);
+                    b.n_rows = 0;
                 }
-                rows[n] = (row){.q = (const float *)(const void *)((const char *)q + t * rs_q) + h * dim,
-                                .out = (float *)(void *)((char *)out + t * rs_out) + h * dim,
-                                .acc = scratch + (BLOCK + n) * dim,
-                                .far = scratch + (BLOCK + MAX_ROWS + n) * dim,
-                                .w = weights + n * BLOCK,
-                                .n_seen = pos + t + 1};
-                n++;
+                begin_row(j, b.n_rows++, t, h);
             }
-        attend(&j, g, n);
+        }
+        attend(j, &b);
+    }
+}
+
+/* Spans of one item to their records, by MAX_ROWS of its heads at most. */
+static void attend_part(const job *j, int64_t item, const q35k_part *part)
+{
+    const int64_t t = item / j->a->kv->n_kv_heads, g = item % j->a->kv->n_kv_heads;
+    const uint64_t record = q35k_record_bytes(j->dim) / sizeof(float);
+    for (int64_t first = 0; first < j->heads_per_kv; first += MAX_ROWS) {
+        band b = {.pages = pages_of(j->a, t), .g = g};
+        while (b.n_rows < MAX_ROWS && first + b.n_rows < j->heads_per_kv) {
+            begin_row(j, b.n_rows, t, g * j->heads_per_kv + first + b.n_rows);
+            b.n_rows++;
+        }
+        for (int64_t span = part->first; span < part->end; span++) {
+            float *at = (float *)part->records + (uint64_t)(span * j->heads_per_kv + first) * record;
+            for (int i = 0; i < b.n_rows; i++)
+                j->rows[i].acc = at + (uint64_t)i * record;
+            attend_span(j, &b, span);
+            for (int i = 0; i < b.n_rows; i++) {
+                j->rows[i].acc[j->dim] = j->rows[i].top;
+                j->rows[i].acc[j->dim + 1] = j->rows[i].total;
+            }
+        }
+    }
+}
+
+static void join_part(const job *j, int64_t item, const q35k_part *part)
+{
+    const int64_t t = item / j->a->kv->n_kv_heads, g = item % j->a->kv->n_kv_heads;
+    const uint64_t record = q35k_record_bytes(j->dim) / sizeof(float);
+    for (int64_t i = 0; i < j->heads_per_kv; i++) {
+        begin_row(j, 0, t, g * j->heads_per_kv + i);
+        for (int64_t span = 0; span < q35k_n_spans(j->a->positions[t]); span++) {
+            const float *at = (const float *)part->records + (uint64_t)(span * j->heads_per_kv + i) * record;
+            join_span(&j->rows[0], span, at, at[j->dim], at[j->dim + 1], j->dim);
+        }
+        end_row(&j->rows[0], j->dim);
+    }
+}
+
+/* The contract of q35k_attention_fn. */
+static void walk(const q35k_attention *a, int64_t begin, int64_t end, const q35k_part *part, float *scratch)
+{
+    row rows[MAX_ROWS];
+    const int64_t n_kv_heads = a->kv->n_kv_heads;
+    const job j = {a, a->kv->head_dim, a->n_heads / n_kv_heads, scratch, rows};
+    if (part && part->first < part->end) {
+        attend_part(&j, begin, part);
+        return;
+    }
+    if (part) {
+        join_part(&j, begin, part);
+        return;
+    }
+    while (begin < end) {
+        int64_t t = begin / n_kv_heads + 1;
+        while (t * n_kv_heads < end && a->sequence[t] == a->sequence[t - 1] &&
+               a->positions[t] == a->positions[t - 1] + 1)
+            t++;
+        int64_t stop = t * n_kv_heads < end ? t * n_kv_heads : end;
+        attend_tokens(&j, begin, stop);
+        begin = stop;
     }
 }
 

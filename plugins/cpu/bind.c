@@ -26,7 +26,7 @@ static bool splits_rows(uint32_t op)
 /* Inputs that an op writes: states. */
 static bool writes_input(uint32_t op, uint32_t i)
 {
-    return (op == Q35_OP_KV_APPEND && i >= 2) || (op == Q35_OP_SUM_SQUARES && i == 1);
+    return (op == Q35_OP_KV_APPEND && (i == 2 || i == 3)) || (op == Q35_OP_SUM_SQUARES && i == 1);
 }
 
 static uint32_t list_accesses(const q35_plan *plan, const q35i_cpu_step *step, access list[MAX_ACCESSES])
@@ -163,8 +163,8 @@ static void bind_step(q35_plan *plan, q35i_cpu_step *step)
         step->kv = (q35k_kv){.k = k->base,
                              .v = plan->tensors[step->in[first + 1]].base,
                              .dtype = k->desc.dtype,
+                             .n_pages = k->desc.dim[3],
                              .n_kv_heads = k->desc.dim[2],
-                             .ctx = k->desc.dim[1],
                              .head_dim = k->desc.dim[0]};
     }
 }

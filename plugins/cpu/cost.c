@@ -44,12 +44,12 @@ static double node_flops(const q35_region *region, const q35_node *n)
     const q35_tensor_desc *x = &region->tensors[n->in[0]];
     switch (n->op) {
     case Q35_OP_LINEAR: return 2 * elements(x) * (double)region->tensors[n->in[1]].dim[1];
-    case Q35_OP_ATTENTION: return 4 * elements(x) * (double)region->tensors[n->in[1]].dim[1];
+    case Q35_OP_ATTENTION: return 4 * elements(x) * (double)region->tensors[n->in[5]].dim[0] * Q35_KV_PAGE;
     case Q35_OP_SWIGLU:
     case Q35_OP_SILU: return 16 * elements(x); /* exp counted as 12 */
     case Q35_OP_GET_ROWS:
     case Q35_OP_KV_APPEND:
-    case Q35_OP_TAIL_ROWS: return 0;
+    case Q35_OP_TAKE_ROWS: return 0;
     case Q35_OP_ROTATE: return rotation_flops(x, Q35I_CPU_PARAMS(n, q35_rotate_params)->width);
     case Q35_OP_QUANTIZE_ACT:
         return 4 * elements(x) +
@@ -71,8 +71,8 @@ static void node_bytes(const q35_region *region, const q35_node *n, double *read
         const q35_tensor_desc *d = &region->tensors[n->in[i]], *x = &region->tensors[n->in[0]];
         if (n->op == Q35_OP_GET_ROWS && i == 1)
             *read += tensor_bytes(region, n->in[i]) / (double)d->dim[1] * (double)x->dim[0];
-        else if (n->op == Q35_OP_KV_APPEND && i >= 2)
-            *written += tensor_bytes(region, n->in[i]) / (double)d->dim[1] * (double)x->dim[1];
+        else if (n->op == Q35_OP_KV_APPEND && (i == 2 || i == 3))
+            *written += tensor_bytes(region, n->in[i]) / (double)(d->dim[1] * d->dim[3]) * (double)x->dim[1];
         else
             *read += tensor_bytes(region, n->in[i]);
     }

@@ -15,7 +15,7 @@
 #define Q35I_CPU_VERSION "0.1.0"
 
 enum {
-    Q35I_CPU_MAX_IN = 4,
+    Q35I_CPU_MAX_IN = 6,
     Q35I_CPU_MAX_OUT = 2,
     Q35I_CPU_LINE = 64, /* bytes of a cache line; alignment of scratch and of packed weights */
     Q35I_CPU_TILE_ROWS = 16,
@@ -42,7 +42,12 @@ struct q35_device {
  */
 
 /* How many rows of a [T][...] tensor are valid in a run. */
-enum { Q35I_CPU_ROWS_FIXED = 0, Q35I_CPU_ROWS_TOKENS = Q35_TF_TOKEN_ROWS, Q35I_CPU_ROWS_OUT = Q35_TF_OUT_ROWS };
+enum {
+    Q35I_CPU_ROWS_FIXED = 0,
+    Q35I_CPU_ROWS_TOKENS = Q35_TF_TOKEN_ROWS,
+    Q35I_CPU_ROWS_OUT = Q35_TF_OUT_ROWS,
+    Q35I_CPU_ROWS_SEQUENCES = Q35_TF_SEQUENCES
+};
 
 /* What is being checked, and where the reason for a refusal goes. */
 typedef struct q35i_cpu_check {
@@ -72,6 +77,8 @@ bool q35i_cpu_want_tensor(const q35i_cpu_check *check, uint32_t t, const char *w
 bool q35i_cpu_want_dtype(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t dtype);
 bool q35i_cpu_want_matrix(const q35i_cpu_check *check, uint32_t t, const char *what, int64_t cols);
 bool q35i_cpu_want_vector(const q35i_cpu_check *check, uint32_t t, const char *what, int64_t length);
+/* i32, one per row of `like`: indices or positions. */
+bool q35i_cpu_want_indices(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t like);
 bool q35i_cpu_want_state(const q35i_cpu_check *check, uint32_t t, const char *what);
 /* Same row kind as `like`, and as many rows when that is fixed. */
 bool q35i_cpu_want_rows_like(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t like);
@@ -88,13 +95,18 @@ bool q35i_cpu_check_region(const q35_device *dev, const q35_region *region, char
 /* Bytes of scratch that one worker needs for the region, a multiple of the cache line. */
 uint64_t q35i_cpu_worker_scratch(const q35_region *region);
 
+/* Bytes of records of the longest sequence that an ATTENTION of the region may see, for one kv head, a multiple of
+ * the cache line; 0: there is no ATTENTION. */
+uint64_t q35i_cpu_record_bytes(const q35_region *region);
+
 q35_status q35i_cpu_op_support(q35_device *dev, const q35_region *region, q35_support *out);
 q35_status q35i_cpu_op_cost(q35_device *dev, const q35_region *region, q35_cost *out);
 
 /* Copies what the caller of a slot knows of a filled answer, leaving its header alone. */
 void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled);
 
-/* ------------------------------------------------------------------ plans (plan.c, bind.c, run.c) */
+/* ------------------------------------------------------------------ plans (plan.c, bind.c, indices.c, run.c,
+ * attention.c) */
 
 typedef struct q35i_cpu_tensor {
     q35_tensor_desc desc;
@@ -110,6 +122,7 @@ typedef struct q35i_cpu_step {
     uint32_t row_kind;    /* Q35I_CPU_ROWS_* of what it works on */
     int64_t row_capacity; /* rows at most; exactly, when the kind is fixed */
     bool barrier;         /* set by bind: all workers finish the steps before this one first */
+    bool indices_known;   /* an earlier step has the same indices and limits */
     float eps, scale;     /* parameters of the op; unused ones 0 */
     float temperature_beta;
     int64_t n_heads, head_dim, n_rot, temperature_length;
@@ -130,6 +143,8 @@ struct q35_plan {
     bool bound;
     char *scratch; /* n_workers slices of scratch_stride bytes */
     uint64_t scratch_stride;
+    char *records; /* n_workers - 1 areas of record_stride bytes, for items of ATTENTION that several share */
+    uint64_t record_stride;
     q35_step now;                     /* values of the run in progress */
     q35i_cpu_profile_counts *profile; /* NULL: nothing is counted */
 };
@@ -142,8 +157,17 @@ q35_status q35i_cpu_plan_bind(q35_plan *plan, const q35_binding *bindings);
 q35_status q35i_cpu_plan_run(q35_plan *plan);
 void q35i_cpu_plan_free(q35_plan *plan);
 
-/* Worker's share of one step. Touches only rows, items or columns of that worker. */
-void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers);
+/* Checks what of this run's values indexes memory: ids, slots, positions, pages, rows. */
+q35_status q35i_cpu_check_indices(const q35_plan *plan, const q35i_cpu_step *step);
+/* Steps with the same answer to it, whatever the values. */
+bool q35i_cpu_same_indices(const q35_plan *plan, const q35i_cpu_step *a, const q35i_cpu_step *b);
+
+/* Worker's share of one step. Touches only rows, items or columns of that worker. team: NULL for a worker alone.
+ */
+void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers,
+                       q35_team *team);
+void q35i_cpu_run_attention(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers,
+                            q35_team *team);
 
 /* ------------------------------------------------------------------ measuring (measure.c, profile.c) */
 

@@ -80,6 +80,9 @@ static void copy_region(q35_plan *plan, const q35_region *region)
             q35i_cpu_tensor_bytes(&plan->tensors[i].desc, &plan->tensors[i].bytes);
     if (plan->step_tensor != Q35_NONE)
         plan->tensors[plan->step_tensor].used = 1;
+    for (uint32_t i = 0; i < plan->n_steps; i++)
+        for (uint32_t j = 0; j < i && !plan->steps[i].indices_known; j++)
+            plan->steps[i].indices_known = q35i_cpu_same_indices(plan, &plan->steps[j], &plan->steps[i]);
 }
 
 q35_status q35i_cpu_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out)
@@ -87,11 +90,14 @@ q35_status q35i_cpu_plan_compile(q35_device *dev, const q35_region *region, q35_
     char reason[128] = "";
     if (!q35i_cpu_check_region(dev, region, reason, sizeof reason))
         return q35i_cpu_fail(Q35_E_UNSUPPORTED, "cpu plan: %s", reason);
-    uint64_t stride = q35i_cpu_worker_scratch(region), scratch;
-    if (__builtin_mul_overflow(stride, dev->n_workers, &scratch) || (dev->memory_cap && scratch > dev->memory_cap))
-        return q35i_cpu_fail(Q35_E_NOFIT,
-                             "cpu plan: scratch of %llu bytes for each of %u workers, need at most %llu",
-                             (unsigned long long)stride, dev->n_workers, (unsigned long long)dev->memory_cap);
+    uint64_t stride = q35i_cpu_worker_scratch(region), record_stride = q35i_cpu_record_bytes(region), scratch,
+             records;
+    if (__builtin_mul_overflow(stride, dev->n_workers, &scratch) ||
+        __builtin_mul_overflow(record_stride, dev->n_workers - 1, &records) ||
+        (dev->memory_cap && scratch + records > dev->memory_cap))
+        return q35i_cpu_fail(
+            Q35_E_NOFIT, "cpu plan: scratch of %llu bytes for each of %u workers, need at most %llu in all",
+            (unsigned long long)(stride + record_stride), dev->n_workers, (unsigned long long)dev->memory_cap);
     q35_plan *plan = allocate(1, sizeof *plan);
     if (!plan)
         return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %zu bytes", sizeof *plan);
@@ -100,13 +106,15 @@ q35_status q35i_cpu_plan_compile(q35_device *dev, const q35_region *region, q35_
     plan->n_steps = region->n_nodes;
     plan->step_tensor = region->step;
     plan->scratch_stride = stride;
+    plan->record_stride = record_stride;
     plan->tensors = allocate(plan->n_tensors, sizeof *plan->tensors);
     plan->steps = allocate(plan->n_steps, sizeof *plan->steps);
     plan->scratch = allocate(scratch, 1);
-    if (!plan->tensors || !plan->steps || !plan->scratch) {
+    plan->records = q35i_cpu_host->alloc(records ? records : 1, Q35I_CPU_LINE, -1); /* written before it is read */
+    if (!plan->tensors || !plan->steps || !plan->scratch || !plan->records) {
         q35i_cpu_plan_free(plan);
         return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %u steps and %llu bytes of scratch",
-                             region->n_nodes, (unsigned long long)scratch);
+                             region->n_nodes, (unsigned long long)(scratch + records));
     }
     copy_region(plan, region);
     *out = plan;
@@ -118,7 +126,7 @@ void q35i_cpu_plan_free(q35_plan *plan)
     if (!plan)
         return;
     q35i_cpu_profile_free(plan);
-    void *parts[] = {plan->tensors, plan->steps, plan->scratch, plan};
+    void *parts[] = {plan->tensors, plan->steps, plan->scratch, plan->records, plan};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (parts[i])
             q35i_cpu_host->free(parts[i]);
@@ -129,20 +137,27 @@ int64_t q35i_cpu_rows(const q35_plan *plan, const q35_tensor_desc *desc)
     switch (q35i_cpu_row_kind(desc)) {
     case Q35I_CPU_ROWS_TOKENS: return plan->now.n_tokens;
     case Q35I_CPU_ROWS_OUT: return plan->now.n_out;
+    case Q35I_CPU_ROWS_SEQUENCES: return plan->now.n_sequences;
     default: return desc->dim[desc->rank - 1];
     }
+}
+
+static const char *row_kind_name(uint32_t kind)
+{
+    return kind == Q35I_CPU_ROWS_TOKENS ? "n_tokens" : kind == Q35I_CPU_ROWS_OUT ? "n_out" : "n_sequences";
 }
 
 /* Step values against every capacity. */
 static q35_status check_step_values(const q35_plan *plan)
 {
     const q35_step *s = &plan->now;
-    if (s->n_tokens < 0 || s->pos < 0 || s->n_out < 0)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has n_tokens %d, pos %d, n_out %d, need none below 0",
-                             s->n_tokens, s->pos, s->n_out);
-    if (s->n_out > s->n_tokens)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has n_out %d, need at most n_tokens %d", s->n_out,
-                             s->n_tokens);
+    if (s->n_tokens < 0 || s->n_out < 0 || s->n_sequences < 0)
+        return q35i_cpu_fail(Q35_E_RANGE,
+                             "cpu plan: step has n_tokens %d, n_out %d, n_sequences %d, need none below 0",
+                             s->n_tokens, s->n_out, s->n_sequences);
+    if (s->n_out > s->n_tokens || s->n_sequences > s->n_tokens)
+        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has n_out %d, n_sequences %d, need at most n_tokens %d",
+                             s->n_out, s->n_sequences, s->n_tokens);
     for (uint32_t i = 0; i < plan->n_tensors; i++) {
         const q35_tensor_desc *d = &plan->tensors[i].desc;
         if (!plan->tensors[i].used)
@@ -151,28 +166,8 @@ static q35_status check_step_values(const q35_plan *plan)
         if (rows > capacity)
             return q35i_cpu_fail(Q35_E_RANGE,
                                  "cpu plan: step has %s %lld, need at most %lld, the capacity of tensor %u",
-                                 q35i_cpu_row_kind(d) == Q35I_CPU_ROWS_TOKENS ? "n_tokens" : "n_out",
-                                 (long long)rows, (long long)capacity, i);
+                                 row_kind_name(q35i_cpu_row_kind(d)), (long long)rows, (long long)capacity, i);
     }
-    return Q35_OK;
-}
-
-/* Values that index memory: cache positions and token ids. */
-static q35_status check_indices(const q35_plan *plan, uint32_t i)
-{
-    const q35i_cpu_step *step = &plan->steps[i];
-    const q35i_cpu_tensor *first = &plan->tensors[step->in[0]];
-    int64_t rows = q35i_cpu_rows(plan, &first->desc);
-    if ((step->op == Q35_OP_KV_APPEND || step->op == Q35_OP_ATTENTION) && plan->now.pos + rows > step->kv.ctx)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has pos %d and %lld tokens, need at most %lld positions",
-                             plan->now.pos, (long long)rows, (long long)step->kv.ctx);
-    if (step->op != Q35_OP_GET_ROWS)
-        return Q35_OK;
-    const int32_t *ids = (const int32_t *)(const void *)first->base;
-    for (int64_t t = 0; t < rows; t++)
-        if (ids[t] < 0 || ids[t] >= step->weights.n)
-            return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: id %d of token %lld, need 0 to %lld", ids[t],
-                                 (long long)t, (long long)step->weights.n - 1);
     return Q35_OK;
 }
 
@@ -182,7 +177,7 @@ static void run_worker(void *arg, uint32_t worker, uint32_t n_workers, q35_team 
     for (uint32_t i = 0; i < plan->n_steps; i++) {
         if (plan->steps[i].barrier && n_workers > 1)
             q35i_cpu_host->barrier(team);
-        q35i_cpu_run_step(plan, &plan->steps[i], worker, n_workers);
+        q35i_cpu_run_step(plan, &plan->steps[i], worker, n_workers, team);
     }
 }
 
@@ -196,7 +191,7 @@ q35_status q35i_cpu_plan_run(q35_plan *plan)
         memcpy(&plan->now, plan->tensors[plan->step_tensor].base, sizeof plan->now);
     q35_status status = check_step_values(plan);
     for (uint32_t i = 0; i < plan->n_steps && status == Q35_OK; i++)
-        status = check_indices(plan, i);
+        status = plan->steps[i].indices_known ? Q35_OK : q35i_cpu_check_indices(plan, &plan->steps[i]);
     if (status)
         return status;
     void (*work)(void *, uint32_t, uint32_t, q35_team *) = plan->profile ? q35i_cpu_profiled_worker : run_worker;

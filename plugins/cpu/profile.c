@@ -53,7 +53,7 @@ void q35i_cpu_profiled_worker(void *arg, uint32_t worker, uint32_t n_workers, q3
             now = q35i_cpu_host->now_ns();
             counts[0] += now - before;
         }
-        q35i_cpu_run_step(plan, &plan->steps[i], worker, n_workers);
+        q35i_cpu_run_step(plan, &plan->steps[i], worker, n_workers, team);
         before = now;
         now = q35i_cpu_host->now_ns();
         counts[1 + i] += now - before;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One worker's share of one step. Work is cut by worker index alone: weight rows in sixteens for LINEAR, token
- * rows, (token, head) items, elements in multiples of 64, or columns. No kernel's result depends on where the cuts
- * are. */
+ * rows, elements in multiples of 64, or columns. No kernel's result depends on where the cuts are. */
 #include "plugins/cpu/cpu.h"
 
 enum { LINEAR_GRAIN = 16, ELEMENT_GRAIN = 64, COLUMN_GRAIN = 16 };
@@ -40,6 +39,11 @@ static float *row(const q35i_cpu_tensor *t, int64_t r)
     return (float *)(void *)(t->base + r * t->desc.stride[1]);
 }
 
+static const int32_t *indices(const share *s, uint32_t i)
+{
+    return (const int32_t *)(const void *)input(s, i)->base;
+}
+
 static void *scratch(const share *s)
 {
     return s->plan->scratch + s->worker * s->plan->scratch_stride;
@@ -49,8 +53,8 @@ static void run_get_rows(const share *s)
 {
     int64_t begin, end;
     split(s, s->rows, 1, &begin, &end);
-    s->kernels->get_rows((const int32_t *)(const void *)input(s, 0)->base, &s->step->weights, row(output(s, 0), 0),
-                         output(s, 0)->desc.stride[1], begin, end);
+    s->kernels->get_rows(indices(s, 0), &s->step->weights, row(output(s, 0), 0), output(s, 0)->desc.stride[1],
+                         begin, end);
 }
 
 /* RMS_NORM and ADD_RMS_NORM. The kernel has one row stride for all operands, so it gets a row at a time. */
@@ -106,7 +110,7 @@ static void run_rope(const share *s)
                             .temperature_length = s->step->temperature_length};
     split(s, s->rows, 1, &begin, &end);
     for (int64_t t = begin; t < end; t++)
-        s->kernels->rope(row(input(s, 0), t), row(output(s, 0), t), 0, &rope, s->plan->now.pos + t, 0, 1);
+        s->kernels->rope(row(input(s, 0), t), row(output(s, 0), t), 0, &rope, indices(s, 2) + t, 0, 1);
 }
 
 static void run_kv_append(const share *s)
@@ -114,46 +118,7 @@ static void run_kv_append(const share *s)
     int64_t begin, end;
     split(s, s->rows, 1, &begin, &end);
     s->kernels->kv_append(row(input(s, 0), 0), input(s, 0)->desc.stride[1], row(input(s, 1), 0),
-                          input(s, 1)->desc.stride[1], &s->step->kv, s->plan->now.pos, begin, end);
-}
-
-/* First of n tokens at which worker w starts, when each is to see equally many positions: token t sees pos + t
- * + 1.
- */
-static int64_t causal_cut(int64_t n, int64_t pos, uint32_t w, uint32_t n_workers)
-{
-    double all = (double)n * ((double)pos + 0.5 * (double)(n + 1)), goal = all * w / n_workers;
-    int64_t low = 0, high = n;
-    while (low < high) {
-        int64_t t = low + (high - low) / 2;
-        if ((double)t * ((double)pos + 0.5 * (double)(t + 1)) < goal)
-            low = t + 1;
-        else
-            high = t;
-    }
-    return low;
-}
-
-/* Items, by tokens where there are many: then all heads of a token read the cache together. */
-static void split_attention(const share *s, int64_t *begin, int64_t *end)
-{
-    enum { MANY = 8 };
-    int64_t n_heads = s->step->n_heads, pos = s->plan->now.pos;
-    if (s->rows < MANY * (int64_t)s->n_workers) {
-        split(s, s->rows * n_heads, 1, begin, end);
-        return;
-    }
-    *begin = n_heads * causal_cut(s->rows, pos, s->worker, s->n_workers);
-    *end = n_heads * causal_cut(s->rows, pos, s->worker + 1, s->n_workers);
-}
-
-static void run_attention(const share *s)
-{
-    int64_t begin, end;
-    split_attention(s, &begin, &end);
-    s->kernels->attention(row(input(s, 0), 0), input(s, 0)->desc.stride[1], s->step->n_heads, s->step->scale,
-                          &s->step->kv, s->plan->now.pos, row(output(s, 0), 0), output(s, 0)->desc.stride[1],
-                          begin, end, scratch(s));
+                          input(s, 1)->desc.stride[1], &s->step->kv, indices(s, 4), begin, end);
 }
 
 static bool dense(const q35i_cpu_tensor *t)
@@ -175,13 +140,13 @@ static void run_elementwise(const share *s, q35k_binary_fn *kernel)
         kernel(row(a, r), row(b, r), row(y, r), begin, end);
 }
 
-static void run_tail_rows(const share *s)
+static void run_take_rows(const share *s)
 {
     const q35i_cpu_tensor *x = input(s, 0), *y = output(s, 0);
-    int64_t begin, end, n_out = q35i_cpu_rows(s->plan, &y->desc);
-    split(s, n_out, 1, &begin, &end);
+    int64_t begin, end;
+    split(s, q35i_cpu_rows(s->plan, &y->desc), 1, &begin, &end);
     for (int64_t r = begin; r < end; r++)
-        memcpy(row(y, r), row(x, s->rows - n_out + r), (size_t)x->desc.dim[0] * sizeof(float));
+        memcpy(row(y, r), row(x, indices(s, 1)[r]), (size_t)x->desc.dim[0] * sizeof(float));
 }
 
 static void run_sum_squares(const share *s)
@@ -192,7 +157,8 @@ static void run_sum_squares(const share *s)
                             end);
 }
 
-void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers)
+void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers,
+                       q35_team *team)
 {
     const q35k_table *kernels = &plan->dev->kernels;
     share s = {plan, step, kernels, worker, n_workers, q35i_cpu_rows(plan, &plan->tensors[step->in[0]].desc)};
@@ -205,12 +171,12 @@ void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t
     case Q35_OP_LINEAR: run_linear(&s); break;
     case Q35_OP_ROPE: run_rope(&s); break;
     case Q35_OP_KV_APPEND: run_kv_append(&s); break;
-    case Q35_OP_ATTENTION: run_attention(&s); break;
+    case Q35_OP_ATTENTION: q35i_cpu_run_attention(plan, step, worker, n_workers, team); break;
     case Q35_OP_SWIGLU: run_elementwise(&s, kernels->swiglu); break;
     case Q35_OP_ADD: run_elementwise(&s, kernels->add); break;
     case Q35_OP_MUL: run_elementwise(&s, kernels->mul); break;
     case Q35_OP_SILU: run_elementwise(&s, kernels->silu); break;
-    case Q35_OP_TAIL_ROWS: run_tail_rows(&s); break;
+    case Q35_OP_TAKE_ROWS: run_take_rows(&s); break;
     case Q35_OP_SUM_SQUARES: run_sum_squares(&s); break;
     default: break; /* no other op passes the check at compile time */
     }

@@ -52,14 +52,6 @@ static bool want_params(const q35i_cpu_check *c, uint32_t type, uint32_t size, u
     return true;
 }
 
-/* Rows whose position in the sequence matters: the first row is step.pos. */
-static bool want_sequence_rows(const q35i_cpu_check *c, uint32_t t, const char *what)
-{
-    if (q35i_cpu_row_kind(desc(c, t)) == Q35I_CPU_ROWS_OUT)
-        return q35i_cpu_refuse(c, "%s has out rows, need token rows", what);
-    return true;
-}
-
 static bool want_step(const q35i_cpu_check *c)
 {
     if (c->region->step == Q35_NONE)
@@ -219,7 +211,7 @@ static bool check_linear(const q35i_cpu_check *c)
 static bool check_rope(const q35i_cpu_check *c)
 {
     const uint32_t first = offsetof(q35_rope_params, temperature_beta);
-    if (!want_params(c, Q35_STRUCT_ROPE_PARAMS, first, sizeof(q35_rope_params)) || !want_step(c))
+    if (!want_params(c, Q35_STRUCT_ROPE_PARAMS, first, sizeof(q35_rope_params)))
         return false;
     const q35_rope_params *p = Q35I_CPU_PARAMS(c->node, q35_rope_params);
     int64_t k = desc(c, in(c, 0))->dim[0];
@@ -230,11 +222,11 @@ static bool check_rope(const q35i_cpu_check *c)
         return q35i_cpu_refuse(c, "n_rot is %u, need an even number up to head_dim %u", p->n_rot, p->head_dim);
     if (Q35_HAS_FIELD(p, q35_rope_params, temperature_length) && !isfinite(p->temperature_beta))
         return q35i_cpu_refuse(c, "temperature_beta is %g, need a finite number", (double)p->temperature_beta);
-    return want_f32_matrix(c, in(c, 0), "input", k) && want_sequence_rows(c, in(c, 0), "input") &&
-           want_f32_vector(c, in(c, 1), "inv_freq", p->n_rot / 2) && want_f32_out(c, 0, k);
+    return want_f32_matrix(c, in(c, 0), "input", k) && want_f32_vector(c, in(c, 1), "inv_freq", p->n_rot / 2) &&
+           q35i_cpu_want_indices(c, in(c, 2), "positions", in(c, 0)) && want_f32_out(c, 0, k);
 }
 
-/* Inputs i and i + 1: K and V states [n_kv_heads][ctx][head_dim], dense, of one dtype. */
+/* Inputs i and i + 1: K and V states [n_pages][n_kv_heads][Q35_KV_PAGE][head_dim], dense, of one dtype. */
 static bool want_kv(const q35i_cpu_check *c, uint32_t i, uint32_t n_kv_heads, uint32_t head_dim)
 {
     static const char *const names[2] = {"state k", "state v"};
@@ -246,45 +238,59 @@ static bool want_kv(const q35i_cpu_check *c, uint32_t i, uint32_t n_kv_heads, ui
         if (d->dtype != Q35_DT_F16 && d->dtype != Q35_DT_F32 && d->dtype != Q35_DT_Q8_0)
             return q35i_cpu_refuse(c, "%s is %s, need F16, F32 or Q8_0", names[s],
                                    q35_dtype_describe(d->dtype).name);
-        if (d->rank != 3 || d->dim[0] != head_dim || d->dim[2] != n_kv_heads)
-            return q35i_cpu_refuse(c, "%s is [%lld][ctx][%lld], need [%u][ctx][%u]", names[s],
-                                   (long long)d->dim[2], (long long)d->dim[0], n_kv_heads, head_dim);
+        if (d->rank != 4 || d->dim[0] != head_dim || d->dim[1] != Q35_KV_PAGE || d->dim[2] != n_kv_heads)
+            return q35i_cpu_refuse(c, "%s is [pages][%lld][%lld][%lld], need [pages][%u][%d][%u]", names[s],
+                                   (long long)d->dim[2], (long long)d->dim[1], (long long)d->dim[0], n_kv_heads,
+                                   Q35_KV_PAGE, head_dim);
         if (d->dtype == Q35_DT_Q8_0 && d->dim[0] % 32 != 0)
             return q35i_cpu_refuse(c, "%s is Q8_0 with head_dim %lld, need a multiple of 32", names[s],
                                    (long long)d->dim[0]);
         if (d->stride[1] != (int64_t)q35_row_bytes(d->dtype, (uint64_t)d->dim[0]) ||
-            d->stride[2] != d->dim[1] * d->stride[1] || q35i_cpu_row_kind(d) != Q35I_CPU_ROWS_FIXED)
+            d->stride[2] != d->dim[1] * d->stride[1] || d->stride[3] != d->dim[2] * d->stride[2] ||
+            q35i_cpu_row_kind(d) != Q35I_CPU_ROWS_FIXED)
             return q35i_cpu_refuse(c, "%s has padded rows or row flags, need a dense tensor", names[s]);
     }
-    if (k->dtype != v->dtype || k->dim[1] != v->dim[1])
-        return q35i_cpu_refuse(c, "state v is %s of %lld positions, need %s of %lld as state k",
-                               q35_dtype_describe(v->dtype).name, (long long)v->dim[1],
-                               q35_dtype_describe(k->dtype).name, (long long)k->dim[1]);
+    if (k->dtype != v->dtype || k->dim[3] != v->dim[3])
+        return q35i_cpu_refuse(c, "state v is %s of %lld pages, need %s of %lld as state k",
+                               q35_dtype_describe(v->dtype).name, (long long)v->dim[3],
+                               q35_dtype_describe(k->dtype).name, (long long)k->dim[3]);
     return true;
 }
 
 static bool check_kv_append(const q35i_cpu_check *c)
 {
-    if (!want_params(c, Q35_STRUCT_KV_PARAMS, sizeof(q35_kv_params), sizeof(q35_kv_params)) || !want_step(c))
+    if (!want_params(c, Q35_STRUCT_KV_PARAMS, sizeof(q35_kv_params), sizeof(q35_kv_params)))
         return false;
     const q35_kv_params *p = Q35I_CPU_PARAMS(c->node, q35_kv_params);
     int64_t cols = (int64_t)p->n_kv_heads * p->head_dim;
     return want_f32_matrix(c, in(c, 0), "k", cols) && want_f32_matrix(c, in(c, 1), "v", cols) &&
-           q35i_cpu_want_rows_like(c, in(c, 1), "v", in(c, 0)) && want_sequence_rows(c, in(c, 0), "k") &&
-           want_kv(c, 2, p->n_kv_heads, p->head_dim);
+           q35i_cpu_want_rows_like(c, in(c, 1), "v", in(c, 0)) && want_kv(c, 2, p->n_kv_heads, p->head_dim) &&
+           q35i_cpu_want_indices(c, in(c, 4), "slots", in(c, 0));
+}
+
+static bool want_page_table(const q35i_cpu_check *c, uint32_t t)
+{
+    uint32_t kind = q35i_cpu_row_kind(desc(c, t));
+    if (!q35i_cpu_want_dtype(c, t, "pages", Q35_DT_I32) ||
+        !q35i_cpu_want_matrix(c, t, "pages", desc(c, t)->dim[0]))
+        return false;
+    if (kind != Q35I_CPU_ROWS_SEQUENCES && kind != Q35I_CPU_ROWS_FIXED)
+        return q35i_cpu_refuse(c, "pages have flags %#x, need sequences or none", desc(c, t)->flags);
+    return true;
 }
 
 static bool check_attention(const q35i_cpu_check *c)
 {
-    if (!want_params(c, Q35_STRUCT_ATTENTION_PARAMS, sizeof(q35_attention_params), sizeof(q35_attention_params)) ||
-        !want_step(c))
+    if (!want_params(c, Q35_STRUCT_ATTENTION_PARAMS, sizeof(q35_attention_params), sizeof(q35_attention_params)))
         return false;
     const q35_attention_params *p = Q35I_CPU_PARAMS(c->node, q35_attention_params);
     int64_t cols = (int64_t)p->n_heads * p->head_dim;
     if (p->n_kv_heads == 0 || p->n_heads % p->n_kv_heads != 0)
         return q35i_cpu_refuse(c, "n_heads is %u, need a multiple of n_kv_heads %u", p->n_heads, p->n_kv_heads);
-    return want_f32_matrix(c, in(c, 0), "q", cols) && want_sequence_rows(c, in(c, 0), "q") &&
-           want_kv(c, 1, p->n_kv_heads, p->head_dim) && want_f32_out(c, 0, cols);
+    return want_f32_matrix(c, in(c, 0), "q", cols) && want_kv(c, 1, p->n_kv_heads, p->head_dim) &&
+           q35i_cpu_want_indices(c, in(c, 3), "positions", in(c, 0)) &&
+           q35i_cpu_want_indices(c, in(c, 4), "sequence", in(c, 0)) && want_page_table(c, in(c, 5)) &&
+           want_f32_out(c, 0, cols);
 }
 
 static bool check_elementwise(const q35i_cpu_check *c)
@@ -298,17 +304,12 @@ static bool check_elementwise(const q35i_cpu_check *c)
     return want_f32_out(c, 0, k);
 }
 
-static bool check_tail_rows(const q35i_cpu_check *c)
+static bool check_take_rows(const q35i_cpu_check *c)
 {
     int64_t k = desc(c, in(c, 0))->dim[0];
     uint32_t out = c->node->out[0];
-    if (!want_f32_matrix(c, in(c, 0), "input", k) || !want_f32_matrix(c, out, "output", k))
-        return false;
-    if (q35i_cpu_row_kind(desc(c, in(c, 0))) != Q35I_CPU_ROWS_TOKENS)
-        return q35i_cpu_refuse(c, "input has flags %#x, need token rows", desc(c, in(c, 0))->flags);
-    if (q35i_cpu_row_kind(desc(c, out)) != Q35I_CPU_ROWS_OUT)
-        return q35i_cpu_refuse(c, "output has flags %#x, need out rows", desc(c, out)->flags);
-    return true;
+    return want_f32_matrix(c, in(c, 0), "input", k) && want_f32_matrix(c, out, "output", k) &&
+           q35i_cpu_want_indices(c, in(c, 1), "rows", out);
 }
 
 static bool check_sum_squares(const q35i_cpu_check *c)
@@ -329,14 +330,14 @@ static const struct {
     [Q35_OP_ADD_RMS_NORM] = {"add_rms_norm", 3, 3, 2, check_add_rms_norm},
     [Q35_OP_QUANTIZE_ACT] = {"quantize_act", 1, 2, 1, check_quantize_act},
     [Q35_OP_LINEAR] = {"linear", 2, 3, 1, check_linear},
-    [Q35_OP_ROPE] = {"rope", 2, 2, 1, check_rope},
-    [Q35_OP_KV_APPEND] = {"kv_append", 4, 4, 0, check_kv_append},
-    [Q35_OP_ATTENTION] = {"attention", 3, 3, 1, check_attention},
+    [Q35_OP_ROPE] = {"rope", 3, 3, 1, check_rope},
+    [Q35_OP_KV_APPEND] = {"kv_append", 5, 5, 0, check_kv_append},
+    [Q35_OP_ATTENTION] = {"attention", 6, 6, 1, check_attention},
     [Q35_OP_SWIGLU] = {"swiglu", 2, 2, 1, check_elementwise},
     [Q35_OP_ADD] = {"add", 2, 2, 1, check_elementwise},
     [Q35_OP_MUL] = {"mul", 2, 2, 1, check_elementwise},
     [Q35_OP_SILU] = {"silu", 1, 1, 1, check_elementwise},
-    [Q35_OP_TAIL_ROWS] = {"tail_rows", 1, 1, 1, check_tail_rows},
+    [Q35_OP_TAKE_ROWS] = {"take_rows", 2, 2, 1, check_take_rows},
     [Q35_OP_SUM_SQUARES] = {"sum_squares", 2, 2, 0, check_sum_squares},
     [Q35_OP_ROTATE] = {"rotate", 2, 2, 1, check_rotate},
 };
@@ -349,7 +350,8 @@ const char *q35i_cpu_op_name(uint32_t op)
 /* Only LINEAR's weight may be packed; nothing writes weights or step values. */
 static bool check_operands(const q35i_cpu_check *c)
 {
-    static const char *const names[Q35I_CPU_MAX_IN] = {"input 0", "input 1", "input 2", "input 3"};
+    static const char *const names[Q35I_CPU_MAX_IN] = {"input 0", "input 1", "input 2",
+                                                       "input 3", "input 4", "input 5"};
     for (uint32_t i = 0; i < c->node->n_in; i++) {
         if (!q35i_cpu_want_tensor(c, in(c, i), names[i]))
             return false;
@@ -440,12 +442,29 @@ uint64_t q35i_cpu_worker_scratch(const q35_region *region)
     return (most + Q35I_CPU_LINE - 1) / Q35I_CPU_LINE * Q35I_CPU_LINE;
 }
 
+uint64_t q35i_cpu_record_bytes(const q35_region *region)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < region->n_nodes; i++) {
+        const q35_node *n = region->nodes[i];
+        if (n->op != Q35_OP_ATTENTION)
+            continue;
+        const q35_attention_params *p = Q35I_CPU_PARAMS(n, q35_attention_params);
+        int64_t positions = region->tensors[n->in[5]].dim[0] * Q35_KV_PAGE;
+        uint64_t bytes =
+            (uint64_t)q35k_n_spans(positions - 1) * (p->n_heads / p->n_kv_heads) * q35k_record_bytes(p->head_dim);
+        most = bytes > most ? bytes : most;
+    }
+    return (most + Q35I_CPU_LINE - 1) / Q35I_CPU_LINE * Q35I_CPU_LINE;
+}
+
 q35_status q35i_cpu_op_support(q35_device *dev, const q35_region *region, q35_support *out)
 {
     q35_support s = {.h = {sizeof s, Q35_STRUCT_SUPPORT, NULL}, .determinism = Q35_DET_BITWISE};
     s.ok = q35i_cpu_check_region(dev, region, s.reason, sizeof s.reason);
     if (s.ok)
-        s.scratch_bytes = q35i_cpu_worker_scratch(region) * dev->n_workers;
+        s.scratch_bytes = q35i_cpu_worker_scratch(region) * dev->n_workers +
+                          q35i_cpu_record_bytes(region) * (dev->n_workers - 1);
     q35i_cpu_answer(&out->h, &s.h);
     return Q35_OK;
 }

@@ -24,7 +24,7 @@ bool q35i_cpu_refuse(const q35i_cpu_check *check, const char *fmt, ...)
 
 uint32_t q35i_cpu_row_kind(const q35_tensor_desc *desc)
 {
-    return desc->flags & (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS);
+    return desc->flags & (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS | Q35_TF_SEQUENCES);
 }
 
 uint32_t q35i_cpu_tensor_align(const q35_tensor_desc *desc)
@@ -76,9 +76,9 @@ static bool want_dims(const q35i_cpu_check *check, const q35_tensor_desc *d, con
             return q35i_cpu_refuse(check, "%s has dim[%u] %lld, need 1 to %lld", what, i, (long long)d->dim[i],
                                    i < d->rank ? (long long)MAX_DIM : 1);
     }
-    if ((d->flags & ~(uint32_t)(Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS)) != 0 ||
-        q35i_cpu_row_kind(d) == (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS))
-        return q35i_cpu_refuse(check, "%s has flags %#x, need token rows, out rows or none", what, d->flags);
+    if (d->flags != q35i_cpu_row_kind(d) || (d->flags & (d->flags - 1)) != 0)
+        return q35i_cpu_refuse(check, "%s has flags %#x, need token rows, out rows, sequences or none", what,
+                               d->flags);
     return true;
 }
 
@@ -158,6 +158,15 @@ bool q35i_cpu_want_state(const q35i_cpu_check *check, uint32_t t, const char *wh
         return q35i_cpu_refuse(check, "%s has role %u, need state (%u)", what, check->region->roles[t],
                                (unsigned)Q35_ROLE_STATE);
     return true;
+}
+
+bool q35i_cpu_want_indices(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t like)
+{
+    if (!q35i_cpu_want_dtype(check, t, what, Q35_DT_I32))
+        return false;
+    if (check->region->tensors[t].rank != 1)
+        return q35i_cpu_refuse(check, "%s has rank %u, need 1", what, check->region->tensors[t].rank);
+    return q35i_cpu_want_rows_like(check, t, what, like);
 }
 
 bool q35i_cpu_want_rows_like(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t like)

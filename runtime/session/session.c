@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A session: opened devices, resident weights and KV cache, plans by token capacity, and the position. */
+ * A session: opened devices, resident weights and KV cache, plans by token capacity, and sequences. */
 #include "runtime/session/session.h"
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
-
-#include <float.h>
-#include <math.h>
-#include <string.h>
 
 #define DEFAULT_CONTEXT 4096
 #define DEFAULT_CHUNK   512
@@ -34,7 +30,14 @@ static q35_status check_options(q35_session *s)
                         s->config.context_length);
     if (o->max_chunk == 0)
         o->max_chunk = DEFAULT_CHUNK;
-    o->max_chunk = (uint32_t)q35i_min(o->max_chunk, o->n_ctx);
+    if (o->n_sequences == 0)
+        o->n_sequences = 1;
+    if (o->n_kv_tokens == 0)
+        o->n_kv_tokens = o->n_ctx;
+    if (o->n_kv_tokens > Q35_KV_PAGE * (uint32_t)(INT32_MAX / Q35_KV_PAGE))
+        return Q35_FAIL(Q35_E_INVALID, "KV cache: %u tokens asked for, need at most %u", o->n_kv_tokens,
+                        Q35_KV_PAGE * (uint32_t)(INT32_MAX / Q35_KV_PAGE));
+    o->max_chunk = (uint32_t)q35i_min(o->max_chunk, o->n_kv_tokens);
     if (o->act != Q35_ACT_INT8 && o->act != Q35_ACT_F32)
         return Q35_FAIL(Q35_E_INVALID, "activations: type %u, need int8 or f32", o->act);
     if (o->kv_dtype != Q35_DT_F16 && o->kv_dtype != Q35_DT_F32 && o->kv_dtype != Q35_DT_Q8_0)
@@ -81,6 +84,8 @@ q35_status q35i_session_plan(q35_session *s, uint32_t n_tokens, q35i_plan **out)
     if (!s->plans[b]) {
         const q35i_build_options options = {.n_tokens = s->bucket[b],
                                             .n_ctx = s->options.n_ctx,
+                                            .n_kv_tokens = s->options.n_kv_tokens,
+                                            .n_sequences = s->options.n_sequences,
                                             .act = s->options.act,
                                             .kv_dtype = s->options.kv_dtype,
                                             .all_logits = s->options.all_logits,
@@ -94,6 +99,15 @@ q35_status q35i_session_plan(q35_session *s, uint32_t n_tokens, q35i_plan **out)
     return Q35_OK;
 }
 
+static q35_status create_sequences(q35_session *s)
+{
+    const q35_session_options *o = &s->options;
+    uint32_t zero;
+    Q35_TRY(q35i_pages_create(&s->pages, o->n_kv_tokens, o->n_ctx, o->n_sequences));
+    s->appends = q35i_calloc(o->n_sequences, sizeof *s->appends);
+    return s->appends ? q35i_pages_open(&s->pages, &zero) : Q35_E_NOMEM;
+}
+
 static q35_status build(q35_session *s)
 {
     q35i_plan *plan;
@@ -103,6 +117,7 @@ static q35_status build(q35_session *s)
     const q35i_devices devices = {.device = s->devices, .n = s->n_devices, .by_preference = s->by_preference};
     Q35_TRY(q35i_residence_create(s->model, &devices, q35i_runtime_pool(s->runtime), &s->res));
     choose_buckets(s);
+    Q35_TRY(create_sequences(s));
     /* the decode plan and the largest one now, so that what does not fit or is not supported shows at once */
     Q35_TRY(q35i_session_plan(s, 1, &plan));
     return q35i_session_plan(s, s->options.max_chunk, &plan);
@@ -136,83 +151,14 @@ void q35_session_destroy(q35_session *s)
     q35i_residence_destroy(s->res);
     for (uint32_t d = 0; d < s->n_devices; d++)
         q35i_device_close(s->devices[d]);
+    q35i_pages_destroy(&s->pages);
+    q35i_free(s->appends);
     q35i_free(s->observed_sums);
     q35i_free(s->observed);
     q35i_free(s);
 }
 
-static q35_status check_input(const q35_session *s, const int32_t *ids, uint32_t n)
-{
-    if (n == 0)
-        return Q35_FAIL(Q35_E_INVALID, "step: 0 tokens, need at least 1");
-    if (n > s->options.n_ctx - s->pos)
-        return Q35_FAIL(Q35_E_NOFIT, "context: %u tokens in use and %u to add, holds %u", s->pos, n,
-                        s->options.n_ctx);
-    if (s->options.all_logits && n > s->options.max_chunk)
-        return Q35_FAIL(Q35_E_INVALID, "step: %u tokens with all logits, at most %u", n, s->options.max_chunk);
-    for (uint32_t i = 0; i < n; i++)
-        if (ids[i] < 0 || (uint32_t)ids[i] >= s->config.vocab)
-            return Q35_FAIL(Q35_E_RANGE, "token %u: id %d, need 0 to %u", i, ids[i], s->config.vocab - 1);
-    return Q35_OK;
-}
-
-/* NaN or infinite weights and scales, wherever they are, end up here. */
-static q35_status check_finite(const q35_session *s, const float *logits, uint32_t rows)
-{
-    for (uint32_t r = 0; r < rows; r++) {
-        const float *row = logits + (size_t)r * s->config.vocab;
-        int finite = 1;
-        for (uint32_t i = 0; i < s->config.vocab; i++)
-            finite &= fabsf(row[i]) <= FLT_MAX;
-        if (!finite)
-            return Q35_FAIL(Q35_E_FORMAT, "%.200s: a logit is not finite, need finite weights and scales",
-                            q35_model_path(s->model));
-    }
-    return Q35_OK;
-}
-
-q35_status q35_session_eval(q35_session *s, const int32_t *ids, uint32_t n, const float **out_logits)
-{
-    const float *logits = NULL;
-    s->last = NULL;
-    Q35_TRY(check_input(s, ids, n));
-    uint32_t pos = s->pos;
-    for (uint32_t done = 0; done < n;) {
-        uint32_t chunk = (uint32_t)q35i_min(n - done, s->options.max_chunk);
-        int last = done + chunk == n;
-        const q35_step step = {.n_tokens = (int32_t)chunk,
-                               .pos = (int32_t)(pos + done),
-                               .n_out = s->options.all_logits ? (int32_t)chunk
-                                        : last && out_logits  ? 1
-                                                              : 0};
-        q35i_plan *plan;
-        Q35_TRY(q35i_session_plan(s, chunk, &plan));
-        Q35_TRY(q35i_plan_execute(plan, &step, ids + done, &logits));
-        Q35_TRY(check_finite(s, logits, (uint32_t)step.n_out));
-        done += chunk;
-        s->last = done == n ? plan : NULL;
-    }
-    s->pos = pos + n;
-    s->n_observed += n;
-    if (out_logits)
-        *out_logits = logits;
-    return Q35_OK;
-}
-
-uint32_t q35_session_pos(const q35_session *s)
-{
-    return s->pos;
-}
-
 uint32_t q35_session_n_ctx(const q35_session *s)
 {
     return s->options.n_ctx;
-}
-
-q35_status q35_session_rewind(q35_session *s, uint32_t pos)
-{
-    if (pos > s->pos)
-        return Q35_FAIL(Q35_E_RANGE, "rewind: to position %u, at %u", pos, s->pos);
-    s->pos = pos;
-    return Q35_OK;
 }

@@ -5,6 +5,7 @@
 #define Q35I_SESSION_H
 
 #include "graph/plan.h"
+#include "runtime/session/pages.h"
 
 #include <q35rt/session.h>
 
@@ -23,8 +24,9 @@ struct q35_session {
     uint32_t bucket[Q35I_MAX_BUCKETS], n_buckets;
     q35i_plan *plans[Q35I_MAX_BUCKETS]; /* NULL: not built yet */
     q35i_plan *last;                    /* ran last, borrowed; NULL: none, or it failed */
-    uint32_t pos;
-    uint64_t n_observed; /* tokens evaluated with observe */
+    q35i_pages pages;
+    q35i_append *appends; /* [n_sequences] of the step under way */
+    uint64_t n_observed;  /* tokens evaluated with observe */
     float *observed_sums;
     double *observed;
     uint32_t observed_cap;
@@ -32,5 +34,8 @@ struct q35_session {
 
 /* Plan of the smallest bucket that holds n_tokens, built on first use. */
 q35_status q35i_session_plan(q35_session *session, uint32_t n_tokens, q35i_plan **out);
+
+/* INVALID unless the sequence is there. */
+q35_status q35i_session_check_sequence(const q35_session *session, uint32_t sequence);
 
 #endif

@@ -20,7 +20,7 @@ void q35_session_bytes_per_token(const q35_session *s, uint64_t *out_weights, ui
     const q35_model_config *c = &s->config;
     const q35_tensor_info *embedding = q35_model_tensor(s->model, "token_embd.weight");
     *out_weights = q35i_plan_linear_bytes(s->plans[0]) + q35_row_bytes(embedding->dtype, c->hidden);
-    *out_kv = q35_session_kv_bytes(c, s->options.kv_dtype) * s->pos;
+    *out_kv = q35_session_kv_bytes(c, s->options.kv_dtype) * q35_session_pos(s);
 }
 
 int q35_session_pack_cache_hit(const q35_session *s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A plan with weights and KV cache of its own, and names for what goes in and comes out. */
+ * A plan with weights and KV cache of its own, and names for what goes in and comes out. Its one sequence has the
+ * pages of the cache in order. */
 #include "runtime/session/stretch.h"
 
 #include "runtime/base/alloc.h"
@@ -65,7 +66,20 @@ void q35i_stretch_destroy(q35i_stretch *s)
 
 q35_status q35i_stretch_run(q35i_stretch *s, uint32_t n_tokens, uint32_t pos)
 {
-    const q35_step step = {.n_tokens = (int32_t)n_tokens, .pos = (int32_t)pos, .n_out = (int32_t)n_tokens};
+    const q35_step step = {.n_tokens = (int32_t)n_tokens, .n_out = (int32_t)n_tokens, .n_sequences = n_tokens > 0};
+    const q35i_step_inputs in = q35i_plan_inputs(s->plan);
+    for (uint32_t t = 0; t < n_tokens; t++) {
+        if (in.positions)
+            in.positions[t] = (int32_t)(pos + t);
+        if (in.slots)
+            in.slots[t] = (int32_t)(pos + t);
+        if (in.sequence)
+            in.sequence[t] = 0;
+        if (in.out_rows)
+            in.out_rows[t] = (int32_t)t;
+    }
+    for (uint32_t p = 0; p < in.max_pages; p++)
+        in.pages[p] = (int32_t)p;
     return q35i_plan_run(s->plan, &step);
 }
 

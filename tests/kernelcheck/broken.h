@@ -18,7 +18,9 @@ q35k_linear_fn good_linear, short_k, split_dependent, token_dependent, f16_accum
     padding_codes, unfused_parts, two_chains, minimum_first, any_nan;
 q35k_kv_append_fn good_kv_append, next_position, truncates_f16, truncates_q8;
 q35k_get_rows_fn next_row;
-q35k_attention_fn good_attention, sees_future;
+
+/* broken_attention.c */
+q35k_attention_fn good_attention, sees_future, ignores_page_table, joins_otherwise;
 q35k_rope_fn good_rope, pair_of_halves, exact_angle, no_temperature, temperature_of_first;
 
 /* broken_linear_row.c */

@@ -193,7 +193,7 @@ static void append_q8(const float *x, uint8_t *out, bool truncate)
     }
 }
 
-typedef enum append_mistake { APPEND_GOOD, APPEND_CUTS_F16, APPEND_CUTS_Q8 } append_mistake;
+typedef enum append_mistake { APPEND_GOOD, APPEND_NEXT, APPEND_CUTS_F16, APPEND_CUTS_Q8 } append_mistake;
 
 static void append_element(float x, const q35k_kv *kv, void *cache, int64_t at, append_mistake m)
 {
@@ -206,12 +206,13 @@ static void append_element(float x, const q35k_kv *kv, void *cache, int64_t at, 
         ((uint16_t *)cache)[at] = half;
 }
 
-static void append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
-                   int64_t begin, int64_t end, append_mistake m)
+static void append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
+                   const int32_t *slots, int64_t begin, int64_t end, append_mistake m)
 {
+    const int64_t shift = m == APPEND_NEXT;
     for (int64_t t = begin; t < end; t++) {
         for (int64_t i = 0; i < kv->n_kv_heads * kv->head_dim; i++) {
-            int64_t at = (i / kv->head_dim * kv->ctx + pos + t) * kv->head_dim + i % kv->head_dim;
+            int64_t at = q35k_kv_row(kv, slots[t] + shift, i / kv->head_dim) * kv->head_dim + i % kv->head_dim;
             const float *values[2] = {&k[t * rs_k / 4 + i], &v[t * rs_v / 4 + i]};
             void *caches[2] = {kv->k, kv->v};
             for (int c = 0; c < 2; c++) {
@@ -223,28 +224,28 @@ static void append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, c
     }
 }
 
-void good_kv_append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
-                    int64_t begin, int64_t end)
+void good_kv_append(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
+                    const int32_t *slots, int64_t begin, int64_t end)
 {
-    append(k, rs_k, v, rs_v, kv, pos, begin, end, APPEND_GOOD);
+    append(k, rs_k, v, rs_v, kv, slots, begin, end, APPEND_GOOD);
 }
 
-void next_position(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
-                   int64_t begin, int64_t end)
+void next_position(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
+                   const int32_t *slots, int64_t begin, int64_t end)
 {
-    append(k, rs_k, v, rs_v, kv, pos + 1, begin, end, APPEND_GOOD);
+    append(k, rs_k, v, rs_v, kv, slots, begin, end, APPEND_NEXT);
 }
 
-void truncates_f16(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
-                   int64_t begin, int64_t end)
+void truncates_f16(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
+                   const int32_t *slots, int64_t begin, int64_t end)
 {
-    append(k, rs_k, v, rs_v, kv, pos, begin, end, APPEND_CUTS_F16);
+    append(k, rs_k, v, rs_v, kv, slots, begin, end, APPEND_CUTS_F16);
 }
 
-void truncates_q8(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv, int64_t pos,
-                  int64_t begin, int64_t end)
+void truncates_q8(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
+                  const int32_t *slots, int64_t begin, int64_t end)
 {
-    append(k, rs_k, v, rs_v, kv, pos, begin, end, APPEND_CUTS_Q8);
+    append(k, rs_k, v, rs_v, kv, slots, begin, end, APPEND_CUTS_Q8);
 }
 
 void next_row(const int32_t *ids, const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end)
@@ -254,134 +255,4 @@ void next_row(const int32_t *ids, const q35k_weights *w, float *out, int64_t rs_
         decode(w, (ids[t] + 1) % w->n, row);
         memcpy((char *)out + t * rs_out, row, (size_t)w->k * 4);
     }
-}
-
-/* ---- attention and rope ---- */
-
-static float load(const void *cache, const q35k_kv *kv, int64_t g, int64_t p, int64_t d)
-{
-    int64_t at = (g * kv->ctx + p) * kv->head_dim + d;
-    float block[32];
-    if (kv->dtype == Q35_DT_Q8_0) {
-        q35_block_decode(Q35_DT_Q8_0, (const uint8_t *)cache + at / 32 * 34, NULL, block);
-        return block[at % 32];
-    }
-    return kv->dtype == Q35_DT_F32 ? ((const float *)cache)[at] : q35_f16_to_f32(((const uint16_t *)cache)[at]);
-}
-
-static float score(const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t p)
-{
-    float sum = 0;
-    for (int64_t d = 0; d < kv->head_dim; d++)
-        sum += q[d] * load(kv->k, kv, g, p, d);
-    return sum * scale;
-}
-
-/* Two passes over the scores; `beyond` positions too many, with weight 0. */
-static void attend(const float *q, float scale, const q35k_kv *kv, int64_t g, int64_t n, int64_t beyond,
-                   float *out)
-{
-    float top = -INFINITY, total = 0;
-    for (int64_t p = 0; p < n; p++) {
-        float s = score(q, scale, kv, g, p);
-        top = s > top || isnan(s) ? s : top;
-    }
-    memset(out, 0, (size_t)kv->head_dim * sizeof *out);
-    for (int64_t p = 0; p < n + beyond && p < kv->ctx; p++) {
-        float weight = p < n ? expf(score(q, scale, kv, g, p) - top) : 0;
-        total += weight;
-        for (int64_t d = 0; d < kv->head_dim; d++)
-            out[d] += weight * load(kv->v, kv, g, p, d);
-    }
-    for (int64_t d = 0; d < kv->head_dim; d++)
-        out[d] /= total;
-}
-
-static void attention(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv, int64_t pos,
-                      float *out, int64_t rs_out, int64_t begin, int64_t end, int64_t beyond)
-{
-    for (int64_t i = begin; i < end; i++) {
-        int64_t t = i / n_heads, h = i % n_heads;
-        attend(q + t * rs_q / 4 + h * kv->head_dim, scale, kv, h / (n_heads / kv->n_kv_heads), pos + t + 1, beyond,
-               out + t * rs_out / 4 + h * kv->head_dim);
-    }
-}
-
-void good_attention(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv, int64_t pos,
-                    float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
-{
-    (void)scratch;
-    attention(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, 0);
-}
-
-void sees_future(const float *q, int64_t rs_q, int64_t n_heads, float scale, const q35k_kv *kv, int64_t pos,
-                 float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
-{
-    (void)scratch;
-    attention(q, rs_q, n_heads, scale, kv, pos, out, rs_out, begin, end, 1);
-}
-
-/* One head, with its pairs `apart` elements apart. exact: the angle is not rounded. */
-static void rotate(const float *in, float *out, const q35k_rope *rope, int64_t position, int64_t apart, bool exact)
-{
-    float factor = q35k_rope_temperature(rope, position);
-    for (int64_t i = 0; i < rope->n_rot / 2; i++) {
-        volatile float rounded = (float)position * rope->inv_freq[i];
-        double angle = exact ? (double)position * (double)rope->inv_freq[i] : (double)rounded;
-        int64_t e = apart == 1 ? 2 * i : i;
-        float c = (float)cos(angle), s = (float)sin(angle), a = in[e], b = in[e + apart];
-        out[e] = (a * c - b * s) * factor;
-        out[e + apart] = (a * s + b * c) * factor;
-    }
-    for (int64_t d = rope->n_rot; d < rope->head_dim; d++)
-        out[d] = in[d] * factor;
-}
-
-static void rotate_rows(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-                        int64_t end, int64_t apart, bool exact)
-{
-    for (int64_t t = begin; t < end; t++)
-        for (int64_t h = 0; h < rope->n_heads; h++)
-            rotate(x + t * rs / 4 + h * rope->head_dim, y + t * rs / 4 + h * rope->head_dim, rope, pos + t, apart,
-                   exact);
-}
-
-void good_rope(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-               int64_t end)
-{
-    rotate_rows(x, y, rs, rope, pos, begin, end, 1, false);
-}
-
-/* Rotates (i, i + n_rot / 2), the other convention. */
-void pair_of_halves(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-                    int64_t end)
-{
-    rotate_rows(x, y, rs, rope, pos, begin, end, rope->n_rot / 2, false);
-}
-
-void exact_angle(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-                 int64_t end)
-{
-    rotate_rows(x, y, rs, rope, pos, begin, end, 1, true);
-}
-
-void no_temperature(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-                    int64_t end)
-{
-    q35k_rope cold = *rope;
-    cold.temperature_length = 0;
-    rotate_rows(x, y, rs, &cold, pos, begin, end, 1, false);
-}
-
-/* The factor of the first row for all. */
-void temperature_of_first(const float *x, float *y, int64_t rs, const q35k_rope *rope, int64_t pos, int64_t begin,
-                          int64_t end)
-{
-    q35k_rope cold = *rope;
-    cold.temperature_length = 0;
-    float factor = q35k_rope_temperature(rope, pos + begin);
-    rotate_rows(x, y, rs, &cold, pos, begin, end, 1, false);
-    for (int64_t t = begin; t < end; t++)
-        for (int64_t i = 0; i < rope->n_heads * rope->head_dim; i++)
-            y[t * rs / 4 + i] *= factor;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * KV_APPEND: exact to the bit for f16 (round to nearest even), f32 and Q8_0; every other position of the cache
- * keeps its bytes.
+ * KV_APPEND: exact to the bit for f16 (round to nearest even), f32 and Q8_0; every other slot of the cache keeps
+ * its bytes. The slots are any, in any order.
  */
 #include "kernelcheck.h"
 
@@ -10,9 +10,10 @@
 #include <string.h>
 
 typedef struct params {
-    int64_t rs_k, rs_v, pos;
+    int64_t rs_k, rs_v;
     q35k_kv kv;
-    int k, v, cache_k, cache_v;
+    const int32_t *where; /* slot of each row */
+    int k, v, slots, cache_k, cache_v;
 } params;
 
 static void call_from(const kc_case *c, kc_fn *fn, int64_t token, int64_t begin, int64_t end)
@@ -24,7 +25,7 @@ static void call_from(const kc_case *c, kc_fn *fn, int64_t token, int64_t begin,
     kv.v = o[p->cache_v].p;
     ((q35k_kv_append_fn *)fn)((const float *)(const void *)(o[p->k].p + token * p->rs_k), p->rs_k,
                               (const float *)(const void *)(o[p->v].p + token * p->rs_v), p->rs_v, &kv,
-                              p->pos + token, begin, end);
+                              (const int32_t *)(const void *)o[p->slots].p + token, begin, end);
 }
 
 static void call(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
@@ -56,6 +57,30 @@ static void expected_q8(const float *x, uint8_t *out)
     }
 }
 
+/* Element of the cache that holds element i of a row. */
+static int64_t element_at(const q35k_kv *kv, int64_t slot, int64_t i)
+{
+    int64_t page = slot / 32, row = slot % 32, g = i / kv->head_dim;
+    return ((page * kv->n_kv_heads + g) * 32 + row) * kv->head_dim + i % kv->head_dim;
+}
+
+/* n different slots, in disorder; every third time neighbours. */
+static const int32_t *choose_slots(kc_context *x, const q35k_kv *kv, int64_t n)
+{
+    int64_t n_slots = 32 * kv->n_pages, first = kc_below(x, n_slots - n + 1);
+    int32_t *slots = kc_alloc(x, (size_t)n_slots * sizeof *slots);
+    bool neighbours = kc_below(x, 3) == 0;
+    for (int64_t i = 0; i < n_slots; i++)
+        slots[i] = (int32_t)((i + first) % n_slots);
+    for (int64_t i = 0; i < n && !neighbours; i++) {
+        int64_t j = i + kc_below(x, n_slots - i);
+        int32_t slot = slots[i];
+        slots[i] = slots[j];
+        slots[j] = slot;
+    }
+    return slots;
+}
+
 static uint8_t *expected_cache(kc_context *x, const params *p, int64_t n, const float *rows, int64_t rs,
                                size_t bytes)
 {
@@ -65,7 +90,7 @@ static uint8_t *expected_cache(kc_context *x, const params *p, int64_t n, const 
         for (int64_t i = 0; i < kv->n_kv_heads * kv->head_dim; i++) {
             float value = rows[t * rs / 4 + i];
             uint16_t half = q35_f32_to_f16(value);
-            int64_t at = (i / kv->head_dim * kv->ctx + p->pos + t) * kv->head_dim + i % kv->head_dim;
+            int64_t at = element_at(kv, p->where[t], i);
             if (kv->dtype == Q35_DT_Q8_0 && at % 32 == 0)
                 expected_q8(&rows[t * rs / 4 + i], cache + at / 32 * 34);
             if (kv->dtype == Q35_DT_Q8_0)
@@ -84,7 +109,7 @@ static void build_shape(kc_context *x, kc_case *c, q35k_kv kv, int64_t n, kc_dis
     params *p = kc_alloc(x, sizeof *p);
     int64_t width = kv.n_kv_heads * kv.head_dim;
     c->params = p;
-    *p = (params){.kv = kv, .pos = kc_below(x, kv.ctx - n + 1)};
+    *p = (params){.kv = kv, .where = choose_slots(x, &kv, n)};
     p->rs_k = 4 * (width + kc_below(x, 4));
     p->rs_v = 4 * (width + kc_below(x, 4));
     /* Q8_0: scales that are subnormal or saturate. */
@@ -92,14 +117,15 @@ static void build_shape(kc_context *x, kc_case *c, q35k_kv kv, int64_t n, kc_dis
     float *k = kc_f32_rows(x, n, width, (size_t)p->rs_k, dist, q8 ? 3e-6 : 65519.99);
     float *v = kc_f32_rows(x, n, width, (size_t)p->rs_v, dist, q8 ? 1e9 : 65520);
     size_t size = kv.dtype == Q35_DT_F32 ? 4 : 2, row = (size_t)q35_row_bytes(kv.dtype, (uint64_t)kv.head_dim);
-    size_t bytes = row * (size_t)(kv.n_kv_heads * kv.ctx);
+    size_t bytes = row * (size_t)(kv.n_pages * kv.n_kv_heads * 32);
     kc_elem elem = q8 ? KC_Q8_BITS : kv.dtype == Q35_DT_F32 ? KC_F32_BITS : KC_F16_BITS;
-    kc_map map = {.cell = row, .mod = 1, .n_rep = kv.n_kv_heads};
-    map.base = (size_t)p->pos * map.cell;
-    map.div_stride = map.cell;
-    map.rep_stride = (size_t)kv.ctx * map.cell;
+    kc_map map = {.cell = row, .mod = 32, .n_rep = kv.n_kv_heads, .place = p->where};
+    map.mod_stride = row;
+    map.rep_stride = 32 * row;
+    map.div_stride = (size_t)kv.n_kv_heads * map.rep_stride;
     p->k = kc_input(c, "k", k, (size_t)(n * p->rs_k), 4);
     p->v = kc_input(c, "v", v, (size_t)(n * p->rs_v), 4);
+    p->slots = kc_input(c, "slots", p->where, (size_t)n * sizeof *p->where, 4);
     p->cache_k = kc_output(c, "cache k", bytes, size, elem, map);
     p->cache_v = kc_output(c, "cache v", bytes, size, elem, map);
     c->operands[p->cache_k].oracle_bits = expected_cache(x, p, n, k, p->rs_k, bytes);
@@ -109,9 +135,9 @@ static void build_shape(kc_context *x, kc_case *c, q35k_kv kv, int64_t n, kc_dis
     c->call_alone = call_alone;
     c->n_alone = n;
     c->alone_items = 1;
-    snprintf(c->text, sizeof c->text, "%s kv_heads=%lld head_dim=%lld ctx=%lld pos=%lld T=%lld dist=%s",
+    snprintf(c->text, sizeof c->text, "%s kv_heads=%lld head_dim=%lld pages=%lld T=%lld dist=%s",
              q35_dtype_describe(kv.dtype).name, (long long)kv.n_kv_heads, (long long)kv.head_dim,
-             (long long)kv.ctx, (long long)p->pos, (long long)n, kc_dist_name(dist));
+             (long long)kv.n_pages, (long long)n, kc_dist_name(dist));
 }
 
 static void build(kc_context *x, int64_t index, kc_case *c)
@@ -121,7 +147,7 @@ static void build(kc_context *x, int64_t index, kc_case *c)
     int64_t n = tokens[index / 2 % 5];
     q35k_kv kv = {.dtype = dtypes[index % 3],
                   .n_kv_heads = 1 + index / 3 % 3,
-                  .ctx = n + 1 + kc_below(x, 9),
+                  .n_pages = n / 32 + 1 + kc_below(x, 3),
                   .head_dim = kc_round_k(dtypes[index % 3], dims[index / 4 % 8])};
     build_shape(x, c, kv, n, (kc_dist)(index / 8 % KC_DIST_COUNT));
 }
@@ -129,7 +155,7 @@ static void build(kc_context *x, int64_t index, kc_case *c)
 static void build_bench(kc_context *x, int64_t index, kc_case *c)
 {
     static const uint32_t dtypes[] = {Q35_DT_F16, Q35_DT_F32, Q35_DT_Q8_0};
-    q35k_kv kv = {.dtype = dtypes[index], .n_kv_heads = 4, .ctx = 512, .head_dim = 64};
+    q35k_kv kv = {.dtype = dtypes[index], .n_pages = 16, .n_kv_heads = 4, .head_dim = 64};
     build_shape(x, c, kv, 64, KC_DIST_NORMAL);
     c->bytes = 64.0 * 4 * 2 * (4 * 64 + (double)q35_row_bytes(kv.dtype, 64));
 }

@@ -10,8 +10,9 @@
 
 typedef struct params {
     q35k_rope rope; /* without inv_freq */
-    int64_t rs, pos;
-    int x, y, inv_freq;
+    int64_t rs;
+    const int32_t *at; /* position of each row */
+    int x, y, inv_freq, positions;
 } params;
 
 static void call_from(const kc_case *c, kc_fn *fn, int64_t token, int64_t begin, int64_t end)
@@ -21,7 +22,8 @@ static void call_from(const kc_case *c, kc_fn *fn, int64_t token, int64_t begin,
     q35k_rope rope = p->rope;
     rope.inv_freq = (const float *)(const void *)o[p->inv_freq].p;
     ((q35k_rope_fn *)fn)((const float *)(const void *)(o[p->x].p + token * p->rs),
-                         (float *)(void *)(o[p->y].p + token * p->rs), p->rs, &rope, p->pos + token, begin, end);
+                         (float *)(void *)(o[p->y].p + token * p->rs), p->rs, &rope,
+                         (const int32_t *)(const void *)o[p->positions].p + token, begin, end);
 }
 
 static void call(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
@@ -69,12 +71,12 @@ static void judge(kc_context *x, kc_case *c, int64_t n, const float *in, const f
     double *oracle = kc_alloc(x, 2 * y->bytes), *bound = kc_alloc(x, 2 * y->bytes),
            *ref_bound = kc_alloc(x, 2 * y->bytes);
     for (int64_t t = 0; t < n; t++) {
-        double factor = temperature(&p->rope, p->pos + t);
+        double factor = temperature(&p->rope, p->at[t]);
         for (int64_t h = 0; h < p->rope.n_heads; h++) {
             int64_t at = t * p->rs / 4 + h * p->rope.head_dim;
             for (int64_t i = 0; i < p->rope.n_rot / 2; i++) {
                 /* Both factors have 24 bits, so the product in double is exact. */
-                double angle = to_f32((double)(p->pos + t) * (double)inv_freq[i]);
+                double angle = to_f32((double)p->at[t] * (double)inv_freq[i]);
                 judge_pair(in + at + 2 * i, to_f32(cos(angle)), to_f32(sin(angle)), factor, oracle + at + 2 * i,
                            bound + at + 2 * i, ref_bound + at + 2 * i);
             }
@@ -87,11 +89,21 @@ static void judge(kc_context *x, kc_case *c, int64_t n, const float *in, const f
     y->ref_bound = ref_bound;
 }
 
+/* Neighbours from one of a list on, or some of the list. */
+static const int32_t *choose_positions(kc_context *x, int64_t index, int64_t n)
+{
+    static const int32_t starts[] = {0, 1, 1000, 16383, 16384, 40000, 131071, 262143};
+    int32_t *at = kc_alloc(x, (size_t)n * sizeof *at);
+    for (int64_t t = 0; t < n; t++)
+        at[t] = index / 2 % 2 ? starts[kc_below(x, 8)] : starts[index / 3 % 8] + (int32_t)t;
+    return at;
+}
+
 static void build(kc_context *x, int64_t index, kc_case *c)
 {
     static const int64_t heads[][3] = {{1, 2, 2},   {3, 16, 16},   {9, 64, 64}, {4, 80, 80},
                                        {2, 96, 32}, {2, 128, 128}, {5, 34, 18}, {1, 7, 0}};
-    static const int64_t tokens[] = {1, 2, 7, 0, 33}, starts[] = {0, 1, 1000, 16383, 16384, 40000, 131071, 262143};
+    static const int64_t tokens[] = {1, 2, 7, 0, 33};
     static const struct {
         float beta;
         int64_t length;
@@ -105,7 +117,7 @@ static void build(kc_context *x, int64_t index, kc_case *c)
                            .n_rot = n_rot,
                            .temperature_beta = temperatures[heat].beta,
                            .temperature_length = temperatures[heat].length},
-                  .pos = starts[index / 3 % 8]};
+                  .at = choose_positions(x, index, n)};
     p->rs = 4 * (width + kc_below(x, 4));
     c->params = p;
     kc_dist dist = (kc_dist)(index / 8 % KC_DIST_COUNT);
@@ -114,6 +126,7 @@ static void build(kc_context *x, int64_t index, kc_case *c)
         inv_freq[i] = (float)pow(index & 2 ? 1e6 : 1e4, -2 * (double)i / (double)n_rot);
     kc_map map = kc_rows_map(4 * (size_t)width, (size_t)p->rs);
     p->x = kc_input(c, "x", in, (size_t)(n * p->rs), 4);
+    p->positions = kc_input(c, "positions", p->at, (size_t)n * sizeof *p->at, 4);
     p->inv_freq = kc_input(c, "inv_freq", inv_freq, (size_t)n_rot * 2, 4);
     if (index & 1) {
         p->y = p->x;
@@ -129,8 +142,8 @@ static void build(kc_context *x, int64_t index, kc_case *c)
     c->n_alone = n;
     c->alone_items = 1;
     snprintf(c->text, sizeof c->text,
-             "heads=%lld head_dim=%lld n_rot=%lld T=%lld pos=%lld beta=%g length=%lld in-place=%d dist=%s",
-             (long long)shape[0], (long long)shape[1], (long long)n_rot, (long long)n, (long long)p->pos,
+             "heads=%lld head_dim=%lld n_rot=%lld T=%lld pos=%d beta=%g length=%lld in-place=%d dist=%s",
+             (long long)shape[0], (long long)shape[1], (long long)n_rot, (long long)n, n > 0 ? p->at[0] : 0,
              (double)temperatures[heat].beta, (long long)temperatures[heat].length, (int)(index & 1),
              kc_dist_name(dist));
     judge(x, c, n, in, inv_freq);

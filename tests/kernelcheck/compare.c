@@ -146,8 +146,7 @@ bool kc_compare(kc_context *x, const kc_case *c, const kc_operand *o, const uint
     size_t size = sizes[o->elem];
     place w = {.o = o};
     for (w.item = 0; w.item < c->n_items; w.item++) {
-        size_t item =
-            m->base + (size_t)(w.item / m->mod) * m->div_stride + (size_t)(w.item % m->mod) * m->mod_stride;
+        size_t item = kc_item_at(m, w.item);
         for (w.repetition = 0; w.repetition < m->n_rep; w.repetition++) {
             for (w.element = 0; w.element < m->cell / size; w.element++) {
                 w.at = item + (size_t)w.repetition * m->rep_stride + w.element * size;

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 enum {
-    KC_MAX_OPERANDS = 8,
+    KC_MAX_OPERANDS = 9,
     KC_TEXT = 320,        /* bytes of a case's or failure's text */
     KC_MAX_FAILURES = 5,  /* a row is given up after so many */
     KC_CASE_SECONDS = 120 /* a case that takes longer is a hang; generous, for sanitizers and valgrind */
@@ -50,10 +50,12 @@ typedef enum kc_role { KC_IN, KC_OUT, KC_INOUT, KC_SCRATCH } kc_role;
 typedef enum kc_elem { KC_F32, KC_F32_ORDER, KC_F32_BITS, KC_F16_BITS, KC_ACT_BITS, KC_Q8_BITS } kc_elem;
 
 /* Where item i of the split dimension writes: for each repetition j, `cell` bytes at
- * base + (i / mod) * div_stride + (i % mod) * mod_stride + j * rep_stride. */
+ * base + (i / mod) * div_stride + (i % mod) * mod_stride + j * rep_stride, where place, if not NULL, gives
+ * place[i] for i. */
 typedef struct kc_map {
     size_t base, cell, div_stride, mod_stride, rep_stride;
     int64_t mod, n_rep;
+    const int32_t *place; /* [n_items] */
 } kc_map;
 
 typedef struct kc_operand {
@@ -219,7 +221,8 @@ bool kc_run_case(kc_context *x, const kc_op *op, int64_t index);
 int kc_input(kc_case *c, const char *name, const void *data, size_t bytes, size_t align);
 int kc_scratch(kc_case *c, size_t bytes);
 int kc_output(kc_case *c, const char *name, size_t bytes, size_t align, kc_elem elem, kc_map map);
-kc_map kc_rows_map(size_t cell, size_t rs); /* item i is row i */
+kc_map kc_rows_map(size_t cell, size_t rs);         /* item i is row i */
+size_t kc_item_at(const kc_map *map, int64_t item); /* where it writes, but for the repetition */
 /* Puts every operand into plain memory of the arena and calls fn for all items. */
 void kc_bind_plain(kc_context *x, kc_case *c);
 

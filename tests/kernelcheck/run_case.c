@@ -45,6 +45,12 @@ kc_map kc_rows_map(size_t cell, size_t rs)
     return (kc_map){.cell = cell, .div_stride = rs, .mod = 1, .n_rep = 1};
 }
 
+size_t kc_item_at(const kc_map *map, int64_t item)
+{
+    int64_t i = map->place ? map->place[item] : item;
+    return map->base + (size_t)(i / map->mod) * map->div_stride + (size_t)(i % map->mod) * map->mod_stride;
+}
+
 static bool is_written(const kc_operand *o)
 {
     return o->role == KC_OUT || o->role == KC_INOUT;
@@ -107,7 +113,7 @@ static void expect(run *r, int64_t begin, int64_t end, int64_t rep_begin, int64_
         const kc_operand *o = &r->c->operands[i];
         const kc_map *m = &o->map;
         for (int64_t n = begin; n < end && is_written(o); n++) {
-            size_t item = m->base + (size_t)(n / m->mod) * m->div_stride + (size_t)(n % m->mod) * m->mod_stride;
+            size_t item = kc_item_at(m, n);
             for (int64_t j = rep_begin; j < rep_end && j < m->n_rep; j++) {
                 size_t at = item + (size_t)j * m->rep_stride;
                 memcpy(r->expected[i] + at, r->first[i] + at, m->cell);

@@ -109,9 +109,42 @@ uint32_t fixture_node(fixture *f, uint32_t op, const fixture_params *params, uin
     return n;
 }
 
-void fixture_set_step(fixture *f, int32_t n_tokens, int32_t pos, int32_t n_out)
+uint32_t fixture_indices(fixture *f, int64_t n, uint32_t flags, const int32_t *values)
 {
-    q35_step step = {.n_tokens = n_tokens, .pos = pos, .n_out = n_out};
+    uint32_t t = fixture_tensor(f, Q35_ROLE_INPUT, Q35_DT_I32, 1, &n, flags);
+    memcpy(f->memory[t], values, (size_t)n * sizeof *values);
+    return t;
+}
+
+fixture_sequence fixture_one_sequence(fixture *f, int64_t capacity, int64_t n_pages)
+{
+    const int64_t table[2] = {n_pages, 1};
+    fixture_sequence s = {
+        .positions = fixture_tensor(f, Q35_ROLE_INPUT, Q35_DT_I32, 1, &capacity, Q35_TF_TOKEN_ROWS),
+        .slots = fixture_tensor(f, Q35_ROLE_INPUT, Q35_DT_I32, 1, &capacity, Q35_TF_TOKEN_ROWS),
+        .sequence = fixture_tensor(f, Q35_ROLE_INPUT, Q35_DT_I32, 1, &capacity, Q35_TF_TOKEN_ROWS),
+        .pages = fixture_tensor(f, Q35_ROLE_INPUT, Q35_DT_I32, 2, table, Q35_TF_SEQUENCES)};
+    for (int64_t p = 0; p < n_pages; p++)
+        ((int32_t *)f->memory[s.pages])[p] = (int32_t)(n_pages - 1 - p);
+    fixture_place(f, &s, 0);
+    return s;
+}
+
+void fixture_place(const fixture *f, const fixture_sequence *s, int32_t pos)
+{
+    const int32_t *pages = f->memory[s->pages];
+    for (int64_t t = 0; t < f->tensors[s->positions].dim[0]; t++) {
+        int32_t p = pos + (int32_t)t;
+        bool there = p / Q35_KV_PAGE < f->tensors[s->pages].dim[0]; /* else not a valid row, one hopes */
+        ((int32_t *)f->memory[s->positions])[t] = p;
+        ((int32_t *)f->memory[s->slots])[t] = there ? pages[p / Q35_KV_PAGE] * Q35_KV_PAGE + p % Q35_KV_PAGE : -1;
+        ((int32_t *)f->memory[s->sequence])[t] = 0;
+    }
+}
+
+void fixture_set_step(fixture *f, int32_t n_tokens, int32_t n_out, int32_t n_sequences)
+{
+    q35_step step = {.n_tokens = n_tokens, .n_out = n_out, .n_sequences = n_sequences};
     memcpy(f->memory[f->region.step], &step, sizeof step);
 }
 

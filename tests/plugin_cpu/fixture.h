@@ -57,7 +57,7 @@ typedef struct fixture {
     void *memory[MAX_TENSORS]; /* owned */
     q35_node nodes[MAX_NODES];
     const q35_node *node_list[MAX_NODES];
-    uint32_t in[MAX_NODES][4], out[MAX_NODES][2];
+    uint32_t in[MAX_NODES][6], out[MAX_NODES][2];
     fixture_params params[MAX_NODES];
     uint32_t random;
 } fixture;
@@ -77,7 +77,19 @@ uint32_t fixture_vector(fixture *f, uint32_t role, int64_t length); /* f32, rand
 uint32_t fixture_node(fixture *f, uint32_t op, const fixture_params *params, uint32_t n_in, const uint32_t *in,
                       uint32_t n_out, const uint32_t *out);
 
-void fixture_set_step(fixture *f, int32_t n_tokens, int32_t pos, int32_t n_out);
+/* i32 [n], from values. */
+uint32_t fixture_indices(fixture *f, int64_t n, uint32_t flags, const int32_t *values);
+
+/* Inputs of a step of one sequence: i32 [capacity] each, and its page table of n_pages pages, the last of the
+ * cache first. */
+typedef struct fixture_sequence {
+    uint32_t positions, slots, sequence, pages;
+} fixture_sequence;
+fixture_sequence fixture_one_sequence(fixture *f, int64_t capacity, int64_t n_pages);
+/* The tokens of the next run are at positions pos and up. */
+void fixture_place(const fixture *f, const fixture_sequence *s, int32_t pos);
+
+void fixture_set_step(fixture *f, int32_t n_tokens, int32_t n_out, int32_t n_sequences);
 float fixture_random(fixture *f); /* [-1, 1) */
 
 /* Element (r, c) of an f32 tensor of rank 1 or 2. */

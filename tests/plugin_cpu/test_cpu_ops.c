@@ -9,8 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CAPACITY = 7, TOKENS = 5, POS = 3, OUT = 2 };
-#define TOKEN_ROWS ((uint32_t)Q35_TF_TOKEN_ROWS)
+enum { CAPACITY = 7, TOKENS = 5, POS = 3, OUT = 2, TOKEN_ROWS = Q35_TF_TOKEN_ROWS };
 
 /* |found - need| within 2 k roundings of terms that sum to `size` in magnitude. */
 static void expect_near(const fixture *f, uint32_t t, int64_t r, int64_t c, double need, double size, double k)
@@ -49,30 +48,29 @@ static fixture_params norm_params(float eps)
     return (fixture_params){.norm = {{sizeof(q35_norm_params), Q35_STRUCT_NORM_PARAMS, NULL}, eps, 0}};
 }
 
-/* ------------------------------------------------------------------ get_rows, tail_rows */
+/* ------------------------------------------------------------------ get_rows, take_rows */
 
 static void build_get_rows(fixture *f)
 {
     static const int32_t ids[CAPACITY] = {8, 0, 3, 3, 1, -1, 99}; /* those past TOKENS are not looked at */
-    int64_t dim[1] = {CAPACITY};
-    uint32_t in[2] = {fixture_tensor(f, Q35_ROLE_INPUT, Q35_DT_I32, 1, dim, TOKEN_ROWS),
-                      fixture_matrix(f, Q35_ROLE_WEIGHT, 37, 9, 0)};
-    uint32_t rows = result(f, 37), tail = fixture_matrix(f, Q35_ROLE_OUTPUT, 37, 3, Q35_TF_OUT_ROWS);
-    fixture_blank(f, tail);
-    memcpy(f->memory[in[0]], ids, sizeof ids);
+    static const int32_t taken[3] = {4, 1, -1};
+    uint32_t in[2] = {fixture_indices(f, CAPACITY, TOKEN_ROWS, ids), fixture_matrix(f, Q35_ROLE_WEIGHT, 37, 9, 0)};
+    uint32_t rows = result(f, 37), some = fixture_matrix(f, Q35_ROLE_OUTPUT, 37, 3, Q35_TF_OUT_ROWS);
+    uint32_t take[2] = {rows, fixture_indices(f, 3, Q35_TF_OUT_ROWS, taken)};
+    fixture_blank(f, some);
     fixture_node(f, Q35_OP_GET_ROWS, NULL, 2, in, 1, &rows);
-    fixture_node(f, Q35_OP_TAIL_ROWS, NULL, 1, &rows, 1, &tail);
+    fixture_node(f, Q35_OP_TAKE_ROWS, NULL, 2, take, 1, &some);
 }
 
 static void verify_get_rows(const fixture *f)
 {
-    const int32_t *ids = f->memory[f->in[0][0]];
+    const int32_t *ids = f->memory[f->in[0][0]], *taken = f->memory[f->in[1][1]];
     for (int64_t t = 0; t < TOKENS; t++)
         for (int64_t c = 0; c < 37; c++)
             expect_near(f, f->out[0][0], t, c, at(f, f->in[0][1], ids[t], c), 0, 0);
     for (int64_t t = 0; t < OUT; t++)
         for (int64_t c = 0; c < 37; c++)
-            expect_near(f, f->out[1][0], t, c, at(f, f->out[0][0], TOKENS - OUT + t, c), 0, 0);
+            expect_near(f, f->out[1][0], t, c, at(f, f->out[0][0], taken[t], c), 0, 0);
     expect_blank(f, f->out[0][0], TOKENS);
     expect_blank(f, f->out[1][0], OUT);
 }
@@ -284,13 +282,13 @@ static void build_linear_packed(fixture *f)
 
 /* ------------------------------------------------------------------ rope, cache, attention */
 
-enum { HEADS = 6, KV_HEADS = 2, DIM = 32, ROTATED = 8, CTX = 9, TEMPERED = 2 };
+enum { HEADS = 6, KV_HEADS = 2, DIM = 32, ROTATED = 8, PAGES = 2, CTX = PAGES * Q35_KV_PAGE, TEMPERED = 2 };
 #define BETA 0.25f
 
 static uint32_t state(fixture *f, uint32_t dtype)
 {
-    int64_t dim[3] = {DIM, CTX, KV_HEADS};
-    uint32_t t = fixture_tensor(f, Q35_ROLE_STATE, dtype, 3, dim, 0);
+    int64_t dim[4] = {DIM, Q35_KV_PAGE, KV_HEADS, PAGES};
+    uint32_t t = fixture_tensor(f, Q35_ROLE_STATE, dtype, 4, dim, 0);
     for (int64_t i = 0; i < DIM * CTX * KV_HEADS; i++) {
         float x = fixture_random(f);
         uint8_t *block = (uint8_t *)f->memory[t] + i / 32 * 34;
@@ -308,7 +306,7 @@ static uint32_t state(fixture *f, uint32_t dtype)
 
 static double state_at(const fixture *f, uint32_t t, int64_t g, int64_t p, int64_t d)
 {
-    int64_t i = (g * CTX + p) * DIM + d;
+    int64_t i = (((PAGES - 1 - p / Q35_KV_PAGE) * KV_HEADS + g) * Q35_KV_PAGE + p % Q35_KV_PAGE) * DIM + d;
     q35_dtype_info info = q35_dtype_describe(f->tensors[t].dtype);
     float block[32];
     q35_block_decode(f->tensors[t].dtype, (const char *)f->memory[t] + i / info.block_len * info.block_bytes, NULL,
@@ -328,14 +326,16 @@ static void build_attention(fixture *f, uint32_t dtype)
             {sizeof(q35_attention_params), Q35_STRUCT_ATTENTION_PARAMS, NULL}, HEADS, KV_HEADS, DIM, 0.3f}};
     uint32_t freq = fixture_vector(f, Q35_ROLE_WEIGHT, ROTATED / 2);
     uint32_t q = input(f, HEADS * DIM), k = input(f, KV_HEADS * DIM), v = input(f, KV_HEADS * DIM);
-    uint32_t q_in[2] = {q, freq}, k_in[2] = {k, freq}, q_out = result(f, HEADS * DIM),
-             k_out = result(f, KV_HEADS * DIM);
-    uint32_t cache[4] = {k_out, v, state(f, dtype), state(f, dtype)}, att[3] = {q_out, cache[2], cache[3]};
-    uint32_t out = result(f, HEADS * DIM);
-    fixture_node(f, Q35_OP_ROPE, &q_rope, 2, q_in, 1, &q_out);
-    fixture_node(f, Q35_OP_ROPE, &k_rope, 2, k_in, 1, &k_out);
-    fixture_node(f, Q35_OP_KV_APPEND, &kv, 4, cache, 0, NULL);
-    fixture_node(f, Q35_OP_ATTENTION, &attention, 3, att, 1, &out);
+    fixture_sequence s = fixture_one_sequence(f, CAPACITY, PAGES);
+    uint32_t q_out = result(f, HEADS * DIM), k_out = result(f, KV_HEADS * DIM), out = result(f, HEADS * DIM);
+    uint32_t q_in[3] = {q, freq, s.positions}, k_in[3] = {k, freq, s.positions};
+    uint32_t cache[5] = {k_out, v, state(f, dtype), state(f, dtype), s.slots};
+    uint32_t att[6] = {q_out, cache[2], cache[3], s.positions, s.sequence, s.pages};
+    fixture_place(f, &s, POS);
+    fixture_node(f, Q35_OP_ROPE, &q_rope, 3, q_in, 1, &q_out);
+    fixture_node(f, Q35_OP_ROPE, &k_rope, 3, k_in, 1, &k_out);
+    fixture_node(f, Q35_OP_KV_APPEND, &kv, 5, cache, 0, NULL);
+    fixture_node(f, Q35_OP_ATTENTION, &attention, 6, att, 1, &out);
 }
 
 static void build_attention_f16(fixture *f)
@@ -547,7 +547,7 @@ static void run_case(int i, const char *isa)
         fixture f;
         fixture_open(&f, isa, n_workers);
         cases[i].build(&f);
-        fixture_set_step(&f, TOKENS, POS, OUT);
+        fixture_set_step(&f, TOKENS, OUT, 1);
         fixture_prepare(&f);
         q35_status status = fixture_run(&f);
         ck_assert_msg(status == Q35_OK, "%s: %s", cases[i].name, fixture_error());

@@ -6,11 +6,12 @@
 #include "support/suite.h"
 
 #define TOKEN_ROWS ((uint32_t)Q35_TF_TOKEN_ROWS)
-enum { CAPACITY = 4, K = 64, N = 20, CTX = 6 };
+enum { CAPACITY = 4, K = 64, N = 20, PAGES = 3 };
 
 /* Tensor indices of base_region. */
 typedef struct base_region {
     uint32_t ids, table, x, norm_weight, normed, weight, y, k_state, v_state, att;
+    fixture_sequence at;
 } base_region;
 
 /* get_rows, rms_norm, linear, kv_append, attention: something of everything. */
@@ -20,7 +21,7 @@ static base_region build(fixture *f, const char *isa)
     fixture_params kv = {.kv = {{sizeof(q35_kv_params), Q35_STRUCT_KV_PARAMS, NULL}, 2, 10}};
     fixture_params att = {
         .attention = {{sizeof(q35_attention_params), Q35_STRUCT_ATTENTION_PARAMS, NULL}, 2, 2, 10, 0.5f}};
-    int64_t ids_dim[1] = {CAPACITY}, state_dim[3] = {10, CTX, 2}, w_dim[2] = {K, N};
+    int64_t ids_dim[1] = {CAPACITY}, state_dim[4] = {10, Q35_KV_PAGE, 2, PAGES}, w_dim[2] = {K, N};
     base_region r;
     fixture_open(f, isa, 2);
     r.ids = fixture_tensor(f, Q35_ROLE_INPUT, Q35_DT_I32, 1, ids_dim, TOKEN_ROWS);
@@ -30,8 +31,8 @@ static base_region build(fixture *f, const char *isa)
     r.normed = fixture_matrix(f, Q35_ROLE_TEMP, K, CAPACITY, TOKEN_ROWS);
     r.weight = fixture_tensor(f, Q35_ROLE_WEIGHT, Q35_DT_Q8_0, 2, w_dim, 0);
     r.y = fixture_matrix(f, Q35_ROLE_TEMP, N, CAPACITY, TOKEN_ROWS);
-    r.k_state = fixture_tensor(f, Q35_ROLE_STATE, Q35_DT_F32, 3, state_dim, 0);
-    r.v_state = fixture_tensor(f, Q35_ROLE_STATE, Q35_DT_F32, 3, state_dim, 0);
+    r.k_state = fixture_tensor(f, Q35_ROLE_STATE, Q35_DT_F32, 4, state_dim, 0);
+    r.v_state = fixture_tensor(f, Q35_ROLE_STATE, Q35_DT_F32, 4, state_dim, 0);
     r.att = fixture_matrix(f, Q35_ROLE_OUTPUT, N, CAPACITY, TOKEN_ROWS);
     memset(f->memory[r.ids], 0, f->bindings[r.ids].bytes);
     memset(f->memory[r.weight], 0, f->bindings[r.weight].bytes);
@@ -40,8 +41,10 @@ static base_region build(fixture *f, const char *isa)
     fixture_node(f, Q35_OP_GET_ROWS, NULL, 2, (uint32_t[]){r.ids, r.table}, 1, &r.x);
     fixture_node(f, Q35_OP_RMS_NORM, &norm, 2, (uint32_t[]){r.x, r.norm_weight}, 1, &r.normed);
     fixture_node(f, Q35_OP_LINEAR, NULL, 2, (uint32_t[]){r.normed, r.weight}, 1, &r.y);
-    fixture_node(f, Q35_OP_KV_APPEND, &kv, 4, (uint32_t[]){r.y, r.y, r.k_state, r.v_state}, 0, NULL);
-    fixture_node(f, Q35_OP_ATTENTION, &att, 3, (uint32_t[]){r.y, r.k_state, r.v_state}, 1, &r.att);
+    r.at = fixture_one_sequence(f, CAPACITY, PAGES);
+    fixture_node(f, Q35_OP_KV_APPEND, &kv, 5, (uint32_t[]){r.y, r.y, r.k_state, r.v_state, r.at.slots}, 0, NULL);
+    fixture_node(f, Q35_OP_ATTENTION, &att, 6,
+                 (uint32_t[]){r.y, r.k_state, r.v_state, r.at.positions, r.at.sequence, r.at.pages}, 1, &r.att);
     return r;
 }
 
@@ -138,8 +141,32 @@ static void break_state_role(fixture *f, const base_region *r)
 
 static void break_state_shape(fixture *f, const base_region *r)
 {
-    f->tensors[r->v_state].dim[1] = CTX - 1;
-    f->tensors[r->v_state].stride[2] -= f->tensors[r->v_state].stride[1];
+    f->tensors[r->v_state].dim[3] = PAGES - 1;
+}
+
+static void break_state_page(fixture *f, const base_region *r)
+{
+    f->tensors[r->k_state].dim[1] = Q35_KV_PAGE - 1;
+}
+
+static void break_positions(fixture *f, const base_region *r)
+{
+    f->tensors[r->at.positions].dim[0] = CAPACITY - 1;
+}
+
+static void break_sequence(fixture *f, const base_region *r)
+{
+    f->tensors[r->at.sequence].dtype = Q35_DT_F32;
+}
+
+static void break_slots(fixture *f, const base_region *r)
+{
+    f->tensors[r->at.slots].flags = Q35_TF_OUT_ROWS;
+}
+
+static void break_pages(fixture *f, const base_region *r)
+{
+    f->tensors[r->at.pages].flags = Q35_TF_TOKEN_ROWS;
 }
 
 static void break_state_blocks(fixture *f, const base_region *r)
@@ -249,7 +276,12 @@ static const struct {
     {break_layout, "layout 1"},
     {break_table_layout, "layout 7"},
     {break_state_role, "state k has role 1"},
-    {break_state_shape, "5 positions"},
+    {break_state_shape, "2 pages"},
+    {break_state_page, "state k is [pages][2][31][10], need [pages][2][32][10]"},
+    {break_positions, "positions has 3 rows, need 4"},
+    {break_sequence, "sequence is F32, need I32"},
+    {break_slots, "slots has flags 0x2, need 0x1"},
+    {break_pages, "pages have flags 0x1"},
     {break_state_blocks, "state k is Q8_0 with head_dim 10, need a multiple of 32"},
     {break_state_dtype, "state k is I32, need F16, F32 or Q8_0"},
     {break_output_role, "output has role 4"},
@@ -313,7 +345,7 @@ START_TEST(bad_bindings_are_refused)
 {
     fixture f;
     base_region r = build(&f, NULL);
-    fixture_set_step(&f, 1, 0, 0);
+    fixture_set_step(&f, 1, 0, 1);
     ck_assert_uint_eq(f.api->plan_compile(f.dev, &f.region, &f.plan), Q35_OK);
     ck_assert_uint_eq(f.api->plan_run(f.plan), Q35_E_INVALID);
     q35_binding x = f.bindings[r.x];
@@ -327,9 +359,9 @@ START_TEST(bad_bindings_are_refused)
 }
 END_TEST
 
-static void expect_range(fixture *f, int32_t n_tokens, int32_t pos, int32_t n_out, const char *reason)
+static void expect_range(fixture *f, int32_t n_tokens, int32_t n_out, int32_t n_sequences, const char *reason)
 {
-    fixture_set_step(f, n_tokens, pos, n_out);
+    fixture_set_step(f, n_tokens, n_out, n_sequences);
     ck_assert_uint_eq(fixture_run(f), Q35_E_RANGE);
     ck_assert_msg(strstr(fixture_error(), reason), "'%s' lacks '%s'", fixture_error(), reason);
 }
@@ -338,23 +370,43 @@ START_TEST(bad_step_values_are_refused)
 {
     fixture f;
     base_region r = build(&f, NULL);
-    int32_t *ids = f.memory[r.ids];
+    int32_t *ids = f.memory[r.ids], *slots = f.memory[r.at.slots], *positions = f.memory[r.at.positions];
+    int32_t *sequence = f.memory[r.at.sequence], *pages = f.memory[r.at.pages];
     fixture_prepare(&f);
     fixture_blank(&f, r.att);
-    expect_range(&f, -1, 0, 0, "n_tokens -1");
-    expect_range(&f, INT32_MIN, 0, INT32_MIN, "n_tokens -2147483648");
-    expect_range(&f, CAPACITY + 1, 0, 0, "n_tokens 5, need at most 4");
-    expect_range(&f, 1, -7, 0, "pos -7");
-    expect_range(&f, 1, INT32_MAX, 0, "pos 2147483647");
-    expect_range(&f, 3, CTX - 2, 0, "pos 4 and 3 tokens, need at most 6 positions");
-    expect_range(&f, 1, 0, 2, "n_out 2, need at most n_tokens 1");
+    expect_range(&f, -1, 0, 1, "n_tokens -1");
+    expect_range(&f, INT32_MIN, INT32_MIN, 1, "n_tokens -2147483648");
+    expect_range(&f, CAPACITY + 1, 0, 1, "n_tokens 5, need at most 4");
+    expect_range(&f, 1, 2, 1, "n_out 2, n_sequences 1, need at most n_tokens 1");
+    expect_range(&f, 1, 0, 2, "n_out 0, n_sequences 2, need at most n_tokens 1");
+    expect_range(&f, 2, 0, 2, "n_sequences 2, need at most 1");
+    expect_range(&f, 1, 0, 0, "sequence 0 of row 0, need 0 to -1");
     ids[1] = -1;
-    expect_range(&f, 2, 0, 0, "id -1 of token 1");
+    expect_range(&f, 2, 0, 1, "id -1 of row 1");
     ids[1] = 5;
-    expect_range(&f, 2, 0, 0, "id 5 of token 1, need 0 to 4");
+    expect_range(&f, 2, 0, 1, "id 5 of row 1, need 0 to 4");
+    ids[1] = 0;
+    slots[1] = PAGES * Q35_KV_PAGE;
+    expect_range(&f, 2, 0, 1, "slot 96 of row 1, need 0 to 95");
+    slots[1] = 0;
+    positions[1] = PAGES * Q35_KV_PAGE;
+    expect_range(&f, 2, 0, 1, "position 96 of row 1, need 0 to 95");
+    positions[1] = -1;
+    expect_range(&f, 2, 0, 1, "position -1 of row 1");
+    positions[1] = Q35_KV_PAGE;
+    sequence[1] = 1;
+    expect_range(&f, 2, 0, 1, "sequence 1 of row 1, need 0 to 0");
+    sequence[1] = 0;
+    pages[1] = PAGES;
+    expect_range(&f, 2, 0, 1, "page 3 at 1 of sequence 0, need 0 to 2");
+    positions[0] = Q35_KV_PAGE; /* not in order: the first row's pages count too */
+    positions[1] = 0;
+    expect_range(&f, 2, 0, 1, "page 3 at 1 of sequence 0, need 0 to 2");
     ck_assert(fixture_row_blank(&f, r.att, 0));
-    fixture_set_step(&f, 1, CTX - 1, 0);
-    ck_assert_uint_eq(fixture_run(&f), Q35_OK); /* the bad id is not a valid row any more */
+    positions[0] = 0;
+    ids[1] = -1;
+    fixture_set_step(&f, 1, 0, 1);
+    ck_assert_uint_eq(fixture_run(&f), Q35_OK); /* what is bad is not in a valid row any more */
     fixture_close(&f);
 }
 END_TEST
@@ -404,7 +456,7 @@ END_TEST
 
 START_TEST(failed_allocations_leave_nothing)
 {
-    enum { COMPILE_ALLOCS = 4 };
+    enum { COMPILE_ALLOCS = 5 };
     fixture f;
     q35_device *dev = NULL;
     build(&f, NULL);
