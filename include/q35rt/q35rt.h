@@ -21,6 +21,7 @@
 #include <q35rt/log.h>
 #include <q35rt/measure.h>
 #include <q35rt/model.h>
+#include <q35rt/power.h>
 #include <q35rt/sampler.h>
 #include <q35rt/session.h>
 #include <q35rt/status.h>

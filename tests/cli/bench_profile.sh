@@ -9,7 +9,7 @@ for r in json.load(open("json")):
     rest = p["dispatch_ns_per_step"] + p["host_ns_per_step"]
     print(r["n_prompt"], r["n_gen"], sorted({o["op"] for o in p["ops"]}))
     print(parts > 0, rest > 0, abs(parts + rest - whole) <= 0.01 * whole, p["barriers_per_step"] > 0)
-    print({o["op"]: o["calls_per_step"] for o in p["ops"] if o["op"] in ("attention", "linear ffn_up", "linear logits")})
+    print(sorted((o["op"], o["calls_per_step"]) for o in p["ops"] if o["op"] in ("attention", "linear ffn_up", "linear logits")))
     print([o["op"] for o in p["ops"] if o["gmac_per_s"] is not None and not o["op"].startswith("linear")])
     shares = [o["share"] for o in p["ops"]]
     print(shares == sorted(shares, reverse=True), sum(shares) <= 1.01)

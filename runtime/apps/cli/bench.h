@@ -28,12 +28,14 @@ typedef struct bench_limits {
         double gmacs;
     } peaks[BENCH_MAX_PEAKS];
     uint32_t n_peaks;
+    q35_power_report power; /* of the tests; source NULL: no budget */
 } bench_limits;
 
 typedef struct bench_result {
     bench_test test;
     uint32_t limits;       /* index */
     bench_samples seconds; /* of every repetition */
+    bench_samples joules;  /* the same, with a power budget */
     uint64_t weight_bytes; /* read per step of decoding */
     double kv_bytes;       /* read per step of decoding and sequence, on average over the test */
     double macs;           /* int8 multiplications of the linears per token */
@@ -47,9 +49,10 @@ typedef struct bench {
     uint64_t weights, linear_weights; /* of the model, of the layers' linears */
     char name[64];                    /* of the model */
     char machine[128];
-    char devices[160]; /* names and descriptions of what it runs on */
-    uint32_t device;   /* the first of them, in the runtime */
-    int32_t *ids;      /* [n_ids] random tokens */
+    char devices[160];      /* names and descriptions of what it runs on */
+    uint32_t device;        /* the first of them, in the runtime */
+    q35_governor *governor; /* NULL: no power budget */
+    int32_t *ids;           /* [n_ids] random tokens */
     uint32_t n_ids;
     bench_limits *limits; /* one per number of threads */
     uint32_t n_limits;

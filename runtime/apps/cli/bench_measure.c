@@ -40,6 +40,21 @@ uint32_t bench_context(const cli_options *o)
     return most(&o->depth) + (p > n ? p : n);
 }
 
+static int interrupted(void *user)
+{
+    (void)user;
+    return cli_interrupted();
+}
+
+/* Joules and seconds of sleep until now. */
+static q35_power_report power_now(const bench *b)
+{
+    q35_power_report report = {0};
+    if (b->governor)
+        q35_governor_report(b->governor, &report);
+    return report;
+}
+
 /* Appends n tokens, beginning with the at-th, in one step of the library. An interruption ends the test. */
 static int step(const bench *b, uint32_t at, uint32_t n, int want_logits)
 {
@@ -47,6 +62,8 @@ static int step(const bench *b, uint32_t at, uint32_t n, int want_logits)
     if (cli_interrupted())
         return CLI_EXIT_SIGNAL + cli_interrupted();
     q35_status status = q35_session_eval(b->engine.session, b->ids + at, n, want_logits ? &logits : NULL);
+    if (status == Q35_OK && b->governor)
+        status = q35_governor_step(b->governor, interrupted, NULL);
     return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_RUNNING);
 }
 
@@ -91,6 +108,7 @@ static int repeat(const bench *b, bench_result *r)
     const bench_test *t = &r->test;
     uint64_t weights, first, last;
     q35_session_bytes_per_token(b->engine.session, &weights, &first);
+    const double before = power_now(b).joules;
     double start = term_now();
     int rc = run(b, t);
     double seconds = term_now() - start;
@@ -98,7 +116,8 @@ static int repeat(const bench *b, bench_result *r)
     r->kv_bytes = ((double)first + (double)last) / 2;
     if (t->n_gen) /* a token sees itself, too */
         r->kv_bytes += ((double)last - (double)first) / t->n_gen / 2;
-    if (rc == 0 && bench_samples_add(&r->seconds, seconds))
+    if (rc == 0 && (bench_samples_add(&r->seconds, seconds) ||
+                    (b->governor && bench_samples_add(&r->joules, power_now(b).joules - before))))
         rc = cli_fail(CLI_EXIT_FAILED, "bench: memory for the measurements: out of memory");
     return go_back(b, t, rc);
 }
@@ -112,9 +131,10 @@ static int profile(const bench *b, bench_result *r)
     q35_status status = q35_session_profile(b->engine.session, 1);
     if (status != Q35_OK)
         return cli_fail_status(status, CLI_WHILE_RUNNING);
+    const double slept = power_now(b).slept_seconds;
     double start = term_now();
     int rc = run(b, t);
-    *p = (bench_profile){.seconds = term_now() - start,
+    *p = (bench_profile){.seconds = term_now() - start - (power_now(b).slept_seconds - slept),
                          .steps = t->n_prompt ? (t->n_prompt + chunk - 1) / chunk : t->n_gen,
                          .tokens = bench_tokens(t),
                          .outputs = (double)t->batch * (t->n_prompt ? 1 : t->n_gen),

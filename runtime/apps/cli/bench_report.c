@@ -66,6 +66,20 @@ static void add_peaks(const bench *b, const bench_result *r, json_t *row)
     json_object_set_new(row, "int8_peaks", list);
 }
 
+static double joules_per_token(const bench_result *r)
+{
+    return bench_spread_of(&r->joules).mean / bench_tokens(&r->test);
+}
+
+static void add_power(const bench *b, const bench_result *r, json_t *row)
+{
+    const q35_power_report *p = &limits_of(b, r)->power;
+    json_object_set_new(row, "joules_per_token", r->joules.n ? json_number(joules_per_token(r)) : json_null());
+    json_object_set_new(row, "power_budget_watts", p->source ? json_number(p->watts) : json_null());
+    json_object_set_new(row, "power_watts", p->source ? json_number(p->joules / p->seconds) : json_null());
+    json_object_set_new(row, "power_source", p->source ? json_text(p->source) : json_null());
+}
+
 static json_t *row_json(const bench *b, const bench_result *r)
 {
     const bench_test *t = &r->test;
@@ -91,6 +105,7 @@ static json_t *row_json(const bench *b, const bench_result *r)
     json_object_set_new(row, "read_fraction", fraction(gbps, read));
     json_object_set_new(row, "gmac_per_s", json_number(bench_gmacs(r)));
     add_peaks(b, r, row);
+    add_power(b, r, row);
     if (r->profile.n)
         json_object_set_new(row, "profile", bench_profile_json(&r->profile, limits_of(b, r)));
     return row;
@@ -197,6 +212,8 @@ static void print_row(const bench *b, const bench_result *r, const char *const *
                 peak = l->peaks[p].gmacs;
         print_share(gmacs, peak);
     }
+    if (b->governor)
+        printf(" %9.3g |", joules_per_token(r));
     putchar('\n');
 }
 
@@ -210,6 +227,10 @@ static void print_limits(const bench_limits *l)
     for (uint32_t p = 0; p < l->n_peaks; p++)
         printf(", %s %.0f GMAC/s", l->peaks[p].name, l->peaks[p].gmacs);
     printf("%s\n", l->n_peaks ? "" : ", int8 peak unknown");
+    if (l->power.source && l->power.seconds > 0)
+        printf("  power: %.1f W on average over %.1f s, budget %.1f W, %.0f %% of the time in pauses (%s)\n",
+               l->power.joules / l->power.seconds, l->power.seconds, l->power.watts,
+               100 * l->power.slept_seconds / l->power.seconds, l->power.source);
 }
 
 static void print_table(const bench *b)
@@ -221,9 +242,13 @@ static void print_table(const bench *b)
     printf("| threads | test             |              tok/s |   GB/s |  of read |   GMAC/s |");
     for (uint32_t k = 0; k < n_peaks; k++)
         printf(" %8s |", peaks[k]);
+    if (b->governor)
+        printf("   J/token |");
     printf("\n| ------: | :--------------- | -----------------: | -----: | -------: | -------: |");
     for (uint32_t k = 0; k < n_peaks; k++)
         printf(" -------: |");
+    if (b->governor)
+        printf(" --------: |");
     putchar('\n');
     for (uint32_t i = 0; i < b->n_results; i++)
         print_row(b, &b->results[i], peaks, n_peaks);

@@ -19,6 +19,7 @@ enum {
     CLI_EXIT_MODEL = 3,
     CLI_EXIT_DEVICE = 4,
     CLI_EXIT_NOFIT = 5,
+    CLI_EXIT_POWER = 8,   /* a power budget that was not held */
     CLI_EXIT_SIGNAL = 128 /* + signal number */
 };
 

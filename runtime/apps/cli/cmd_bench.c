@@ -214,6 +214,20 @@ static int add_limits(bench *b)
     return 0;
 }
 
+/* The budget holds while tests run, not for what is measured before and after. */
+static int run_governed(bench *b, bench_limits *limits)
+{
+    if (b->governor) {
+        q35_status status = q35_governor_restart(b->governor);
+        if (status != Q35_OK)
+            return cli_fail_status(status, CLI_WHILE_RUNNING);
+    }
+    int rc = run_tests(b, limits->threads);
+    if (b->governor)
+        q35_governor_report(b->governor, &limits->power);
+    return rc;
+}
+
 static int run_threads(bench *b, uint32_t threads)
 {
     q35_runtime *runtime = NULL;
@@ -235,7 +249,7 @@ static int run_threads(bench *b, uint32_t threads)
     if (rc == 0) {
         bench_limits *limits = &b->limits[b->n_limits - 1];
         bench_measure_limits(b, runtime, limits);
-        rc = run_tests(b, limits->threads);
+        rc = run_governed(b, limits);
         if (rc == 0)
             bench_measure_limits(b, runtime, limits);
     }
@@ -245,15 +259,51 @@ static int run_threads(bench *b, uint32_t threads)
     return rc;
 }
 
+/* ---- power ---- */
+
+/* "30W", "30", "12.5 W" */
+static int open_governor(bench *b)
+{
+    const char *text = b->options->power_budget;
+    char *end;
+    double watts = strtod(text, &end);
+    end += strspn(end, " ");
+    end += *end == 'W' || *end == 'w';
+    if (!(text[0] >= '0' && text[0] <= '9') || *end || !(watts > 0) || watts > 1e6)
+        return cli_fail(CLI_EXIT_USAGE, "option --power-budget: '%s' found, watts like 30W needed", text);
+    q35_status status = q35_governor_create(watts, &b->governor);
+    if (status == Q35_E_UNAVAILABLE)
+        return cli_fail(CLI_EXIT_POWER, "%s", q35_error_message());
+    return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_RUNNING);
+}
+
+static int check_power(const bench *b)
+{
+    for (uint32_t i = 0; i < b->n_limits; i++) {
+        const q35_power_report *p = &b->limits[i].power;
+        if (!p->source || p->held || p->seconds <= 0)
+            continue;
+        char idle[64] = "";
+        if (p->idle_watts > 0)
+            snprintf(idle, sizeof idle, ", %.1f W in pauses", p->idle_watts);
+        return cli_fail(CLI_EXIT_POWER,
+                        "power budget: %.1f W used on average over %.1f s%s, at most %.1f W needed (%s)",
+                        p->joules / p->seconds, p->seconds, idle, p->watts, p->source);
+    }
+    return 0;
+}
+
 static void bench_free(bench *b)
 {
     for (uint32_t i = 0; i < b->n_results; i++) {
         bench_samples_free(&b->results[i].seconds);
+        bench_samples_free(&b->results[i].joules);
         bench_profile_free(&b->results[i].profile);
     }
     free(b->results);
     free(b->limits);
     free(b->ids);
+    q35_governor_destroy(b->governor);
     cli_engine_close(&b->engine);
 }
 
@@ -264,12 +314,16 @@ int cmd_bench(const cli_options *options)
     int rc = check_options(options);
     if (rc == 0 && options->synthetic)
         rc = cli_find_shape(options->synthetic, NULL, &b.shape);
+    if (rc == 0 && options->power_budget)
+        rc = open_governor(&b);
     for (uint32_t i = 0; i < options->thread_counts.n && rc == 0; i++)
         rc = run_threads(&b, options->thread_counts.item[i]);
     if (b.n_results > 0) { /* also after an interruption */
         int written = bench_report(&b);
         rc = rc ? rc : written;
     }
+    if (rc == 0)
+        rc = check_power(&b);
     bench_free(&b);
     return rc;
 }

@@ -110,5 +110,5 @@ void help_program(void)
     printf("\n'run' may be left out. 'q35rt COMMAND --help' lists a command's options, 'q35rt --version' the "
            "version.\n"
            "Exit codes: 0 ok, 1 failed or differs, 2 usage, 3 model file, 4 device or plugin, 5 does not fit,\n"
-           "128 + n ended by signal n.\n");
+           "8 power budget not held, 128 + n ended by signal n.\n");
 }

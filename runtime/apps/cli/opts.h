@@ -56,7 +56,7 @@ typedef struct cli_numbers {
 
 typedef struct cli_options {
     const char *model, *prompt, *file, *ids, *base, *against, *device, *device_b, *dump, *plot, *system, *load,
-        *messages, *save_base, *multiple_choice, *synthetic;
+        *messages, *save_base, *multiple_choice, *synthetic, *power_budget;
     cli_list calibration, plugins, keep, only;
     cli_numbers n_prompt, n_gen, depth, batch, thread_counts;
     char **args; /* [n_args] positional arguments, in argv's memory */
