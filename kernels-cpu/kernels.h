@@ -66,7 +66,7 @@ typedef void q35k_linear_fn(const void *x, uint32_t act_type, int64_t rs_x, int6
 static inline uint64_t q35k_linear_scratch_bytes(int64_t k)
 {
     uint64_t padded = ((uint64_t)k + 255) / 256 * 256;
-    return padded * 32 + 65536;
+    return padded * 128 + 65536;
 }
 
 /* How a row of K inputs is rotated. K is cut into blocks of `width`, what is left over into blocks of decreasing

@@ -42,10 +42,11 @@ Q35I_INLINE void add_products(int n, int tiles, const __m256i *w, const uint8_t 
 }
 
 /* One rounding per weight. */
-static void chunk_to_f32(const __m256i *w, int inputs, __m256 scale, __m256 *out)
+static void chunk_to_f32(uint32_t dtype, const __m256i *w, int inputs, __m256 scale, __m256 *out)
 {
     for (int i = 0; i < inputs; i++) {
-        __m256i level = _mm256_srai_epi32(_mm256_slli_epi32(w[i / 4], 24 - 8 * (i % 4)), 24);
+        q35i_place at = q35i_sorted_place(dtype, i);
+        __m256i level = _mm256_srai_epi32(_mm256_slli_epi32(w[at.vector], 24 - 8 * at.byte), 24);
         out[i] = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(level));
     }
 }
@@ -64,8 +65,6 @@ static inline void store_rows(float *out, int64_t n_rows, __m256 y)
     _mm256_maskstore_ps(out, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n_rows), lane), y);
 }
 
-#include "kernels-cpu/simd/row_walk.h"
-
 /* 64 codes: word 2 j takes inputs 8 j, + 2, + 4, + 6, word 2 j + 1 the odd ones between; of single weights as they
  * are. */
 Q35I_INLINE void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
@@ -78,6 +77,8 @@ Q35I_INLINE void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
                             dtype == Q35_DT_Q60_ROW ? v : _mm256_shuffle_epi8(v, order));
     }
 }
+
+#include "kernels-cpu/simd/row_walk.h"
 
 /* 32 codes of pairs, or 64 of single weights, as what multiplies. */
 Q35I_INLINE q35i_row_pair pair_of(uint32_t dtype, const __m256i *v, int j, const q35i_row_book *book)

@@ -29,8 +29,8 @@ typedef struct q35i_row_pair {
 void q35i_row_load_book__avx2(const q35k_weights *w, q35i_row_book *book);
 
 /* Weights of `sets` sets of 64 inputs from k0 (a multiple of 256) on, of the 8 rows from r0 (a multiple of 8) on,
- * of which n_rows are there. w: 16 vectors per set; byte 4 r + i of w[j] is input k0 + 4 j + i of row r. Inputs
- * and rows that are not there have any weights. */
+ * of which n_rows are there. w: 16 vectors per set; in w[j] byte 4 r + i belongs to row r, its input is
+ * that of q35i_sorted_place. Inputs and rows that are not there have any weights. */
 void q35i_row_decode__avx2(const q35k_weights *m, int64_t r0, int64_t n_rows, int64_t k0, int sets,
                            const q35i_row_book *book, __m256i *w);
 
@@ -92,7 +92,14 @@ Q35I_INLINE void q35i_row_load_set(uint32_t dtype, const uint8_t *half, __m256i 
     }
 }
 
-/* The bytes of one set far into L2 and near into L1. */
+/* The bytes of one set into L2. */
+Q35I_INLINE void q35i_row_prefetch_set(uint32_t dtype, uintptr_t set)
+{
+    for (uint32_t i = 0; i < q35k_row16_set_bytes(dtype); i += 64)
+        _mm_prefetch((const char *)(set + i), _MM_HINT_T1);
+}
+
+/* Of a stream: far into L2 and near into L1; the hardware alone reaches about half of the bandwidth. */
 Q35I_INLINE void q35i_row_prefetch(uint32_t dtype, const uint8_t *set)
 {
     enum { FAR_BYTES = 12288, NEAR_BYTES = 1536 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A chunk of 8 rows of a row type to signed bytes in the order of the inputs, from 16-row tiles
+ * A chunk of 8 rows of a row type to signed bytes, as q35i_sorted_place says, from 16-row tiles
  * (kernels-cpu/row16.h) or from canonical rows.
  */
 #include "kernels-cpu/avx2/row.h"
@@ -31,22 +31,19 @@ Q35I_INLINE void weights_of_set(uint32_t dtype, const __m256i *v, const q35i_row
         w[j] = q35i_row_weight6(v[j]);
     for (int j = 0; j < 8 && dtype != Q35_DT_Q60_ROW; j++) {
         q35i_row_pair p = q35i_row_lookup(dtype, v[j], book);
-        __m256i even = _mm256_sign_epi8(p.even, p.even_sign), odd = _mm256_sign_epi8(p.odd, p.odd_sign);
-        __m256 lo = _mm256_castsi256_ps(_mm256_unpacklo_epi8(even, odd));
-        __m256 hi = _mm256_castsi256_ps(_mm256_unpackhi_epi8(even, odd));
-        w[2 * j] = _mm256_castps_si256(_mm256_shuffle_ps(lo, hi, 0x88));
-        w[2 * j + 1] = _mm256_castps_si256(_mm256_shuffle_ps(lo, hi, 0xdd));
+        w[2 * j] = _mm256_sign_epi8(p.even, p.even_sign);
+        w[2 * j + 1] = _mm256_sign_epi8(p.odd, p.odd_sign);
     }
 }
 
-/* half: 0 or 1 for rows 0..7 or 8..15. */
-Q35I_INLINE void decode_tile(uint32_t dtype, const uint8_t *set, int64_t half, int sets, const q35i_row_book *book,
-                             __m256i *w)
+/* half: 0 or 1 for rows 0..7 or 8..15; ahead: bytes to the same set of the tile that comes next. */
+Q35I_INLINE void decode_tile(uint32_t dtype, const uint8_t *set, int64_t half, int64_t ahead, int sets,
+                             const q35i_row_book *book, __m256i *w)
 {
     for (int s = 0; s < sets; s++, set += q35k_row16_set_bytes(dtype), w += 16) {
         __m256i v[16];
         if (half == 0)
-            q35i_row_prefetch(dtype, set);
+            q35i_row_prefetch_set(dtype, (uintptr_t)set + (uintptr_t)ahead);
         q35i_row_load_set(dtype, set + 32 * half, v);
         weights_of_set(dtype, v, book, w);
     }
@@ -125,7 +122,7 @@ Q35I_INLINE void decode(uint32_t dtype, const q35k_weights *m, int64_t r0, int64
     const uint8_t *data = m->data;
     const int64_t at = k0 / Q35K_ROW16_SET * (int64_t)q35k_row16_set_bytes(dtype);
     if (m->layout == Q35K_LAYOUT_ROW16) {
-        decode_tile(dtype, data + r0 / 16 * m->rs + Q35K_ROW16_HEAD_BYTES + at, r0 % 16 / 8, sets, book, w);
+        decode_tile(dtype, data + r0 / 16 * m->rs + Q35K_ROW16_HEAD_BYTES + at, r0 % 16 / 8, m->rs, sets, book, w);
         return;
     }
     int64_t first = 4 + at / 16, left = (int64_t)q35_row_bytes(dtype, (uint64_t)m->k) - first;

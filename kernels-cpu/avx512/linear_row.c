@@ -8,11 +8,12 @@
 
 enum {
     Q35I_ROW_BLOCK = 8, /* by 32 rows: 16 sums in registers */
-    Q35I_ROW_FEW = 4,   /* tokens of the walk that keeps codes in registers */
+    Q35I_ROW_FEW = 8,   /* tokens of the walk that keeps codes in registers */
     ROW_BIAS = 128,
     PARTS = 1,
     CHAINS = 4
 };
+#define FEW_UP_TO_8
 
 typedef __m512i q35i_ints;
 typedef __m512 q35i_floats;
@@ -39,10 +40,11 @@ Q35I_INLINE void add_products(int n, int tiles, const __m512i *w, const uint8_t 
 }
 
 /* One rounding per weight. */
-static void chunk_to_f32(const __m512i *w, int inputs, __m512 scale, __m512 *out)
+static void chunk_to_f32(uint32_t dtype, const __m512i *w, int inputs, __m512 scale, __m512 *out)
 {
     for (int i = 0; i < inputs; i++) {
-        __m512i level = _mm512_srli_epi32(w[i / 4], (unsigned)(8 * (i % 4)));
+        q35i_place at = q35i_sorted_place(dtype, i);
+        __m512i level = _mm512_srli_epi32(w[at.vector], (unsigned)(8 * at.byte));
         level = _mm512_sub_epi32(_mm512_and_si512(level, _mm512_set1_epi32(255)), _mm512_set1_epi32(ROW_BIAS));
         out[i] = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(level));
     }
@@ -58,8 +60,6 @@ static inline void store_rows(float *out, int64_t n_rows, __m512 y)
     q35i_store_rows(out, (__mmask16)(n_rows >= Q35I_ROWS ? 0xffffu : (1u << n_rows) - 1u), y);
 }
 
-#include "kernels-cpu/simd/row_walk.h"
-
 /* 64 codes: word 2 j takes inputs 8 j, + 2, + 4, + 6, word 2 j + 1 the odd ones between. */
 Q35I_INLINE void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
 {
@@ -68,6 +68,8 @@ Q35I_INLINE void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
     __m512i v = _mm512_loadu_si512((const void *)q);
     _mm512_storeu_si512((void *)out, dtype == Q35_DT_Q60_ROW ? v : _mm512_shuffle_epi8(v, order));
 }
+
+#include "kernels-cpu/simd/row_walk.h"
 
 /* One set for n tokens; a: its activations. */
 Q35I_INLINE void add_set(uint32_t dtype, int n, const uint8_t *set, const q35i_row_book *book, const int32_t *a,
@@ -85,11 +87,11 @@ Q35I_INLINE void add_set(uint32_t dtype, int n, const uint8_t *set, const q35i_r
             first = q35i_row_lookup(dtype, book->even, v[j]);
             second = q35i_row_lookup(dtype, book->odd, v[j]);
         }
-        const int c = n > 2 ? 0 : 2 * (j & 1);
+        const int c = n > 2 ? 0 : 2 * (j & 1), odd = c + 1;
         for (int t = 0; t < n; t++) {
             const int32_t *p = a + 16 * t + 2 * j;
             sum[t][0][c] = _mm512_dpbusd_epi32(sum[t][0][c], first, _mm512_set1_epi32(p[0]));
-            sum[t][0][c + 1] = _mm512_dpbusd_epi32(sum[t][0][c + 1], second, _mm512_set1_epi32(p[1]));
+            sum[t][0][odd] = _mm512_dpbusd_epi32(sum[t][0][odd], second, _mm512_set1_epi32(p[1]));
         }
     }
 }

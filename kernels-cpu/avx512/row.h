@@ -17,8 +17,8 @@ typedef struct q35i_row_book {
 } q35i_row_book;
 
 /* Weights plus 128 of `sets` sets of 64 inputs from k0 (a multiple of 256) on, of the tile at row r0, n_rows of
- * whose rows are there. w: 16 vectors per set, and 16 more where sets is odd; byte 4 r + i of w[j] is input k0 + 4
- * j + i of row r. Inputs and rows that are not there have any weights. */
+ * whose rows are there. w: 16 vectors per set, and 16 more where sets is odd; in w[j] byte 4 r + i belongs to row
+ * r, its input is that of q35i_sorted_place. Inputs and rows that are not there have any weights. */
 void q35i_row_decode__avx512(const q35k_weights *m, int64_t r0, int64_t n_rows, int64_t k0, int sets,
                              const q35i_row_book *book, __m512i *w);
 
@@ -65,8 +65,14 @@ Q35I_INLINE __m512i q35i_row_weight6(__m512i code)
     return _mm512_add_epi8(_mm512_add_epi8(c, c), _mm512_set1_epi8(65));
 }
 
-/* Far into L2 and near into L1, for the bytes of one set; the hardware alone reaches about half of the bandwidth.
- */
+/* The bytes of one set into L2. */
+Q35I_INLINE void q35i_row_prefetch_set(uint32_t dtype, uintptr_t set)
+{
+    for (uint32_t i = 0; i < q35k_row16_set_bytes(dtype); i += 64)
+        _mm_prefetch((const char *)(set + i), _MM_HINT_T1);
+}
+
+/* Of a stream: far into L2 and near into L1; the hardware alone reaches about half of the bandwidth. */
 Q35I_INLINE void q35i_row_prefetch(uint32_t dtype, const uint8_t *set)
 {
     enum { FAR_BYTES = 12288, NEAR_BYTES = 1536 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A chunk of a tile of a row type to weights plus 128, in the order of the inputs: from 16-row tiles
+ * A chunk of a tile of a row type to weights plus 128, as q35i_sorted_place says: from 16-row tiles
  * (kernels-cpu/row16.h) or from canonical rows. A canonical row's bytes become codes, one per byte, by one byte
  * permutation and one multishift (7 or 6 bytes to a 64-bit lane, then eight fields of it to bytes); the
  * transposition of 16 rows makes them the vectors of a set.
@@ -15,16 +15,19 @@ Q35I_INLINE void weights_of_set(uint32_t dtype, const __m512i *v, const q35i_row
             w[j] = q35i_row_weight6(v[j]);
         return;
     }
-    for (int j = 0; j < 8; j++)
-        q35i_interleave(q35i_row_lookup(dtype, book->even, v[j]), q35i_row_lookup(dtype, book->odd, v[j]),
-                        &w[2 * j], &w[2 * j + 1]);
+    for (int j = 0; j < 8; j++) {
+        w[2 * j] = q35i_row_lookup(dtype, book->even, v[j]);
+        w[2 * j + 1] = q35i_row_lookup(dtype, book->odd, v[j]);
+    }
 }
 
-Q35I_INLINE void decode_tile(uint32_t dtype, const uint8_t *set, int sets, const q35i_row_book *book, __m512i *w)
+/* ahead: bytes to the same set of the tiles that come next. */
+Q35I_INLINE void decode_tile(uint32_t dtype, const uint8_t *set, int64_t ahead, int sets,
+                             const q35i_row_book *book, __m512i *w)
 {
     for (int s = 0; s < sets; s++, set += q35k_row16_set_bytes(dtype), w += 16) {
         __m512i v[16];
-        q35i_row_prefetch(dtype, set);
+        q35i_row_prefetch_set(dtype, (uintptr_t)set + (uintptr_t)ahead);
         q35i_row_load_set(dtype, set, v);
         weights_of_set(dtype, v, book, w);
     }
@@ -84,7 +87,7 @@ Q35I_INLINE void decode(uint32_t dtype, const q35k_weights *m, int64_t r0, int64
     const uint8_t *data = m->data;
     const int64_t set_bytes = q35k_row16_set_bytes(dtype), at = k0 / Q35K_ROW16_SET * set_bytes;
     if (m->layout == Q35K_LAYOUT_ROW16) {
-        decode_tile(dtype, data + r0 / Q35I_ROWS * m->rs + Q35K_ROW16_HEAD_BYTES + at, sets, book, w);
+        decode_tile(dtype, data + r0 / Q35I_ROWS * m->rs + Q35K_ROW16_HEAD_BYTES + at, 2 * m->rs, sets, book, w);
         return;
     }
     int64_t first = 4 + at / Q35I_ROWS, left = (int64_t)q35_row_bytes(dtype, (uint64_t)m->k) - first;

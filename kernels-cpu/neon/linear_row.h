@@ -93,10 +93,11 @@ Q35I_INLINE void add_tile(int n, const q35i_ints *w, int vectors, const int8_t *
 
 /* As the walk's own: vector u of w lies Q35I_CHUNK / 4 after vector u - 1. */
 #define OWN_ADD_VECTORS
-Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, const uint8_t *q, int64_t rs,
+Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, const uint8_t *q,
                              q35i_ints sum[Q35I_ROW_BLOCK][2])
 {
     const int8_t *codes = (const int8_t *)q;
+    const int64_t rs = Q35I_CHUNK;
     for (int u = 0; u < tiles; u++) {
         const q35i_ints *of_tile = w + u * (Q35I_CHUNK / 4);
         if (n <= TOKENS_AT_ONCE) {
@@ -109,8 +110,10 @@ Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, 
 }
 
 /* One rounding per weight. */
-static inline void chunk_to_f32(const q35i_ints *w, int inputs, q35i_floats scale, q35i_floats *out)
+static inline void chunk_to_f32(uint32_t dtype, const q35i_ints *w, int inputs, q35i_floats scale,
+                                q35i_floats *out)
 {
+    (void)dtype;
     for (int i = 0; i < inputs; i++)
         for (int h = 0; h < 2; h++)
             out[i].v[h] = q35i_scaled(scale.v[h], q35i_byte(vreinterpretq_s8_s32(w[i / 4].v[h]), i % 4));

@@ -19,7 +19,7 @@ typedef struct work {
     q35i_book book;
 } work;
 
-_Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 32 bytes per input");
+_Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 128 bytes per input");
 
 /* What stays the same throughout a call. */
 typedef struct job {

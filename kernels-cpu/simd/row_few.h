@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The walk of one to four tokens times 16-row tiles of a row type that the instruction sets share: the path of
- * token generation, built to wait only for memory. Codes stay in registers: one lookup per component, then
+ * The walk of one to four, or eight, tokens times 16-row tiles of a row type that the instruction sets share: the
+ * path of token generation, built to wait only for memory. Codes stay in registers: one lookup per component, then
  * products with four even, or four odd, activations, which are sorted so once per call. The sums are exact, so the
  * bits are those of the path for many tokens. A tile is one stream without scales in it.
  *
  * Static only; the including file brings first what simd/row_walk.h asks for, and
  *   PARTS       vectors that the 16 rows of a tile take
  *   CHAINS      sums per token and vector: one alone waits for itself
+ *   Q35I_ROW_FEW  most tokens, 4, or 8 and FEW_UP_TO_8 defined
  *   sort_codes  (dtype, q, out): 64 activations to the 16 dwords that add_set takes
  *   add_set     (dtype, n, set, book, a, sum): the products of one set, its activations at a [n][16]
  */
@@ -124,7 +125,14 @@ Q35I_INLINE void by_tokens(uint32_t dtype, int n, int grouped, const prepared *p
     case 1: few_tiles(dtype, 1, grouped, p, w, book, out, rs_out, begin, end); return;
     case 2: few_tiles(dtype, 2, grouped, p, w, book, out, rs_out, begin, end); return;
     case 3: few_tiles(dtype, 3, grouped, p, w, book, out, rs_out, begin, end); return;
-    default: few_tiles(dtype, 4, grouped, p, w, book, out, rs_out, begin, end); return;
+    case 4: few_tiles(dtype, 4, grouped, p, w, book, out, rs_out, begin, end); return;
+#ifdef FEW_UP_TO_8
+    case 5: few_tiles(dtype, 5, grouped, p, w, book, out, rs_out, begin, end); return;
+    case 6: few_tiles(dtype, 6, grouped, p, w, book, out, rs_out, begin, end); return;
+    case 7: few_tiles(dtype, 7, grouped, p, w, book, out, rs_out, begin, end); return;
+    case 8: few_tiles(dtype, 8, grouped, p, w, book, out, rs_out, begin, end); return;
+#endif
+    default: return;
     }
 }
 

@@ -31,7 +31,9 @@ typedef struct work {
     q35i_row_book book;
 } work;
 
-_Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 32 bytes per input");
+_Static_assert(Q35I_TOKENS <= 128, "the packed activations of a panel take Q35I_TOKENS bytes per input");
+
+_Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 128 bytes per input");
 
 /* What stays the same throughout a call. */
 typedef struct job {
@@ -44,9 +46,11 @@ typedef struct job {
     work *work;
 } job;
 
-/* Tokens from x on against one chunk. */
+/* Tokens against one chunk. Their codes are packed (pack_panel), so that a chunk of all is one stream: rows a
+ * multiple of 4 KiB apart would evict each other from L1. */
 typedef struct block {
-    const uint8_t *x; /* the first token's row */
+    const uint8_t *q; /* [tokens][Q35I_CHUNK] packed codes, the next token's first */
+    const uint8_t *x; /* the next token's row */
     int64_t rs_x;
     int64_t k0;
     int vectors; /* of a tile in the chunk */
@@ -65,17 +69,82 @@ static inline q35_act_row head_of(const uint8_t *p)
     return head;
 }
 
-/* sum[t][u] += the weights of tile u times the codes q of token t; n and tiles are constants where this is
- * inlined. A file that takes more than one vector at a time defines OWN_ADD_VECTORS and this function.
- */
+/* ---- packed activations ---- */
+
+/* Tokens of the block that begins with `left` tokens to go. */
+static inline int tokens_of_block(int64_t left)
+{
+    return left >= Q35I_ROW_BLOCK ? Q35I_ROW_BLOCK : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
 #ifndef OWN_ADD_VECTORS
-Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, const uint8_t *q, int64_t rs,
+
+/* Of a block of n tokens vector j's dwords lie side by side: [vectors][n], in the order of the weights' vectors.
+ */
+#define VECTOR_STRIDE(n) (4 * (n))
+
+static void pack_block(uint32_t dtype, int n, const uint8_t *codes, int64_t rs, int bytes, uint8_t *q)
+{
+    int32_t *to = (int32_t *)(void *)q, word[SET_INPUTS / 4];
+    for (int i = 0; i < bytes; i += SET_INPUTS, to += SET_INPUTS / 4 * n)
+        for (int t = 0; t < n; t++) {
+            sort_codes(dtype, (const int8_t *)codes + t * rs + i, word);
+            for (int v = 0; v < SET_INPUTS / 4; v++)
+                to[v * n + t] = word[v];
+        }
+}
+
+/* sum[t][u] += the weights of tile u times the codes q of token t; n and tiles are constants where this is
+ * inlined. A file that takes more than one vector at a time defines OWN_ADD_VECTORS and this function. */
+Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, const uint8_t *q,
                              q35i_ints sum[Q35I_ROW_BLOCK][TILES])
 {
-    for (int j = 0; j < vectors; j++)
-        add_products(n, tiles, w + j, q + 4 * j, rs, sum);
+    for (int j = 0; j < vectors; j++, q += VECTOR_STRIDE(n))
+        add_products(n, tiles, w + j, q, 4, sum);
 }
+
+#else
+
+/* Of a block the tokens lie one after another: [n][Q35I_CHUNK]. */
+#define VECTOR_STRIDE(n) 4
+
+static void pack_block(uint32_t dtype, int n, const uint8_t *codes, int64_t rs, int bytes, uint8_t *q)
+{
+    (void)dtype;
+    for (int t = 0; t < n; t++)
+        memcpy(q + t * Q35I_CHUNK, codes + t * rs, (size_t)bytes);
+}
+
 #endif
+
+/* The chunk at k0, `bytes` of it, of a block of n tokens. */
+static void pack_chunk(const job *j, int n, const uint8_t *x, int64_t k0, int bytes, uint8_t *q)
+{
+    if (j->act_type == Q35_DT_A8_ROW) {
+        pack_block(j->w->dtype, n, x + sizeof(q35_act_row) + k0, j->rs_x, bytes, q);
+        return;
+    }
+    const uint8_t *group = x + k0 / Q35_ACT_GROUP * (int64_t)sizeof(q35_act_group);
+    for (int at = 0; at < bytes; at += Q35_ACT_GROUP, group += sizeof(q35_act_group))
+        pack_block(j->w->dtype, n, group + sizeof(q35_act_row), j->rs_x, (int)least(bytes - at, Q35_ACT_GROUP),
+                   q + at / 4 * VECTOR_STRIDE(n));
+}
+
+/* Codes of n tokens from x on: chunk after chunk, in each block after block. */
+static void pack_panel(const job *j, const uint8_t *x, int64_t n, uint8_t *q)
+{
+    for (int64_t k0 = 0; k0 < j->w->k; k0 += Q35I_CHUNK) {
+        int bytes = (int)least((j->w->k - k0 + SET_INPUTS - 1) / SET_INPUTS * SET_INPUTS, Q35I_CHUNK);
+        for (int64_t t = 0; t < n;) {
+            int some = tokens_of_block(n - t);
+            pack_chunk(j, some, x + t * j->rs_x, k0, bytes, q);
+            q += some * Q35I_CHUNK;
+            t += some;
+        }
+    }
+}
+
+/* ---- sums ---- */
 
 /* One scale per token: the sums go on over the chunks. */
 Q35I_INLINE void add_exact(int n, int tiles, const block *b, const q35i_ints *w, q35i_ints (*acc)[TILES])
@@ -84,7 +153,7 @@ Q35I_INLINE void add_exact(int n, int tiles, const block *b, const q35i_ints *w,
     for (int t = 0; t < n; t++)
         for (int u = 0; u < tiles; u++)
             sum[t][u] = acc[t][u];
-    add_vectors(n, tiles, w, b->vectors, b->x + sizeof(q35_act_row) + b->k0, b->rs_x, sum);
+    add_vectors(n, tiles, w, b->vectors, b->q, sum);
     for (int t = 0; t < n; t++)
         for (int u = 0; u < tiles; u++)
             acc[t][u] = sum[t][u];
@@ -93,13 +162,14 @@ Q35I_INLINE void add_exact(int n, int tiles, const block *b, const q35i_ints *w,
 /* One scale per token and group. */
 Q35I_INLINE void add_grouped(int n, int tiles, const block *b, const q35i_ints *w, q35i_floats (*acc)[TILES])
 {
-    const uint8_t *group = b->x + b->k0 / Q35_ACT_GROUP * (int64_t)sizeof(q35_act_group);
+    const uint8_t *group = b->x + b->k0 / Q35_ACT_GROUP * (int64_t)sizeof(q35_act_group), *q = b->q;
     for (int j = 0; j < b->vectors; j += GROUP_VECTORS, w += GROUP_VECTORS, group += sizeof(q35_act_group)) {
         int vectors = (int)least(b->vectors - j, GROUP_VECTORS);
         q35i_ints sum[Q35I_ROW_BLOCK][TILES];
         for (int t = 0; t < n; t++)
             sum[t][0] = sum[t][1] = splat_int(-ROW_BIAS * head_of(group + t * b->rs_x).sum);
-        add_vectors(n, tiles, w, vectors, group + sizeof(q35_act_row), b->rs_x, sum);
+        add_vectors(n, tiles, w, vectors, q, sum);
+        q += GROUP_VECTORS * VECTOR_STRIDE(n);
         for (int t = 0; t < n; t++) {
             q35i_floats scale = splat_float(head_of(group + t * b->rs_x).scale);
             for (int u = 0; u < tiles; u++)
@@ -117,6 +187,7 @@ Q35I_INLINE void some_tokens(int n, int tiles, int grouped, block *b, work *wk, 
         add_exact(n, tiles, b, wk->w[0], wk->acc.exact + *t);
     *t += n;
     b->x += n * b->rs_x;
+    b->q += n * Q35I_CHUNK;
 }
 
 Q35I_INLINE void all_tokens(int tiles, int grouped, block b, work *wk, int64_t n)
@@ -181,16 +252,16 @@ static void finish_tile(const job *j, int u, int64_t r0, int64_t n_rows, int64_t
     }
 }
 
-/* The tiles of rows [r0, r0 + n_rows), at most two, for tokens [t0, t0 + n); quantised activations. */
+/* The tiles of rows [r0, r0 + n_rows), at most two, for tokens [t0, t0 + n), which are packed behind the work. */
 static void tiles_a8(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64_t n)
 {
     work *wk = j->work;
     const int grouped = j->act_type == Q35_DT_A8_128, tiles = n_rows > Q35I_ROWS ? 2 : 1;
-    block b = {.x = j->x + t0 * j->rs_x, .rs_x = j->rs_x};
+    block b = {.q = (const uint8_t *)(wk + 1), .x = j->x + t0 * j->rs_x, .rs_x = j->rs_x};
     for (int64_t t = 0; t < n; t++) /* integer 0 is 0.0f */
         wk->acc.exact[t][0] = wk->acc.exact[t][1] =
             splat_int(grouped ? 0 : -ROW_BIAS * head_of(b.x + t * b.rs_x).sum);
-    for (; b.k0 < j->w->k; b.k0 += Q35I_CHUNK) {
+    for (; b.k0 < j->w->k; b.k0 += Q35I_CHUNK, b.q += n * Q35I_CHUNK) {
         int sets = sets_of_chunk(j->w, b.k0);
         b.vectors = sets * SET_INPUTS / 4;
         for (int u = 0; u < tiles; u++)
@@ -211,7 +282,7 @@ static void tile_f32(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64
     for (int64_t k0 = 0; k0 < j->w->k; k0 += Q35I_CHUNK) {
         int inputs = (int)least(j->w->k - k0, Q35I_CHUNK);
         decode(j->w, r0, n_rows, k0, sets_of_chunk(j->w, k0), &wk->book, wk->w[0]);
-        chunk_to_f32(wk->w[0], inputs, scale, wk->floats);
+        chunk_to_f32(j->w->dtype, wk->w[0], inputs, scale, wk->floats);
         dot_f32(wk->floats, inputs, j->x + t0 * j->rs_x + 4 * k0, j->rs_x, n, (float *)wk->acc.decoded);
     }
     for (int64_t t = 0; t < n; t++)
@@ -224,6 +295,8 @@ static void walk(const job *j, int64_t n_tokens, int64_t begin, int64_t end)
     const int64_t step = j->act_type == Q35_DT_F32 ? Q35I_ROWS : TILES * Q35I_ROWS;
     for (int64_t t0 = 0; t0 < n_tokens; t0 += Q35I_TOKENS) {
         int64_t n = least(n_tokens - t0, Q35I_TOKENS);
+        if (j->act_type != Q35_DT_F32)
+            pack_panel(j, j->x + t0 * j->rs_x, n, (uint8_t *)(j->work + 1));
         for (int64_t r0 = begin; r0 < end; r0 += step) {
             if (j->act_type == Q35_DT_F32)
                 tile_f32(j, r0, least(end - r0, step), t0, n);

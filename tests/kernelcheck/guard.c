@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { SLOT_BYTES = 8 << 20, SLACK = 512 };
+enum { SLOT_BYTES = 16 << 20, SLACK = 512 };
 
 typedef struct slot {
     uint8_t *writable, *readable; /* [SLOT_BYTES] each, the same memory */
