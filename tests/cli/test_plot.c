@@ -44,14 +44,26 @@ static const plot_point chosen = {4.1, 0.0074, "this file"};
 static char *draw_frontier(uint64_t *len)
 {
     plot_curve curve = {"allocations of least KL", frontier, COUNT(frontier), 1};
-    plot_chart chart = {"tiny: KL against bits", "60032 tokens; target 4.1", &curve, 1, &chosen};
+    plot_chart chart = {"tiny: KL against bits", "60032 tokens; target 4.1", &curve, 1, &chosen, NULL};
     return plot_frontier(&chart, plan, COUNT(plan), len);
 }
 
 static char *draw_series(uint64_t *len)
 {
     plot_curve curves[] = {{"ours", ours, COUNT(ours), 1}, {"others", others, COUNT(others), 0}};
-    plot_chart chart = {"Quality against size", "", curves, 2, NULL};
+    plot_chart chart = {"Quality against size", "", curves, 2, NULL, NULL};
+    return plot_series(&chart, len);
+}
+
+/* Speed over threads: linear from 0, whole numbers of threads. */
+static char *draw_speed(uint64_t *len)
+{
+    static const plot_point slow[] = {{1, 14.5, NULL}, {2, 27, NULL}, {4, 31.25, NULL}};
+    static const plot_point fast[] = {{1, 61, NULL}, {2, 118, NULL}, {4, 120, NULL}};
+    static const plot_style style = {"threads", "tokens per second", "threads", "", " tok/s", 0, 0, 1, 1e7, 1e9,
+                                     1};
+    plot_curve curves[] = {{"pp512", fast, COUNT(fast), 1}, {"tg64", slow, COUNT(slow), 1}};
+    plot_chart chart = {"tiny.gguf", "cpu", curves, 2, NULL, &style};
     return plot_series(&chart, len);
 }
 
@@ -69,13 +81,13 @@ static char *draw_odd(uint64_t *len)
                              {"blk..weight", "", 0, 0, 0, 0},
                              {"", "U", 1, 1, 1, 1}};
     plot_curve curves[] = {{text, points, COUNT(points), 0}, {text, points, COUNT(points), 1}, {NULL, NULL, 0, 1}};
-    plot_chart chart = {text, text, curves, 3, &points[7]};
+    plot_chart chart = {text, text, curves, 3, &points[7], NULL};
     return plot_frontier(&chart, tensors, COUNT(tensors), len);
 }
 
 static char *draw_nothing(uint64_t *len)
 {
-    plot_chart chart = {"", "", NULL, 0, NULL};
+    plot_chart chart = {"", "", NULL, 0, NULL, NULL};
     return plot_frontier(&chart, NULL, 0, len);
 }
 
@@ -98,7 +110,7 @@ static char *draw_much(uint64_t *len)
     plot_curve curves[40];
     for (int i = 0; i < 40; i++)
         curves[i] = (plot_curve){"curve", points, i < 2 ? POINTS : 10, i % 2};
-    plot_chart chart = {"much", "", curves, 40, NULL};
+    plot_chart chart = {"much", "", curves, 40, NULL, NULL};
     char *text = plot_frontier(&chart, tensors, TENSORS, len);
     free(names);
     free(tensors);
@@ -110,11 +122,9 @@ static const struct picture {
     const char *name;
     char *(*draw)(uint64_t *len);
     int is_golden;
-} pictures[] = {{"plot_frontier.svg", draw_frontier, 1},
-                {"plot_series.svg", draw_series, 1},
-                {"plot_odd.svg", draw_odd, 0},
-                {"plot_nothing.svg", draw_nothing, 0},
-                {"plot_much.svg", draw_much, 0}};
+} pictures[] = {{"plot_frontier.svg", draw_frontier, 1}, {"plot_series.svg", draw_series, 1},
+                {"plot_speed.svg", draw_speed, 1},       {"plot_odd.svg", draw_odd, 0},
+                {"plot_nothing.svg", draw_nothing, 0},   {"plot_much.svg", draw_much, 0}};
 
 START_TEST(pictures_are_the_committed_ones)
 {
@@ -198,13 +208,14 @@ static void expect_ticks(plot_axis axis, const char *want)
 
 START_TEST(ticks)
 {
-    expect_ticks((plot_axis){3.5, 8.5, 0, 1, 0}, "3.5 4.0 4.5 5.0 5.5 6.0 6.5 7.0 7.5 8.0 8.5 ");
-    expect_ticks((plot_axis){3.501, 3.511, 0, 1, 0}, "3.502 3.504 3.506 3.508 3.510 ");
-    expect_ticks((plot_axis){0, 16, 0, 1, 0}, "0 2 4 6 8 10 12 14 16 ");
-    expect_ticks((plot_axis){0.009, 0.3, 0, 1, 1}, "0.01 0.02 0.05 0.1 0.2 ");
-    expect_ticks((plot_axis){1e-6, 10, 0, 1, 1}, "1e-6 1e-5 0.0001 0.001 0.01 0.1 1 10 ");
-    expect_ticks((plot_axis){0.1, 0.2, 0, 1, 1}, "0.10 0.11 0.12 0.13 0.14 0.15 0.16 0.17 0.18 0.19 0.20 ");
-    plot_axis log_axis = {0.01, 1, 100, 0, 1};
+    expect_ticks((plot_axis){3.5, 8.5, 0, 1, 0, 0}, "3.5 4.0 4.5 5.0 5.5 6.0 6.5 7.0 7.5 8.0 8.5 ");
+    expect_ticks((plot_axis){3.501, 3.511, 0, 1, 0, 0}, "3.502 3.504 3.506 3.508 3.510 ");
+    expect_ticks((plot_axis){0, 16, 0, 1, 0, 0}, "0 2 4 6 8 10 12 14 16 ");
+    expect_ticks((plot_axis){0.95, 2.05, 0, 1, 0, 1}, "1 2 ");
+    expect_ticks((plot_axis){0.009, 0.3, 0, 1, 1, 0}, "0.01 0.02 0.05 0.1 0.2 ");
+    expect_ticks((plot_axis){1e-6, 10, 0, 1, 1, 0}, "1e-6 1e-5 0.0001 0.001 0.01 0.1 1 10 ");
+    expect_ticks((plot_axis){0.1, 0.2, 0, 1, 1, 0}, "0.10 0.11 0.12 0.13 0.14 0.15 0.16 0.17 0.18 0.19 0.20 ");
+    plot_axis log_axis = {0.01, 1, 100, 0, 1, 0};
     ck_assert_double_eq_tol(plot_pixel(&log_axis, 0.1), 50, 1e-9);
     ck_assert_double_eq(plot_pixel(&log_axis, 0), 100);
     ck_assert_double_eq(plot_pixel(&log_axis, 7), 0);

@@ -3,6 +3,7 @@
  * q35rt bench: speed of prefill and decoding, beside the limits of the machine that the same run measures. For
  * every number of threads there is a runtime and a session of their own; the tests of it run on that session. */
 #include "bench.h"
+#include "bench_plot.h"
 #include "commands.h"
 #include "shapes.h"
 #include "skipped.h"
@@ -29,7 +30,7 @@ static int check_options(const cli_options *o)
         n += o->n_gen.item[i];
     if (n == 0)
         return cli_fail(CLI_EXIT_USAGE, "-p and -n: 0 tokens found, 1 needed in one of them");
-    return 0;
+    return o->plot ? bench_plot_check(o) : 0;
 }
 
 static int add_test(bench *b, const bench_test *t)
@@ -320,6 +321,8 @@ int cmd_bench(const cli_options *options)
         rc = run_threads(&b, options->thread_counts.item[i]);
     if (b.n_results > 0) { /* also after an interruption */
         int written = bench_report(&b);
+        if (written == 0 && options->plot)
+            written = bench_plot(&b);
         rc = rc ? rc : written;
     }
     if (rc == 0)

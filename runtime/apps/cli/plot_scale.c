@@ -83,6 +83,8 @@ static int linear_ticks(const plot_axis *axis, plot_tick *ticks)
 {
     const double slack = 1e-9;
     double step = plot_step(axis->hi - axis->lo, 10);
+    if (axis->is_whole)
+        step = fmax(1, step);
     int n = 0;
     for (double k = ceil(axis->lo / step - slack); k * step <= axis->hi + slack * step && n < PLOT_TICKS; k++) {
         ticks[n].value = k * step;

@@ -10,6 +10,7 @@ typedef struct plot_axis {
     double lo, hi;   /* values at the ends, lo < hi; logarithmic: > 0 */
     double from, to; /* pixels there */
     int is_log;
+    int is_whole; /* 1: ticks at whole numbers alone */
 } plot_axis;
 
 typedef struct plot_number {
