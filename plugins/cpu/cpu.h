@@ -10,6 +10,7 @@
 
 #include <q35rt/blocks.h>
 #include <q35rt/measure.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define Q35I_CPU_VERSION "0.1.0"
@@ -129,10 +130,13 @@ typedef struct q35i_cpu_step {
     int inverse;            /* ROTATE */
     q35k_rotation rotation; /* ROTATE, QUANTIZE_ACT with signs; its signs are set by bind */
     q35k_weights weights;   /* LINEAR, GET_ROWS: set by bind */
+    uint32_t cursor;        /* LINEAR: its column in the plan's cursors */
     q35k_kv kv;             /* KV_APPEND, ATTENTION: set by bind */
 } q35i_cpu_step;
 
 typedef struct q35i_cpu_profile_counts q35i_cpu_profile_counts;
+
+typedef atomic_ullong q35i_cpu_cursor; /* of a LINEAR's chunks (chunks.c) */
 
 struct q35_plan {
     const q35_device *dev;
@@ -145,9 +149,19 @@ struct q35_plan {
     uint64_t scratch_stride;
     char *records; /* n_workers - 1 areas of record_stride bytes, for items of ATTENTION that several share */
     uint64_t record_stride;
-    q35_step now;                     /* values of the run in progress */
+    q35i_cpu_cursor *cursors; /* [n_workers][n_cursors] */
+    uint32_t n_cursors;
+    uint32_t run;                     /* number of the run in progress */
+    q35_step now;                     /* its values */
     q35i_cpu_profile_counts *profile; /* NULL: nothing is counted */
 };
+
+/* Part [begin, end) of n for a worker: contiguous, in multiples of grain. */
+void q35i_cpu_split(int64_t n, int64_t grain, uint32_t worker, uint32_t n_workers, int64_t *begin, int64_t *end);
+
+/* Rows [begin, end) of a LINEAR step for the worker to compute next, its own first; false: all are taken. */
+bool q35i_cpu_next_chunk(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers,
+                         int64_t *begin, int64_t *end);
 
 /* Valid rows of a tensor in the run in progress. */
 int64_t q35i_cpu_rows(const q35_plan *plan, const q35_tensor_desc *desc);

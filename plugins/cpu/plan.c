@@ -64,6 +64,8 @@ static void copy_step(q35_plan *plan, uint32_t i, const q35_node *node)
     const q35_tensor_desc *first = &plan->tensors[step->in[0]].desc;
     step->row_kind = q35i_cpu_row_kind(first);
     step->row_capacity = first->dim[first->rank - 1];
+    if (node->op == Q35_OP_LINEAR)
+        step->cursor = plan->n_cursors++;
     copy_params(step, node);
 }
 
@@ -117,6 +119,11 @@ q35_status q35i_cpu_plan_compile(q35_device *dev, const q35_region *region, q35_
                              region->n_nodes, (unsigned long long)(scratch + records));
     }
     copy_region(plan, region);
+    plan->cursors = allocate((uint64_t)plan->n_cursors * dev->n_workers, sizeof *plan->cursors);
+    if (!plan->cursors) {
+        q35i_cpu_plan_free(plan);
+        return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %u steps", region->n_nodes);
+    }
     *out = plan;
     return Q35_OK;
 }
@@ -126,7 +133,7 @@ void q35i_cpu_plan_free(q35_plan *plan)
     if (!plan)
         return;
     q35i_cpu_profile_free(plan);
-    void *parts[] = {plan->tensors, plan->steps, plan->scratch, plan->records, plan};
+    void *parts[] = {plan->tensors, plan->steps, plan->scratch, plan->records, plan->cursors, plan};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (parts[i])
             q35i_cpu_host->free(parts[i]);
@@ -194,6 +201,7 @@ q35_status q35i_cpu_plan_run(q35_plan *plan)
         status = plan->steps[i].indices_known ? Q35_OK : q35i_cpu_check_indices(plan, &plan->steps[i]);
     if (status)
         return status;
+    plan->run++;
     void (*work)(void *, uint32_t, uint32_t, q35_team *) = plan->profile ? q35i_cpu_profiled_worker : run_worker;
     if (plan->dev->pool)
         q35i_cpu_host->parallel(plan->dev->pool, work, plan);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One worker's share of one step. Work is cut by worker index alone: weight rows in sixteens for LINEAR, token
- * rows, elements in multiples of 64, or columns. No kernel's result depends on where the cuts are. */
+ * One worker's share of one step. Work is cut by worker index alone: token rows, elements in multiples of 64, or
+ * columns; weight rows of LINEAR in sixteens, of few tokens in chunks that workers take as they come (chunks.c).
+ * No kernel's result depends on where the cuts are. */
 #include "plugins/cpu/cpu.h"
 
-enum { LINEAR_GRAIN = 16, ELEMENT_GRAIN = 64, COLUMN_GRAIN = 16 };
+enum { CHUNKED_TOKENS = 8, ELEMENT_GRAIN = 64, COLUMN_GRAIN = 16 };
 
 /* What a step function works with. */
 typedef struct share {
@@ -15,13 +16,9 @@ typedef struct share {
     int64_t rows; /* valid rows of the first input */
 } share;
 
-/* Part [begin, end) of n for this worker: contiguous, in multiples of grain. */
 static void split(const share *s, int64_t n, int64_t grain, int64_t *begin, int64_t *end)
 {
-    int64_t chunks = (n + grain - 1) / grain;
-    int64_t a = chunks * s->worker / s->n_workers * grain, b = chunks * (s->worker + 1) / s->n_workers * grain;
-    *begin = a < n ? a : n;
-    *end = b < n ? b : n;
+    q35i_cpu_split(n, grain, s->worker, s->n_workers, begin, end);
 }
 
 static const q35i_cpu_tensor *input(const share *s, uint32_t i)
@@ -87,15 +84,26 @@ static void run_rotate(const share *s)
                        begin, end);
 }
 
-static void run_linear(const share *s)
+static void linear_rows(const share *s, int64_t begin, int64_t end)
 {
-    int64_t begin, end;
     const q35k_weights *w = &s->step->weights;
     q35k_linear_fn *linear = q35_is_row_type(w->dtype) ? s->kernels->linear_row : s->kernels->linear;
-    split(s, w->n, LINEAR_GRAIN, &begin, &end);
     if (begin < end)
         linear(input(s, 0)->base, input(s, 0)->desc.dtype, input(s, 0)->desc.stride[1], s->rows, w,
                row(output(s, 0), 0), output(s, 0)->desc.stride[1], begin, end, scratch(s));
+}
+
+/* Of many tokens each worker has one share: a kernel packs them once per call. */
+static void run_linear(const share *s)
+{
+    int64_t begin, end;
+    if (s->rows > CHUNKED_TOKENS || s->n_workers == 1) {
+        split(s, s->step->weights.n, Q35I_CPU_TILE_ROWS, &begin, &end);
+        linear_rows(s, begin, end);
+        return;
+    }
+    while (q35i_cpu_next_chunk(s->plan, s->step, s->worker, s->n_workers, &begin, &end))
+        linear_rows(s, begin, end);
 }
 
 /* One row stride for input and output in the kernel: a row at a time, as for norms. */

@@ -456,7 +456,7 @@ END_TEST
 
 START_TEST(failed_allocations_leave_nothing)
 {
-    enum { COMPILE_ALLOCS = 5 };
+    enum { COMPILE_ALLOCS = 6 };
     fixture f;
     q35_device *dev = NULL;
     build(&f, NULL);
