@@ -110,9 +110,11 @@ static q35_status convert_input(q35i_walk *w, q35i_layer_input *input, uint32_t 
     const milestones *at = &progress[number];
     Q35_TRY(encode_input(w, input, number));
     Q35_TRY(q35i_walk_progress(w, at->encoded));
-    for (uint32_t i = 0; i < input->n_weights; i++)
-        if (coded(w, input, i))
-            Q35_TRY(restore(w, coded(w, input, i)));
+    for (uint32_t i = 0; i < input->n_weights; i++) {
+        q35i_target *t = coded(w, input, i);
+        if (t)
+            Q35_TRY(restore(w, t));
+    }
     return q35i_ends_half(number)
                ? q35i_halves_pass(w, q35i_half_of(number), false, (q35i_span){at->encoded, at->passed})
                : Q35_OK;
