@@ -213,8 +213,8 @@ static inline uint32_t q35_book_entries(uint32_t dtype)
     }
 }
 
-/* The book of a row type has signs in the top two bits of a code: what entry c of n has for its even (odd 0) or odd
- * (odd 1) weight, from the magnitudes, 0 to 127, in entries 0 .. n / 4 - 1. */
+/* The book of a row type has signs in the top two bits of a code: what entry c of n has for its even (odd 0) or
+ * odd (odd 1) weight, from the magnitudes, 0 to 127, in entries 0 .. n / 4 - 1. */
 static inline int8_t q35_book_signed(const int8_t (*book)[2], uint32_t n, uint32_t c, int odd)
 {
     int8_t magnitude = book[c % (n / 4)][odd];

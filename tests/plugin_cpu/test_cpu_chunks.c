@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Chunks of a linear's rows: every row once whoever asks in whatever order, one's own first, and a worker that comes
- * late or not at all finds its share done. */
+ * Chunks of a linear's rows: every row once whoever asks in whatever order, one's own first, and a worker that
+ * comes late or not at all finds its share done. */
 #include "plugins/cpu/cpu.h"
 #include "support/rng.h"
 #include "support/suite.h"
@@ -21,9 +21,8 @@ static void make(int64_t n)
     for (uint32_t i = 0; i < WORKERS * LINEARS; i++)
         atomic_init(&cursors[i], 0);
     for (uint32_t i = 0; i < LINEARS; i++)
-        steps[i] = (q35i_cpu_step){.op = Q35_OP_LINEAR,
-                                   .cursor = i,
-                                   .weights = {.n = n, .layout = Q35K_LAYOUT_ROW16, .rs = 16 * 1792}};
+        steps[i] = (q35i_cpu_step){
+            .op = Q35_OP_LINEAR, .cursor = i, .weights = {.n = n, .layout = Q35K_LAYOUT_ROW16, .rs = 16 * 1792}};
 }
 
 /* One chunk for the worker; 0: none was left. */

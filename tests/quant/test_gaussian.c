@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The fixed codebooks: order, signs, error on the normal density by integration over a grid, and that neither a point nor
- * the unit can be improved. */
+ * The fixed codebooks: order, signs, error on the normal density by integration over a grid, and that neither a
+ * point nor the unit can be improved. */
 #include "runtime/quant/gaussian.h"
 #include "support/suite.h"
 
