@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Read bandwidth: every worker sums its own contiguous part of a buffer that it touched first, over and over; the
- * best pass counts, since anything else on the machine only slows a pass down. Eight independent sums keep enough
- * loads in flight for one core to reach its limit without vector code. */
+ * Read bandwidth: every worker reads its own contiguous part of a buffer that it touched first, over and over; the
+ * best pass counts, since anything else on the machine only slows a pass down. A line is moved whole when a word
+ * of it is read, and with one load per line more lines are in flight than with all its words: as many as with
+ * vectors of a line's width. */
 #define _GNU_SOURCE
 #include "place.h"
 
@@ -26,13 +27,15 @@ typedef struct probe {
     uint64_t *sums; /* [n_workers], so that the compiler keeps the loads */
 } probe;
 
-static uint64_t sum_words(const uint64_t *p, uint64_t n)
+/* Sums the first word of every cache line. */
+static uint64_t sum_lines(const uint64_t *p, uint64_t n)
 {
-    uint64_t s[8] = {0}, i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (uint64_t j = 0; j < 8; j++)
-            s[j] += p[i + j];
-    for (; i < n; i++)
+    enum { LINE = 8, SUMS = 8 }; /* words */
+    uint64_t s[SUMS] = {0}, i = 0;
+    for (; i + LINE * SUMS <= n; i += LINE * SUMS)
+        for (uint64_t j = 0; j < SUMS; j++)
+            s[j] += p[i + LINE * j];
+    for (; i < n; i += LINE)
         s[0] += p[i];
     return s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
 }
@@ -46,7 +49,7 @@ static void probe_run(void *arg, uint32_t worker, uint32_t n_workers, q35_team *
     do {
         q35i_pool_barrier(team);
         uint64_t pass_start = q35i_now_ns();
-        p->sums[worker] += sum_words(p->words + begin, end - begin);
+        p->sums[worker] += sum_lines(p->words + begin, end - begin);
         q35i_pool_barrier(team);
         if (worker == 0) {
             uint64_t now = q35i_now_ns(), ns = now - pass_start;

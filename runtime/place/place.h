@@ -21,7 +21,7 @@ const char *q35i_place_summary(char *buf, uint32_t cap);
 /* "Intel(R) Xeon(R) ..." or "unknown processor". Returns buf. */
 const char *q35i_place_cpu_name(char *buf, uint32_t cap);
 
-/* Read bandwidth of the memory, GB/s (1e9), by summing a buffer far larger than the private caches with the pool's
+/* Read bandwidth of the memory, GB/s (1e9), by reading a buffer far larger than the private caches with the pool's
  * workers for about ms milliseconds; 0 when there is no memory for it. */
 double q35i_place_read_gbps(q35_pool *pool, uint32_t ms);
 
