@@ -256,7 +256,7 @@ q35_status q35i_gen_fill(q35i_generation *g, const q35i_gen_tensor *t, uint64_t 
     q35i_pool_parallel(g->pool, fill_part, &p);
     g->weights_done += (end - begin) * t->cols;
     if (o->progress && o->progress(o->user, g->weights_done, g->n_weights) != 0)
-        return Q35_FAIL(Q35_E_CANCELLED, "random model: cancelled");
+        return Q35_FAIL(Q35_E_CANCELLED, "random model: cancelled, nothing was written");
     return Q35_OK;
 }
 
