@@ -4,6 +4,8 @@ blot() { sed -E 's/[0-9]+\.[0-9]+/N/g; s/ +/ /g; s/reads N.*/LIMITS/; s/^[0-9]+ 
 "$Q35RT" bench -m "$TINY" -p 8,16 -n 4 -d 0,8 -r 2 -t 1 -q | blot
 echo "-- two numbers of threads, no prompt"
 "$Q35RT" bench -m "$TINY" -p 0 -n 3 -r 1 -t 1,2 -q | blot | cut -d '|' -f 1-4
+echo "-- side by side"
+"$Q35RT" bench -m "$TINY" -p 5 -n 2 -d 0,3 -b 1,7 --chunk 16 -r 1 -t 2 -q | blot | cut -d '|' -f 1-4
 echo "-- csv"
 "$Q35RT" bench -m "$TINY" -p 8 -n 4 -r 2 -t 1 -o csv -q >csv
 head -1 csv | tr , '\n' | head -26

@@ -4,7 +4,7 @@ try 2>&1
 try -m "$TINY" --synthetic llama3-8b 2>&1 | sed "s|$TINY|TINY|"
 try --synthetic llama3-8x 2>&1
 try -m "$TINY" -p 0 -n 0 2>&1
-try -m "$TINY" -b 2 2>&1
+try -m "$TINY" -b 2,9 --chunk 8 2>&1
 try -m "$TINY" -t 1,x 2>&1
 try -m "$TINY" -o xml 2>&1
 try -m "$TINY" -p 100000 -n 0 2>&1

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * alloc_probe MODEL DEVICES: counts heap allocations of the whole process between token 2 and token 64 of a
- * generation, sampling included. Its own malloc stands before the C library's, also for the libraries it loads. */
+ * generation, sampling included, and between step 2 and step 64 of sequences side by side, forks included. Its own
+ * malloc stands before the C library's, also for the libraries it loads. */
 #include <q35rt/q35rt.h>
 
 #include <errno.h>
@@ -101,6 +102,33 @@ static q35_status generate(q35_session *session, q35_sampler *sampler, unsigned 
     return status;
 }
 
+/* Three sequences, of which the last is freed and forked from the first time and again. */
+static q35_status side_by_side(q35_session *session, unsigned long *out)
+{
+    uint32_t sequences[3] = {0};
+    const float *logits;
+    q35_status status = q35_session_rewind(session, 40);
+    for (int i = 1; i < 3 && status == Q35_OK; i++)
+        status = q35_session_fork(session, 0, &sequences[i]);
+    for (int step = 0; step < 64 && status == Q35_OK; step++) {
+        const int32_t ids[3] = {step, step + 1, step + 2};
+        q35_session_entry entries[3];
+        if (step == 2)
+            atomic_store(&counting, 1);
+        for (int i = 0; i < 3; i++)
+            entries[i] = (q35_session_entry){.sequence = sequences[i], .ids = ids + i, .n = 1, .logits = 1};
+        if (step % 20 == 10) {
+            status = q35_session_free(session, sequences[2]);
+            if (status == Q35_OK)
+                status = q35_session_fork(session, sequences[1], &sequences[2]);
+        }
+        if (status == Q35_OK)
+            status = q35_session_step(session, entries, 3, &logits);
+    }
+    *out += stop_counting();
+    return status;
+}
+
 static q35_status probe(const char *path, const char *devices, unsigned long *out)
 {
     q35_runtime *runtime = NULL;
@@ -112,6 +140,8 @@ static q35_status probe(const char *path, const char *devices, unsigned long *ou
     q35_sampler_options sampling = q35_sampler_options_default();
     options.devices = devices;
     options.n_ctx = 256;
+    options.n_sequences = 3;
+    options.n_kv_tokens = 512;
     sampling.temperature = 0.8f;
     sampling.top_k = 40;
     sampling.top_p = 0.95f;
@@ -129,6 +159,8 @@ static q35_status probe(const char *path, const char *devices, unsigned long *ou
         status = q35_sampler_create(&sampling, config.vocab, &sampler);
     if (status == Q35_OK)
         status = generate(session, sampler, out);
+    if (status == Q35_OK)
+        status = side_by_side(session, out);
     q35_sampler_destroy(sampler);
     q35_session_destroy(session);
     q35_model_close(model);
@@ -155,6 +187,7 @@ int main(int argc, char **argv)
         printf("%s\n", q35_error_message());
         return 1;
     }
-    printf("%s on %s: %lu allocations between token 2 and token 64\n", argv[1], argv[2], n);
+    printf("%s on %s: %lu allocations between token 2 and token 64, one sequence and three\n", argv[1], argv[2],
+           n);
     return n != 0;
 }

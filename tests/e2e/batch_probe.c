@@ -15,7 +15,7 @@ static const struct {
     uint32_t batch, chunk;
     int forked; /* a mate that has the first half of the prompt is where the sequence begins */
 } scenes[] = {{1, 512, 0}, {1, 1, 0},  {1, 7, 0},    {1, 64, 0},   {2, 100, 1},   {2, 1, 0},    {7, 33, 0},
-              {7, 200, 1}, {32, 8, 1}, {32, 480, 0}, {128, 13, 0}, {128, 128, 1}, {128, 384, 0}};
+              {7, 200, 1}, {32, 8, 1}, {32, 480, 0}, {128, 61, 0}, {128, 128, 1}, {128, 384, 0}};
 
 typedef struct probe {
     q35_session *session;
@@ -43,7 +43,7 @@ static uint32_t invite(probe *p, uint32_t n_mates, const uint32_t *mates, uint32
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_mates; i++) {
-        uint32_t more = below(p, 5) == 0 ? 4 : 1;
+        uint32_t more = below(p, 16) == 0 ? 4 : 1;
         if (room - (n_mates - i) < 3)
             more = 1;
         if (q35_session_length(p->session, mates[i]) + more > MATE_CONTEXT)

@@ -52,9 +52,11 @@ typedef struct bench {
     char devices[160];      /* names and descriptions of what it runs on */
     uint32_t device;        /* the first of them, in the runtime */
     q35_governor *governor; /* NULL: no power budget */
-    int32_t *ids;           /* [n_ids] random tokens */
+    int32_t *ids;           /* [n_ids] random tokens: those of sequence i begin at the i-th */
     uint32_t n_ids;
-    bench_limits *limits; /* one per number of threads */
+    uint32_t *sequences;        /* [largest batch] of the session */
+    q35_session_entry *entries; /* [largest batch] of the step under way */
+    bench_limits *limits;       /* one per number of threads */
     uint32_t n_limits;
     bench_result *results;
     uint32_t n_results;
@@ -73,10 +75,12 @@ bench_spread bench_rate(const bench_result *r);
 double bench_gbps(const bench_result *r);
 double bench_gmacs(const bench_result *r);
 
-/* Context that the tests need. */
+/* Context that a sequence of the tests needs, and most tokens of a step. */
 uint32_t bench_context(const cli_options *options);
+uint32_t bench_chunk(const cli_options *options);
+uint32_t bench_most(const cli_numbers *list);
 
-/* Runs one test on the engine's session, whose position is 0 before and after. What was measured before an
+/* Runs one test on the engine's session, whose sequences are empty before and after. What was measured before an
  * interruption stays. */
 int bench_measure(const bench *b, bench_result *r);
 

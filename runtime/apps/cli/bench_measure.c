@@ -26,7 +26,7 @@ double bench_gmacs(const bench_result *r)
     return bench_rate(r).mean * r->macs / 1e9;
 }
 
-static uint32_t most(const cli_numbers *list)
+uint32_t bench_most(const cli_numbers *list)
 {
     uint32_t most = 0;
     for (uint32_t i = 0; i < list->n; i++)
@@ -36,8 +36,14 @@ static uint32_t most(const cli_numbers *list)
 
 uint32_t bench_context(const cli_options *o)
 {
-    uint32_t p = most(&o->n_prompt), n = most(&o->n_gen);
-    return most(&o->depth) + (p > n ? p : n);
+    uint32_t p = bench_most(&o->n_prompt), n = bench_most(&o->n_gen);
+    return bench_most(&o->depth) + (p > n ? p : n);
+}
+
+uint32_t bench_chunk(const cli_options *o)
+{
+    const uint32_t usual = 512, batch = bench_most(&o->batch);
+    return o->chunk ? o->chunk : batch > usual ? batch : usual;
 }
 
 static int interrupted(void *user)
@@ -55,51 +61,61 @@ static q35_power_report power_now(const bench *b)
     return report;
 }
 
-/* Appends n tokens, beginning with the at-th, in one step of the library. An interruption ends the test. */
-static int step(const bench *b, uint32_t at, uint32_t n, int want_logits)
+/* One step of the library. An interruption ends the test. */
+static int step(const bench *b, uint32_t n_entries)
 {
     const float *logits;
     if (cli_interrupted())
         return CLI_EXIT_SIGNAL + cli_interrupted();
-    q35_status status = q35_session_eval(b->engine.session, b->ids + at, n, want_logits ? &logits : NULL);
+    q35_status status = q35_session_step(b->engine.session, b->entries, n_entries, &logits);
     if (status == Q35_OK && b->governor)
         status = q35_governor_step(b->governor, interrupted, NULL);
     return status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_RUNNING);
 }
 
-static uint32_t chunk_of(const bench *b)
+/* Appends n tokens, beginning with the at-th, to each of the test's sequences, in full steps. The last one's
+ * logits are wanted. */
+static int append(const bench *b, const bench_test *t, uint32_t at, uint32_t n)
 {
-    return b->options->chunk ? b->options->chunk : 512;
-}
-
-/* A prompt of n tokens, in steps so short that an interruption is seen between them. */
-static int prefill(const bench *b, uint32_t n)
-{
-    const uint32_t chunk = chunk_of(b);
+    const uint32_t chunk = bench_chunk(b->options);
+    uint32_t sequence = n > 0 ? 0 : t->batch, done = 0;
     int rc = 0;
-    for (uint32_t done = 0, now; done < n && rc == 0; done += now) {
-        now = n - done < chunk ? n - done : chunk;
-        rc = step(b, done, now, done + now == n);
+    while (sequence < t->batch && rc == 0) {
+        uint32_t n_entries = 0;
+        for (uint32_t room = chunk, now; sequence < t->batch && room > 0; room -= now) {
+            now = n - done < room ? n - done : room;
+            b->entries[n_entries++] = (q35_session_entry){.sequence = b->sequences[sequence],
+                                                          .ids = b->ids + sequence + at + done,
+                                                          .n = now,
+                                                          .logits = done + now == n};
+            done = done + now == n ? 0 : done + now;
+            sequence += done == 0 ? 1 : 0;
+        }
+        rc = step(b, n_entries);
     }
     return rc;
 }
 
-static int decode(const bench *b, uint32_t n)
+static int decode(const bench *b, const bench_test *t, uint32_t n)
 {
     int rc = 0;
     for (uint32_t i = 0; i < n && rc == 0; i++)
-        rc = step(b, i, 1, 1);
+        rc = append(b, t, i, 1);
     return rc;
 }
 
 static int run(const bench *b, const bench_test *t)
 {
-    return t->n_prompt ? prefill(b, t->n_prompt) : decode(b, t->n_gen);
+    return t->n_prompt ? append(b, t, 0, t->n_prompt) : decode(b, t, t->n_gen);
 }
 
-static int go_back(const bench *b, const bench_test *t, int rc)
+/* All sequences of the test to `depth` tokens, as far as they got there. */
+static int go_back(const bench *b, const bench_test *t, uint32_t depth, int rc)
 {
-    q35_status status = q35_session_rewind(b->engine.session, t->depth);
+    q35_status status = Q35_OK;
+    for (uint32_t i = 0; i < t->batch && status == Q35_OK; i++)
+        if (q35_session_length(b->engine.session, b->sequences[i]) > depth)
+            status = q35_session_truncate(b->engine.session, b->sequences[i], depth);
     return rc || status == Q35_OK ? rc : cli_fail_status(status, CLI_WHILE_RUNNING);
 }
 
@@ -119,14 +135,14 @@ static int repeat(const bench *b, bench_result *r)
     if (rc == 0 && (bench_samples_add(&r->seconds, seconds) ||
                     (b->governor && bench_samples_add(&r->joules, power_now(b).joules - before))))
         rc = cli_fail(CLI_EXIT_FAILED, "bench: memory for the measurements: out of memory");
-    return go_back(b, t, rc);
+    return go_back(b, t, t->depth, rc);
 }
 
 /* Once more, with counting. */
 static int profile(const bench *b, bench_result *r)
 {
     const bench_test *t = &r->test;
-    const uint32_t chunk = chunk_of(b);
+    const uint32_t chunk = bench_chunk(b->options);
     bench_profile *p = &r->profile;
     q35_status status = q35_session_profile(b->engine.session, 1);
     if (status != Q35_OK)
@@ -135,7 +151,7 @@ static int profile(const bench *b, bench_result *r)
     double start = term_now();
     int rc = run(b, t);
     *p = (bench_profile){.seconds = term_now() - start - (power_now(b).slept_seconds - slept),
-                         .steps = t->n_prompt ? (t->n_prompt + chunk - 1) / chunk : t->n_gen,
+                         .steps = t->n_prompt ? (t->n_prompt * t->batch + chunk - 1) / chunk : t->n_gen,
                          .tokens = bench_tokens(t),
                          .outputs = (double)t->batch * (t->n_prompt ? 1 : t->n_gen),
                          .kv_bytes = r->kv_bytes * t->n_gen * t->batch};
@@ -144,15 +160,14 @@ static int profile(const bench *b, bench_result *r)
     if (rc)
         bench_profile_free(p);
     (void)q35_session_profile(b->engine.session, 0);
-    return go_back(b, t, rc);
+    return go_back(b, t, t->depth, rc);
 }
 
 static int warm_up(const bench *b, const bench_test *t)
 {
-    int rc = t->n_prompt ? prefill(b, t->n_prompt < WARM_PROMPT ? t->n_prompt : WARM_PROMPT)
-                         : decode(b, t->n_gen < WARM_STEPS ? t->n_gen : WARM_STEPS);
-    (void)q35_session_rewind(b->engine.session, t->depth);
-    return rc;
+    int rc = t->n_prompt ? append(b, t, 0, t->n_prompt < WARM_PROMPT ? t->n_prompt : WARM_PROMPT)
+                         : decode(b, t, t->n_gen < WARM_STEPS ? t->n_gen : WARM_STEPS);
+    return go_back(b, t, t->depth, rc);
 }
 
 /* int8 multiplications of the linears per token: the head works on the last token of a prompt alone. */
@@ -169,7 +184,7 @@ int bench_measure(const bench *b, bench_result *r)
     const bench_test *t = &r->test;
     r->macs = macs_per_token(b, t);
     bench_test_name(t, name, sizeof name);
-    int rc = prefill(b, t->depth);
+    int rc = append(b, t, 0, t->depth);
     if (rc == 0)
         rc = warm_up(b, t);
     for (uint32_t i = 0; i < o->repetitions && rc == 0; i++) {
@@ -180,8 +195,7 @@ int bench_measure(const bench *b, bench_result *r)
     if (rc == 0 && o->profile)
         rc = profile(b, r);
     term_progress_clear();
-    (void)q35_session_rewind(b->engine.session, 0);
-    return rc;
+    return go_back(b, t, 0, rc);
 }
 
 static void add_peak(bench_limits *l, const q35_limit *limit)

@@ -21,9 +21,10 @@ static int check_options(const cli_options *o)
     if (o->synthetic && o->model)
         return cli_fail(CLI_EXIT_USAGE, "--synthetic %s and -m %s found, one of them needed", o->synthetic,
                         o->model);
-    for (uint32_t i = 0; i < o->batch.n; i++)
-        if (o->batch.item[i] != 1)
-            return cli_fail(CLI_EXIT_USAGE, "option --batch: %" PRIu32 " found, 1 needed", o->batch.item[i]);
+    const uint32_t batch = bench_most(&o->batch);
+    if (o->chunk && o->chunk < batch)
+        return cli_fail(CLI_EXIT_USAGE, "option --chunk: %" PRIu32 " found, %" PRIu32 " or more needed (--batch)",
+                        o->chunk, batch);
     for (uint32_t i = 0; i < o->n_prompt.n; i++)
         n += o->n_prompt.item[i];
     for (uint32_t i = 0; i < o->n_gen.n; i++)
@@ -147,9 +148,12 @@ static int open_model(bench *b, q35_runtime *runtime)
 static int make_ids(bench *b)
 {
     uint64_t x = b->options->seed;
-    b->n_ids = bench_context(b->options);
+    const uint32_t batch = bench_most(&b->options->batch);
+    b->n_ids = bench_context(b->options) + batch;
     b->ids = malloc(b->n_ids * sizeof *b->ids);
-    if (!b->ids)
+    b->sequences = calloc(batch, sizeof *b->sequences);
+    b->entries = calloc(batch, sizeof *b->entries);
+    if (!b->ids || !b->sequences || !b->entries)
         return cli_fail(CLI_EXIT_FAILED, "bench: %" PRIu32 " tokens: out of memory", b->n_ids);
     for (uint32_t i = 0; i < b->n_ids; i++) {
         x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -198,11 +202,18 @@ static void warn_of_threads(const bench *b, const q35_runtime *runtime)
                 threads, quota, quota == 1 ? "" : "s");
 }
 
-static int open_session(const bench *b, q35_runtime *runtime, cli_engine *engine)
+/* With all the sequences that its tests need. */
+static int open_session(bench *b, q35_runtime *runtime)
 {
     const cli_options *o = b->options;
-    cli_session_request request = {o->act, o->kv, bench_context(o), o->chunk, 0};
-    return cli_open_session(runtime, o, &request, engine);
+    const uint32_t n = bench_most(&o->batch);
+    cli_session_request request = {o->act, o->kv, bench_context(o), bench_chunk(o), 0, n};
+    int rc = cli_open_session(runtime, o, &request, &b->engine);
+    for (uint32_t i = 1; i < n && rc == 0; i++) {
+        q35_status status = q35_session_new(b->engine.session, &b->sequences[i]);
+        rc = status == Q35_OK ? 0 : cli_fail_status(status, CLI_WHILE_LOADING);
+    }
+    return rc;
 }
 
 static int add_limits(bench *b)
@@ -243,7 +254,7 @@ static int run_threads(bench *b, uint32_t threads)
         rc = make_ids(b);
     if (rc == 0) {
         warn_of_threads(b, runtime);
-        rc = open_session(b, runtime, &b->engine);
+        rc = open_session(b, runtime);
     }
     if (rc == 0)
         rc = add_limits(b);
@@ -304,6 +315,8 @@ static void bench_free(bench *b)
     free(b->results);
     free(b->limits);
     free(b->ids);
+    free(b->sequences);
+    free(b->entries);
     q35_governor_destroy(b->governor);
     cli_engine_close(&b->engine);
 }

@@ -157,7 +157,7 @@ int cmd_chat(const cli_options *options)
     if (rc == 0)
         rc = cli_open_runtime(options, &runtime);
     if (rc == 0) {
-        cli_session_request request = {options->act, options->kv, options->ctx, options->chunk, 0};
+        cli_session_request request = {options->act, options->kv, options->ctx, options->chunk, 0, 1};
         rc = cli_open_session(runtime, options, &request, &engine);
     }
     if (rc == 0 && cli_interrupted())

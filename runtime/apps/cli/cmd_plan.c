@@ -39,7 +39,7 @@ int cmd_plan(const cli_options *options)
     if (rc == 0)
         rc = cli_open_runtime(options, &runtime);
     if (rc == 0) {
-        cli_session_request request = {options->act, options->kv, options->ctx, options->tokens, 0};
+        cli_session_request request = {options->act, options->kv, options->ctx, options->tokens, 0, 1};
         rc = cli_open_session(runtime, options, &request, &engine);
     }
     if (rc == 0 && options->tokens > q35_session_n_ctx(engine.session))

@@ -161,8 +161,8 @@ int cmd_run(const cli_options *options)
     if (rc == 0)
         rc = cli_open_runtime(options, &runtime);
     if (rc == 0) {
-        cli_session_request request = {options->act, options->kv, options->ctx, options->chunk,
-                                       options->dump != NULL};
+        cli_session_request request = {options->act,   options->kv,           options->ctx,
+                                       options->chunk, options->dump != NULL, 1};
         rc = cli_open_session(runtime, options, &request, &engine);
     }
     if (rc == 0)

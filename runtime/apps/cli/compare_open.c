@@ -160,7 +160,7 @@ static int open_side(comparison *c, compare_side *side, q35_runtime *runtime)
         return open_dump(c, side);
     cli_options options = *c->options;
     options.device = side->devices;
-    const cli_session_request request = {options.act, options.kv, (uint32_t)c->n_ids, c->chunk, 1};
+    const cli_session_request request = {options.act, options.kv, (uint32_t)c->n_ids, c->chunk, 1, 1};
     return cli_open_session(runtime, &options, &request, &side->engine);
 }
 

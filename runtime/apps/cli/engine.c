@@ -68,9 +68,10 @@ static void tell_memory(const cli_options *options, const q35_model_config *conf
     const uint64_t much = UINT64_C(64) << 20;
     uint64_t per_token = q35_session_kv_bytes(config, wanted->kv_dtype);
     uint32_t n_ctx = wanted->n_ctx ? wanted->n_ctx : q35_session_default_context(config);
-    if (!options->quiet && per_token * n_ctx >= much)
-        fprintf(stderr, "context of %" PRIu32 " tokens: %.2f GiB (%" PRIu64 " bytes per token, -c)\n", n_ctx,
-                (double)(per_token * n_ctx) / (1 << 30), per_token);
+    uint32_t n_tokens = wanted->n_kv_tokens ? wanted->n_kv_tokens : n_ctx;
+    if (!options->quiet && per_token * n_tokens >= much)
+        fprintf(stderr, "context of %" PRIu32 " tokens: %.2f GiB (%" PRIu64 " bytes per token, -c)\n", n_tokens,
+                (double)(per_token * n_tokens) / (1 << 30), per_token);
 }
 
 int cli_open_session(q35_runtime *runtime, const cli_options *options, const cli_session_request *request,
@@ -83,6 +84,12 @@ int cli_open_session(q35_runtime *runtime, const cli_options *options, const cli
     wanted.act = act_values[request->act];
     wanted.kv_dtype = kv_values[request->kv];
     wanted.all_logits = request->all_logits;
+    if (request->n_sequences > 1) { /* each in pages of its own */
+        uint64_t tokens =
+            ((uint64_t)request->n_ctx + Q35_KV_PAGE - 1) / Q35_KV_PAGE * Q35_KV_PAGE * request->n_sequences;
+        wanted.n_sequences = request->n_sequences;
+        wanted.n_kv_tokens = tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
+    }
     wanted.layer_outputs = options->layer_outputs;
     tell_memory(options, &engine->config, &wanted);
     q35_status status = q35_session_create(runtime, engine->model, &wanted, &engine->session);

@@ -27,6 +27,7 @@ typedef struct cli_session_request {
     uint32_t act, kv; /* indices of --act and --kv-type */
     uint32_t n_ctx, chunk;
     int all_logits;
+    uint32_t n_sequences; /* of n_ctx tokens each; 0: 1 */
 } cli_session_request;
 
 int cli_open_session(q35_runtime *runtime, const cli_options *options, const cli_session_request *request,

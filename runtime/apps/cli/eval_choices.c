@@ -111,7 +111,7 @@ static int open_sessions(choice_run *run, q35_runtime *runtime)
 {
     const cli_options *o = run->options;
     uint32_t most = o->chunk ? o->chunk : CHUNK, longest = (uint32_t)run->longest;
-    cli_session_request request = {o->act, o->kv, longest, most < longest ? most : longest, 1};
+    cli_session_request request = {o->act, o->kv, longest, most < longest ? most : longest, 1, 1};
     int rc = cli_open_session(runtime, o, &request, &run->model);
     if (rc || !o->base)
         return rc;

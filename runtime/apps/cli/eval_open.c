@@ -110,7 +110,7 @@ static int read_tokens(evaluation *e)
 
 static int open_session(const evaluation *e, q35_runtime *runtime, uint32_t act, uint32_t kv, cli_engine *engine)
 {
-    cli_session_request request = {act, kv, e->window, e->chunk, 1};
+    cli_session_request request = {act, kv, e->window, e->chunk, 1, 1};
     return cli_open_session(runtime, e->options, &request, engine);
 }
 
