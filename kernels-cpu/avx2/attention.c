@@ -11,6 +11,7 @@
 
 enum {
     GROUP = 4,
+    WIDE_KEYS = GROUP + 1,
     VALUE_REGS = 2 /* vectors of dimensions per pass over the values */
 };
 

@@ -11,6 +11,7 @@
 
 enum {
     GROUP = 4,
+    WIDE_KEYS = 2,
     VALUE_REGS = 4 /* vectors of dimensions per pass over the values */
 };
 
@@ -94,9 +95,42 @@ INLINE void score16(int n_rows, uint32_t dtype, row *rows, float scale, const ui
     }
 }
 
+/* The same for one row over f32 keys of `dim`, a constant multiple of 16: the sums of 16 positions stay in
+ * registers. Positions past n are read from the page or the tile, and not used. */
+INLINE void score16_dense(const row *r, float scale, const float *k, int64_t dim, int64_t n, int64_t at)
+{
+    __m512 sum[16];
+    for (int p = 0; p < 16; p++)
+        sum[p] = _mm512_setzero_ps();
+    for (int64_t d = 0; d < dim; d += 16) {
+        __m512 q = _mm512_loadu_ps(r->q + d);
+        for (int p = 0; p < 16; p++)
+            sum[p] = _mm512_fmadd_ps(q, _mm512_loadu_ps(k + p * dim + d), sum[p]);
+    }
+    __m512 s = _mm512_mul_ps(sum_across(sum), _mm512_set1_ps(scale));
+    s = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), q35i_first16(n), s);
+    _mm512_storeu_ps(r->w + at, s);
+}
+
+INLINE void score_dense(int n_rows, const row *rows, float scale, const positions *k, int64_t dim, int64_t n,
+                        int64_t at)
+{
+    for (int i = 0; i < n_rows; i++)
+        for (int64_t s = 0; s < n; s += 16)
+            score16_dense(&rows[i], scale, (const float *)(const void *)k->at + s * dim, dim, n - s, at + s);
+}
+
 INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n,
                        int64_t at)
 {
+    if (dtype == Q35_DT_F32 && k->dim == 64) {
+        score_dense(n_rows, rows, scale, k, 64, n, at);
+        return;
+    }
+    if (dtype == Q35_DT_F32 && k->dim == 128) {
+        score_dense(n_rows, rows, scale, k, 128, n, at);
+        return;
+    }
     for (int64_t s = 0; s < n; s += 16)
         score16(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, at + s);
 }
@@ -154,17 +188,20 @@ static float exp_of(float x)
     return _mm512_cvtss_f32(q35i_exp__avx512(_mm512_set1_ps(x)));
 }
 
-/* n positions of f16 or Q8_0 to f32 [n][dim]. */
+/* n positions of f16 or Q8_0 to f32 [n][dim]: one run of elements, 16 at a time, as rows have no gaps. */
 static void widen(const positions *from, int64_t n, float *to)
 {
-    for (int64_t p = 0; p < n; p++, to += from->dim)
-        for (int64_t d = 0; d < from->dim; d += 16) {
-            const uint8_t *at = from->at + p * from->row_bytes;
-            __mmask16 m = q35i_first16(from->dim - d);
-            __m512 x =
-                from->dtype == Q35_DT_F16 ? load_cache(at, Q35_DT_F16, d, m) : load_cache(at, Q35_DT_Q8_0, d, m);
-            _mm512_mask_storeu_ps(to + d, m, x);
-        }
+    const int64_t count = n * from->dim;
+    int64_t i = 0;
+    if (from->dtype == Q35_DT_Q8_0) {
+        for (; i < count; i += 16)
+            _mm512_storeu_ps(to + i, load_q8(from->at, i));
+        return;
+    }
+    for (; i + 16 <= count; i += 16)
+        _mm512_storeu_ps(to + i, load_cache(from->at, Q35_DT_F16, i, 0xffff));
+    _mm512_mask_storeu_ps(to + i, q35i_first16(count - i),
+                          load_cache(from->at, Q35_DT_F16, i, q35i_first16(count - i)));
 }
 
 #include "kernels-cpu/simd/attention_walk.h"

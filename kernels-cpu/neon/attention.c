@@ -10,6 +10,7 @@
 
 enum {
     GROUP = 4,
+    WIDE_KEYS = GROUP + 1,
     LANES = 4,
     VALUE_REGS = 4 /* vectors of dimensions per pass over the values */
 };

@@ -5,11 +5,15 @@
  * that a page is fetched, and widened to f32, once for all of them. Each row sees the operations that it would see
  * alone, in the same order: of a span all scores, then all weights, then all values; then the spans are joined
  * from the first to the last. Sums are so kept in two levels: over 10^5 positions a single f32 sum would lose
- * several digits. Static only; the including file brings first GROUP = 4, the rows that its functions take at a
- * time; then includes this with ATTENTION_WALK_TYPES; then score_rows       scores of n <= PAGE positions to the
- * rows' w[at ..], -inf up to the next multiple of 16 weigh            scores w[0 .. n) of a row to weights
- * relative to the largest; sets the row's top and total add_values_rows  adds w[at ..] times values of n <= PAGE
- * positions to the rows' acc exp_of, widen    with the signatures used below; and includes this again.
+ * several digits. Static only; the including file brings first
+ *   GROUP = 4         the rows that its functions take at a time
+ *   WIDE_KEYS         from how many rows on keys are widened
+ * then includes this with ATTENTION_WALK_TYPES, then brings
+ *   score_rows        scores of n <= PAGE positions to the rows' w[at ..], -inf up to the next multiple of 16
+ *   weigh             scores w[0 .. n) of a row to weights relative to the largest; sets its top and total
+ *   add_values_rows   adds w[at ..] times values of n <= PAGE positions to the rows' acc
+ *   exp_of, widen     with the signatures used below
+ * and includes this again.
  */
 #ifdef ATTENTION_WALK_TYPES
 #undef ATTENTION_WALK_TYPES
@@ -67,9 +71,9 @@ static void add_values(int n_rows, const row *rows, const positions *v, int64_t 
 /* What stays the same throughout a call. */
 typedef struct job {
     const q35k_attention *a;
-    int64_t dim, heads_per_kv;
-    float *tile; /* [PAGE][dim] */
-    row *rows;   /* [MAX_ROWS] */
+    int64_t dim, heads_per_kv, row_bytes; /* of a row of the cache */
+    float *tile;                          /* [PAGE][dim] */
+    row *rows;                            /* [MAX_ROWS] */
 } job;
 
 /* Rows that go through the cache together: those of kv head g of one sequence, in the order of their tokens. */
@@ -95,14 +99,13 @@ static int run_length(const row *rows, int i, int n_rows, int64_t p)
     return n;
 }
 
-/* n positions from p on of cache `base` (K or V), widened where many rows read them. */
-static positions page_of(const job *j, const band *b, const void *base, int64_t p, int64_t n)
+/* n positions from p on of cache `base` (K or V), widened where `wide` rows or more read them. */
+static positions page_of(const job *j, const band *b, const void *base, int64_t p, int64_t n, int wide)
 {
     const q35k_kv *kv = j->a->kv;
-    positions page = {.dtype = kv->dtype, .dim = j->dim};
-    page.row_bytes = (int64_t)q35_row_bytes(page.dtype, (uint64_t)page.dim);
+    positions page = {.dtype = kv->dtype, .dim = j->dim, .row_bytes = j->row_bytes};
     page.at = (const uint8_t *)base + q35k_kv_row(kv, (int64_t)b->pages[p / PAGE] * PAGE, b->g) * page.row_bytes;
-    if (b->n_rows <= GROUP || page.dtype == Q35_DT_F32)
+    if (b->n_rows < wide || page.dtype == Q35_DT_F32)
         return page;
     widen(&page, n, j->tile);
     return (positions){(const uint8_t *)j->tile, Q35_DT_F32, 4 * page.dim, page.dim};
@@ -115,7 +118,8 @@ static void pass(const job *j, const band *b, int64_t from, int64_t end, bool va
     const void *base = values ? j->a->kv->v : j->a->kv->k;
     int first = 0;
     for (int64_t p = from; p < end; p += PAGE) {
-        const positions page = page_of(j, b, base, p, end - p < PAGE ? end - p : PAGE);
+        const positions page =
+            page_of(j, b, base, p, end - p < PAGE ? end - p : PAGE, values ? GROUP + 1 : WIDE_KEYS);
         while (rows[first].n_seen <= p)
             first++;
         for (int i = first, run; i < b->n_rows; i += run) {
@@ -261,7 +265,8 @@ static void walk(const q35k_attention *a, int64_t begin, int64_t end, const q35k
 {
     row rows[MAX_ROWS];
     const int64_t n_kv_heads = a->kv->n_kv_heads;
-    const job j = {a, a->kv->head_dim, a->n_heads / n_kv_heads, scratch, rows};
+    const int64_t row_bytes = (int64_t)q35_row_bytes(a->kv->dtype, (uint64_t)a->kv->head_dim);
+    const job j = {a, a->kv->head_dim, a->n_heads / n_kv_heads, row_bytes, scratch, rows};
     if (part && part->first < part->end) {
         attend_part(&j, begin, part);
         return;
