@@ -201,7 +201,7 @@ void q35i_cpu_profile_free(q35_plan *plan);
 q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out);
 void q35i_cpu_device_close(q35_device *dev);
 
-/* "AVX-512 VNNI", "AVX2" or "reference". */
+/* Of the newest instruction set: "AVX-512 VNNI", "NEON dotprod", "reference". */
 const char *q35i_cpu_level_name(uint32_t features);
 
 /* Bytes of host memory that can be had without swapping, file cache included: the kernel's estimate, or what the
