@@ -25,7 +25,7 @@ q35k_rope_fn good_rope, pair_of_halves, exact_angle, no_temperature, temperature
 
 /* broken_linear_row.c */
 q35k_linear_fn good_linear_row, swaps_products, rounds_once, saturates_pairs, drops_odd_tail, groups_backwards,
-    unfused_groups, sums_in_f32, clips_lowest_level;
+    unfused_groups, sums_in_f32;
 
 /* broken_acts.c */
 q35k_quantize_act_fn good_quantize_act, rounds_half_up, leaves_padding, sums_magnitudes, takes_sample,

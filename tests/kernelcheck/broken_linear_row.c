@@ -21,8 +21,7 @@ typedef enum mistake {
     TAIL,      /* the last of an odd number of inputs is left out */
     BACKWARDS, /* groups in descending order */
     UNFUSED,   /* a rounding between product and sum of a group */
-    FLOAT_SUM, /* sums in f32 */
-    CLIPPED    /* level -128 as -127 */
+    FLOAT_SUM  /* sums in f32 */
 } mistake;
 
 /* Levels of row r of any layout, and its scale. */
@@ -53,9 +52,8 @@ static float sum_of(const int8_t *q, const int8_t *level, int64_t n, mistake m)
     int32_t sum = 0, codes = 0;
     float rounded = 0;
     for (int64_t i = 0; i < (m == TAIL ? n / 2 * 2 : n); i++) {
-        int l = m == CLIPPED && level[i] == -128 ? -127 : level[i];
-        sum += l * q[i];
-        rounded += (float)(l * q[i]);
+        sum += level[i] * q[i];
+        rounded += (float)(level[i] * q[i]);
     }
     if (m == FLOAT_SUM)
         return rounded;
@@ -137,4 +135,3 @@ LINEAR_ROW(drops_odd_tail, TAIL)
 LINEAR_ROW(groups_backwards, BACKWARDS)
 LINEAR_ROW(unfused_groups, UNFUSED)
 LINEAR_ROW(sums_in_f32, FLOAT_SUM)
-LINEAR_ROW(clips_lowest_level, CLIPPED)
