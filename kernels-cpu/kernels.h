@@ -225,13 +225,20 @@ enum {
     Q35K_CPU_AVX2 = 1u << 0,      /* AVX2, FMA, F16C */
     Q35K_CPU_AVX512 = 1u << 1,    /* F, BW, VL, DQ, VBMI, VNNI */
     Q35K_CPU_AVXVNNI = 1u << 3,   /* AVX2 and AVX-VNNI */
+    Q35K_CPU_AMX = 1u << 4,       /* AMX-TILE and AMX-INT8, which this process has permission to use */
     Q35K_CPU_NEON = 1u << 8,      /* Advanced SIMD of ARMv8.0 */
     Q35K_CPU_NEON_DOT = 1u << 9,  /* dotprod */
     Q35K_CPU_NEON_I8MM = 1u << 10 /* dotprod and i8mm */
 };
 
-/* What the machine (CPUID and OS state, or HWCAP) offers. */
+/* What the machine (CPUID and OS state, or HWCAP) offers. Any thread. */
 uint32_t q35k_cpu_features(void);
+
+/* Asks the system for permission to use AMX, for the whole process and for good: signal frames of threads that use
+ * it grow by 8 KiB, alternate signal stacks must have room for that. Only then does q35k_cpu_features say
+ * Q35K_CPU_AMX. Returns 0 where it is granted, or where the processor or the system has no AMX; otherwise the
+ * errno of the refusal. Any thread; asking again changes nothing. */
+int q35k_cpu_request_amx(void);
 
 /* One slot per contract. Const after init. */
 typedef struct q35k_table {

@@ -11,9 +11,7 @@ typedef uint64_t q35k_peak_fn(uint64_t rounds);
 
 typedef struct q35k_peak {
     const char *name;
-    uint32_t features; /* Q35K_CPU_* that its kernels belong to */
-    int (*there)(
-        void); /* the processor has it and the system lets this process use it; NULL: the features say so */
+    uint32_t features; /* Q35K_CPU_* that it needs */
     q35k_peak_fn *run;
 } q35k_peak;
 
@@ -23,6 +21,6 @@ const q35k_peak *q35k_peak_at(uint32_t features, uint32_t i);
 q35k_peak_fn q35k_peak__avx2;     /* vpmaddubsw, vpmaddwd */
 q35k_peak_fn q35k_peak__avx_vnni; /* vpdpbusd on ymm registers */
 q35k_peak_fn q35k_peak__avx512;   /* vpdpbusd on zmm registers */
-q35k_peak_fn q35k_peak__amx;      /* tdpbusd on whole tiles */
+q35k_peak_fn q35k_peak__amx;      /* tdpbsud on whole tiles */
 
 #endif

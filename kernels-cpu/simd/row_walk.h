@@ -71,13 +71,40 @@ static inline q35_act_row head_of(const uint8_t *p)
 
 /* ---- packed activations ---- */
 
+#ifndef OWN_MULTIPLY_CHUNK
+
+/* Tokens that the packed codes of n have room for. */
+#define TOKEN_ROOM(n) (n)
+
 /* Tokens of the block that begins with `left` tokens to go. */
 static inline int tokens_of_block(int64_t left)
 {
     return left >= Q35I_ROW_BLOCK ? Q35I_ROW_BLOCK : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-#ifndef OWN_ADD_VECTORS
+#else
+
+/* All blocks have room for Q35I_ROW_BLOCK tokens; whatever is in the place of one that is not there counts
+ * nowhere. */
+#define TOKEN_ROOM(n) (((n) + Q35I_ROW_BLOCK - 1) / Q35I_ROW_BLOCK * Q35I_ROW_BLOCK)
+
+static inline int tokens_of_block(int64_t left)
+{
+    return (int)least(left, Q35I_ROW_BLOCK);
+}
+
+#endif
+
+#if defined(OWN_MULTIPLY_CHUNK)
+
+/* A file that takes all tokens of a chunk at once defines OWN_MULTIPLY_CHUNK, and behind this header these two. A
+ * block is [vectors][Q35I_ROW_BLOCK] dwords in any order within each vector's. */
+#define VECTOR_STRIDE(n) (4 * Q35I_ROW_BLOCK)
+
+static void pack_block(uint32_t dtype, int n, const uint8_t *codes, int64_t rs, int bytes, uint8_t *q);
+static void multiply_chunk(int tiles, int grouped, block b, work *wk, int64_t n);
+
+#elif !defined(OWN_ADD_VECTORS)
 
 /* Of a block of n tokens vector j's dwords lie side by side: [vectors][n], in the order of the weights' vectors.
  */
@@ -138,13 +165,15 @@ static void pack_panel(const job *j, const uint8_t *x, int64_t n, uint8_t *q)
         for (int64_t t = 0; t < n;) {
             int some = tokens_of_block(n - t);
             pack_chunk(j, some, x + t * j->rs_x, k0, bytes, q);
-            q += some * Q35I_CHUNK;
+            q += TOKEN_ROOM(some) * Q35I_CHUNK;
             t += some;
         }
     }
 }
 
 /* ---- sums ---- */
+
+#ifndef OWN_MULTIPLY_CHUNK
 
 /* One scale per token: the sums go on over the chunks. */
 Q35I_INLINE void add_exact(int n, int tiles, const block *b, const q35i_ints *w, q35i_ints (*acc)[TILES])
@@ -215,6 +244,8 @@ static void multiply_chunk(int tiles, int grouped, block b, work *wk, int64_t n)
         all_tokens(1, 0, b, wk, n);
 }
 
+#endif
+
 /* Sets of 64 inputs in the chunk at k0. */
 static int sets_of_chunk(const q35k_weights *w, int64_t k0)
 {
@@ -261,7 +292,7 @@ static void tiles_a8(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64
     for (int64_t t = 0; t < n; t++) /* integer 0 is 0.0f */
         wk->acc.exact[t][0] = wk->acc.exact[t][1] =
             splat_int(grouped ? 0 : -ROW_BIAS * head_of(b.x + t * b.rs_x).sum);
-    for (; b.k0 < j->w->k; b.k0 += Q35I_CHUNK, b.q += n * Q35I_CHUNK) {
+    for (; b.k0 < j->w->k; b.k0 += Q35I_CHUNK, b.q += TOKEN_ROOM(n) * Q35I_CHUNK) {
         int sets = sets_of_chunk(j->w, b.k0);
         b.vectors = sets * SET_INPUTS / 4;
         for (int u = 0; u < tiles; u++)

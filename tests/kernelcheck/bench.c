@@ -89,7 +89,7 @@ int kc_bench(const char *filter, uint64_t seed)
         return 1;
     }
     printf("%-26s %14s %10s %12s %15s %8s  case\n", "kernel", "median", "MAD", "bytes/s", "", "over ref");
-    for (size_t i = 0; i < kc_n_rows; i++) {
+    for (size_t i = 0; i < kc_n_dispatched; i++) {
         const kc_row *row = &kc_rows[i];
         if ((filter && fnmatch(filter, row->symbol, 0) != 0) || (row->features & ~q35k_cpu_features()))
             continue;

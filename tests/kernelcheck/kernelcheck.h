@@ -128,9 +128,13 @@ typedef struct kc_op {
 /* rows.c */
 extern const kc_row kc_rows[];
 extern const size_t kc_n_rows;
+extern const size_t kc_n_dispatched; /* the first of them, those of kernels.def */
 const kc_op *kc_find_op(const char *slot);
 const kc_row *kc_find_ref(const char *slot);
 bool kc_check_dispatch(char *text, size_t size); /* does q35k_table_init pick the rows it should? */
+
+/* emulated_amx.c, x86-64 only: q35k_linear_row__amx with its instructions in plain C, for machines without AMX. */
+q35k_linear_fn q35k_linear_row__amx_emulated;
 
 /* guard.c: KC_MAX_OPERANDS slots of memory, each between inaccessible pages. */
 kc_guard *kc_guard_open(void);

@@ -93,6 +93,7 @@ static const char *missing_features(uint32_t features)
     } names[] = {{Q35K_CPU_AVX2, "AVX2 with FMA and F16C"},
                  {Q35K_CPU_AVX512, "AVX-512 F, BW, VL, DQ, VBMI, VNNI"},
                  {Q35K_CPU_AVXVNNI, "AVX-VNNI"},
+                 {Q35K_CPU_AMX, "AMX-INT8, or no permission to use it"},
                  {Q35K_CPU_NEON, "NEON"},
                  {Q35K_CPU_NEON_DOT, "NEON with dotprod"},
                  {Q35K_CPU_NEON_I8MM, "NEON with i8mm"}};
@@ -111,7 +112,7 @@ static int list(const options *o)
         const kc_op *op = kc_find_op(r->slot);
         const char *missing = missing_features(r->features);
         if (is_selected(o, r->symbol))
-            printf("%-14s %-28s %-8s %5lld cases%s%s\n", r->slot, r->symbol, r->isa,
+            printf("%-14s %-29s %-9s %5lld cases%s%s\n", r->slot, r->symbol, r->isa,
                    op ? (long long)op->n_cases : 0LL, missing ? "  needs " : "", missing ? missing : "");
     }
     return 0;
@@ -132,7 +133,7 @@ static void check_row(const options *o, const kc_row *row, kc_progress *p, tally
 {
     const char *missing = missing_features(row->features);
     if (missing) {
-        printf("SKIP %-26s the machine has no %s\n", row->symbol, missing);
+        printf("SKIP %-29s the machine has no %s\n", row->symbol, missing);
         t->skipped++;
         return;
     }
@@ -144,7 +145,7 @@ static void check_row(const options *o, const kc_row *row, kc_progress *p, tally
                         .case_seconds = KC_CASE_SECONDS};
     bool has_cases = kc_find_op(row->slot) && kc_find_ref(row->slot);
     bool ok = has_cases && kc_run_row(row, &limits, p) && p->n_calls > 0;
-    printf("%s %-26s", ok ? "PASS" : "FAIL", row->symbol);
+    printf("%s %-29s", ok ? "PASS" : "FAIL", row->symbol);
     if (!has_cases)
         printf(" slot %s has no cases or no reference\n", row->slot);
     else
@@ -184,6 +185,7 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return 2;
     }
+    q35k_cpu_request_amx();
     if (o.list)
         return list(&o);
     if (o.selftest)

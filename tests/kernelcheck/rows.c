@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The rows of kernels.def, the cases of each slot, and the check of the dispatch table at every feature level.
+ * The rows of kernels.def and those that only tests have, the cases of each slot, and the check of the dispatch
+ * table at every feature level.
  */
 #include "kernelcheck.h"
 
@@ -13,8 +14,18 @@ const kc_row kc_rows[] = {
 #define KERNEL(slot, type, symbol, features, isa) {#slot, #symbol, isa, features, (kc_fn *)symbol},
 #include <kernels-cpu/kernels.def>
 #undef KERNEL
+#if defined(__x86_64__)
+    {"linear_row", "q35k_linear_row__amx_emulated", "emulated", Q35K_CPU_AVX512,
+     (kc_fn *)q35k_linear_row__amx_emulated},
+#endif
 };
 const size_t kc_n_rows = sizeof kc_rows / sizeof kc_rows[0];
+
+const size_t kc_n_dispatched = 0
+#define KERNEL(slot, type, symbol, features, isa) +1
+#include <kernels-cpu/kernels.def>
+#undef KERNEL
+    ;
 
 const kc_op *kc_find_op(const char *slot)
 {
@@ -38,11 +49,11 @@ const kc_row *kc_find_ref(const char *slot)
     return NULL;
 }
 
-/* The last row of the slot whose features all are in `features`. */
+/* The last row of kernels.def of the slot whose features all are in `features`. */
 static kc_fn *expected_kernel(const char *slot, uint32_t features)
 {
     kc_fn *fn = NULL;
-    for (size_t i = 0; i < kc_n_rows; i++) {
+    for (size_t i = 0; i < kc_n_dispatched; i++) {
         if (strcmp(kc_rows[i].slot, slot) == 0 && (kc_rows[i].features & ~features) == 0)
             fn = kc_rows[i].fn;
     }
@@ -55,6 +66,8 @@ bool kc_check_dispatch(char *text, size_t size)
                                       Q35K_CPU_AVX2,
                                       Q35K_CPU_AVX2 | Q35K_CPU_AVX512,
                                       Q35K_CPU_AVX512,
+                                      Q35K_CPU_AMX,
+                                      Q35K_CPU_AVX2 | Q35K_CPU_AVX512 | Q35K_CPU_AMX,
                                       Q35K_CPU_NEON,
                                       Q35K_CPU_NEON | Q35K_CPU_NEON_DOT,
                                       Q35K_CPU_NEON | Q35K_CPU_NEON_DOT | Q35K_CPU_NEON_I8MM};
