@@ -30,8 +30,10 @@ const char *q35i_cpu_level_name(uint32_t features)
     static const struct {
         uint32_t bit;
         const char *name;
-    } levels[] = {{Q35K_CPU_AVX512, "AVX-512 VNNI"}, {Q35K_CPU_AVXVNNI, "AVX-VNNI"},      {Q35K_CPU_AVX2, "AVX2"},
-                  {Q35K_CPU_NEON_I8MM, "NEON i8mm"}, {Q35K_CPU_NEON_DOT, "NEON dotprod"}, {Q35K_CPU_NEON, "NEON"}};
+    } levels[] = {
+        {Q35K_CPU_AMX, "AMX-INT8"}, {Q35K_CPU_AVX512, "AVX-512 VNNI"}, {Q35K_CPU_AVXVNNI, "AVX-VNNI"},
+        {Q35K_CPU_AVX2, "AVX2"},    {Q35K_CPU_NEON_I8MM, "NEON i8mm"}, {Q35K_CPU_NEON_DOT, "NEON dotprod"},
+        {Q35K_CPU_NEON, "NEON"}};
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
         if (features & levels[i].bit)
             return levels[i].name;
@@ -53,6 +55,7 @@ static q35_status parse_isa(const char *key, const char *value, uint32_t *featur
                   {"avx2", Q35K_CPU_AVX2},
                   {"avxvnni", Q35K_CPU_AVX2 | Q35K_CPU_AVXVNNI},
                   {"avx512", Q35K_CPU_AVX2 | Q35K_CPU_AVX512},
+                  {"amx", Q35K_CPU_AVX2 | Q35K_CPU_AVX512 | Q35K_CPU_AMX},
                   {"neon", Q35K_CPU_NEON},
                   {"neon_dot", Q35K_CPU_NEON | Q35K_CPU_NEON_DOT},
                   {"neon_i8mm", Q35K_CPU_NEON | Q35K_CPU_NEON_DOT | Q35K_CPU_NEON_I8MM}};
@@ -70,8 +73,8 @@ static q35_status parse_isa(const char *key, const char *value, uint32_t *featur
         return Q35_OK;
     }
     return q35i_cpu_fail(Q35_E_INVALID,
-                         "cpu option %s: value '%s', need auto, ref, avx2, avxvnni, avx512, neon, neon_dot or "
-                         "neon_i8mm",
+                         "cpu option %s: value '%s', need auto, ref, avx2, avxvnni, avx512, amx, neon, neon_dot "
+                         "or neon_i8mm",
                          key, value);
 }
 

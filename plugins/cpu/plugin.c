@@ -111,6 +111,19 @@ static const q35_plugin table = {
     .extension = extension,
 };
 
+/* Before anybody asks what the processor offers. */
+static void request_amx(const q35_host *host)
+{
+    int error = q35k_cpu_request_amx();
+    if (error == 0 || !Q35_HAS_SLOT(host, q35_host, log))
+        return;
+    char text[128];
+    snprintf(text, sizeof text,
+             "cpu plugin: the system refuses AMX with errno %d, need arch_prctl's permission; AVX-512 is used",
+             error);
+    host->log(1, text);
+}
+
 Q35_PLUGIN_EXPORT q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out);
 
 q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out)
@@ -124,6 +137,7 @@ q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out)
         !Q35_HAS_SLOT(host, q35_host, barrier))
         return host->fail(Q35_E_VERSION, "cpu plugin: host lacks memory or pool services, need all of abi 1.0");
     q35i_cpu_host = host;
+    request_amx(host);
     *out = &table;
     return Q35_OK;
 }

@@ -31,6 +31,7 @@ void fixture_fail_alloc(uint64_t n);
 /* The plugin's entry and its table, loaded on first use; they fail the test when that does not work. */
 q35_plugin_query_fn fixture_query(void);
 const q35_plugin *fixture_plugin(void);
+bool fixture_offers(const char *isa); /* does option isa take this value on this machine? */
 
 /* ------------------------------------------------------------------ regions */
 

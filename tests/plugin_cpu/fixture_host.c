@@ -167,3 +167,15 @@ const q35_plugin *fixture_plugin(void)
     ck_assert_uint_eq(fixture_query()(&fixture_host, &api), Q35_OK);
     return api;
 }
+
+bool fixture_offers(const char *isa)
+{
+    const char *key = "isa";
+    q35_device *dev = NULL;
+    q35_open_options options = {
+        .h = {sizeof options, Q35_STRUCT_OPEN_OPTIONS, NULL}, .n_options = 1, .keys = &key, .values = &isa};
+    if (fixture_plugin()->device_open(0, &options, &dev) != Q35_OK)
+        return false;
+    fixture_plugin()->device_close(dev);
+    return true;
+}

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { K = 200, N = 37, CAPACITY = 6, TOKENS = 5, WIDTH = 64, MAX_SEEN = 1 << 18 };
+enum { K = 200, N = 37, CAPACITY = 24, TOKENS = 21, WIDTH = 64, MAX_SEEN = 1 << 18 };
 #define TOKEN_ROWS ((uint32_t)Q35_TF_TOKEN_ROWS)
 
 static const uint32_t types[] = {Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
@@ -251,26 +251,14 @@ static void run(uint32_t dtype, const char *isa, uint32_t n_workers, bool packed
     fixture_close(&f);
 }
 
-static bool offered(const char *isa)
-{
-    const char *key = "isa";
-    q35_device *dev = NULL;
-    q35_open_options options = {
-        .h = {sizeof options, Q35_STRUCT_OPEN_OPTIONS, NULL}, .n_options = 1, .keys = &key, .values = &isa};
-    if (fixture_plugin()->device_open(0, &options, &dev) != Q35_OK)
-        return false;
-    fixture_plugin()->device_close(dev);
-    return true;
-}
-
 START_TEST(all_results_have_the_same_bits)
 {
-    static const char *const isas[] = {"ref", "avx2", "avxvnni", "avx512", "neon", "neon_dot", "neon_i8mm"};
+    static const char *const isas[] = {"ref", "avx2", "avxvnni", "avx512", "amx", "neon", "neon_dot", "neon_i8mm"};
     char *seen = malloc(MAX_SEEN);
     bool first = true;
     ck_assert_ptr_nonnull(seen);
     for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
-        for (uint32_t n_workers = 0; n_workers <= 3 && offered(isas[i]); n_workers++) {
+        for (uint32_t n_workers = 0; n_workers <= 3 && fixture_offers(isas[i]); n_workers++) {
             for (int packed = 0; packed < 2; packed++) {
                 run(types[_i], isas[i], n_workers, packed, seen, first);
                 first = false;
