@@ -9,7 +9,7 @@
  *   PARTS       vectors that the 16 rows of a tile take
  *   CHAINS      sums per token and vector: one alone waits for itself
  *   Q35I_ROW_FEW  most tokens, 4, or 8 and FEW_UP_TO_8 defined
- *   sort_codes  (dtype, q, out): 64 activations to the 16 dwords that add_set takes
+ *   add_ints    of two vectors
  *   add_set     (dtype, n, set, book, a, sum): the products of one set, its activations at a [n][16]
  */
 #ifndef Q35I_SIMD_ROW_FEW_H

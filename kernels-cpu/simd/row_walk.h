@@ -3,11 +3,14 @@
  * The walk of the LINEAR of row types that the instruction sets share. A chunk of 256 inputs of two tiles
  * (Q35I_ROWS rows each) is decoded once into L1 and multiplied with up to Q35I_TOKENS tokens, in blocks of
  * Q35I_ROW_BLOCK (or 4, 2, 1) tokens by two tiles: an activation dword serves both, and the int32 sums stay in
- * registers over the chunk, or over each of its groups of 128 inputs where these have scales. Static only; the
- * including file brings first vectors        q35i_ints, q35i_floats: Q35I_ROWS lanes, one per row constants
- * Q35I_ROWS, Q35I_CHUNK, Q35I_TOKENS, Q35I_ROW_BLOCK, ROW_BIAS (what decode adds to a level) operations splat_int,
- * splat_float, to_float, multiply_add, multiply, add_products, chunk_to_f32, dot_f32, decode, load_scales,
- * store_rows   with the signatures used below, and the type q35i_row_book
+ * registers over the chunk, or over each of its groups of 128 inputs where these have scales.
+ *
+ * Static only. The including file brings first
+ *   - the vectors q35i_ints and q35i_floats: Q35I_ROWS lanes, one per row
+ *   - the constants Q35I_ROWS, Q35I_CHUNK, Q35I_TOKENS, Q35I_ROW_BLOCK, ROW_BIAS (what decode adds to a level)
+ *   - the operations splat_int, splat_float, to_float, multiply_add, multiply, add_products, sort_codes,
+ *     chunk_to_f32, dot_f32, decode, load_scales, store_rows, with the signatures used below
+ *   - the type q35i_row_book
  */
 #ifndef Q35I_SIMD_ROW_WALK_H
 #define Q35I_SIMD_ROW_WALK_H
@@ -32,7 +35,6 @@ typedef struct work {
 } work;
 
 _Static_assert(Q35I_TOKENS <= 128, "the packed activations of a panel take Q35I_TOKENS bytes per input");
-
 _Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 128 bytes per input");
 
 /* What stays the same throughout a call. */
