@@ -29,6 +29,6 @@
 #define Q35I_KEY_PLAN_ALONE    "q35.plan.alone"    /* f32 [n]: KL when that tensor alone has 3.5 bits */
 #define Q35I_KEY_PLAN_EXPECTED "q35.plan.expected" /* f32 [n]: its share of the KL in the type it got */
 
-#define Q35I_FORMAT_VERSION 2u
+#define Q35I_FORMAT_VERSION 3u
 
 #endif

@@ -223,10 +223,10 @@ START_TEST(test_wrong_values)
 {
     const q35t_sample_options good = q35t_sample_options_default();
     q35t_sample_options o = good;
-    o.version = 1;
-    expect_refused(&o, Q35_E_VERSION, "q35.version: 1, need 2");
-    o.version = 3;
-    expect_refused(&o, Q35_E_VERSION, "q35.version: 3, need 2");
+    o.version = 2;
+    expect_refused(&o, Q35_E_VERSION, "q35.version: 2, need 3");
+    o.version = 4;
+    expect_refused(&o, Q35_E_VERSION, "q35.version: 4, need 3");
     o = good;
     o.second = "c.weight";
     expect_refused(&o, Q35_E_FORMAT, "q35.tensors: names 'c.weight', need a tensor of the file");
