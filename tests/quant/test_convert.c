@@ -444,7 +444,7 @@ int main(void)
 {
     Suite *s = suite_create("convert");
     TCase *t = tcase_create("convert");
-    tcase_set_timeout(t, 240);
+    tcase_set_timeout(t, 900);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, file_is_complete, 0, 5);
     tcase_add_loop_test(t, same_bytes_again_and_for_any_thread_count, 0, 2);

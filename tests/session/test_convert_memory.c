@@ -166,7 +166,7 @@ int main(void)
 {
     Suite *s = suite_create("convert_memory");
     TCase *t = tcase_create("convert_memory");
-    tcase_set_timeout(t, 240);
+    tcase_set_timeout(t, 900);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, test_same_bytes_for_any_bound, 0, 2);
     tcase_add_test(t, test_least);
