@@ -107,7 +107,7 @@ q35_status q35i_cpu_op_cost(q35_device *dev, const q35_region *region, q35_cost 
 void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled);
 
 /* ------------------------------------------------------------------ plans (plan.c, bind.c, indices.c, run.c,
- * attention.c) */
+ * chunks.c, ahead.c, attention.c) */
 
 typedef struct q35i_cpu_tensor {
     q35_tensor_desc desc;
@@ -131,6 +131,7 @@ typedef struct q35i_cpu_step {
     q35k_rotation rotation; /* ROTATE, QUANTIZE_ACT with signs; its signs are set by bind */
     q35k_weights weights;   /* LINEAR, GET_ROWS: set by bind */
     uint32_t cursor;        /* LINEAR: its column in the plan's cursors */
+    uint32_t next_linear;   /* index of the first LINEAR from this step on; n_steps: there is none */
     q35k_kv kv;             /* KV_APPEND, ATTENTION: set by bind */
 } q35i_cpu_step;
 
@@ -159,9 +160,30 @@ struct q35_plan {
 /* Part [begin, end) of n for a worker: contiguous, in multiples of grain. */
 void q35i_cpu_split(int64_t n, int64_t grain, uint32_t worker, uint32_t n_workers, int64_t *begin, int64_t *end);
 
+/* Bytes of a row of weights, on average where rows lie in tiles. */
+static inline int64_t q35i_cpu_row_bytes(const q35k_weights *w)
+{
+    return w->layout == Q35K_LAYOUT_CANONICAL ? w->rs : w->rs / Q35I_CPU_TILE_ROWS;
+}
+
+/* Do workers take the rows of a LINEAR step in chunks? Of many tokens each has one share: a kernel packs tokens
+ * once per call. */
+bool q35i_cpu_takes_chunks(const q35_plan *plan, const q35i_cpu_step *step, uint32_t n_workers);
+
 /* Rows [begin, end) of a LINEAR step for the worker to compute next, its own first; false: all are taken. */
 bool q35i_cpu_next_chunk(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers,
                          int64_t *begin, int64_t *end);
+
+/* How much of a worker's share of the next LINEAR is on its way into the cache. */
+typedef struct q35i_cpu_ahead {
+    uint32_t linear; /* index of the step */
+    int64_t bytes;
+} q35i_cpu_ahead;
+
+/* Before the barrier of step `index`: reads on where the worker's share of the next LINEAR begins, for the memory
+ * would do nothing while workers wait for each other or one of them works alone. */
+void q35i_cpu_read_ahead(const q35_plan *plan, uint32_t index, uint32_t worker, uint32_t n_workers,
+                         q35i_cpu_ahead *ahead);
 
 /* Valid rows of a tensor in the run in progress. */
 int64_t q35i_cpu_rows(const q35_plan *plan, const q35_tensor_desc *desc);

@@ -77,6 +77,10 @@ static void copy_region(q35_plan *plan, const q35_region *region)
     }
     for (uint32_t i = 0; i < region->n_nodes; i++)
         copy_step(plan, i, region->nodes[i]);
+    for (uint32_t i = plan->n_steps, next = i; i-- > 0;) {
+        next = plan->steps[i].op == Q35_OP_LINEAR ? i : next;
+        plan->steps[i].next_linear = next;
+    }
     for (uint32_t i = 0; i < region->n_tensors; i++)
         if (plan->tensors[i].used || i == plan->step_tensor)
             q35i_cpu_tensor_bytes(&plan->tensors[i].desc, &plan->tensors[i].bytes);
@@ -181,9 +185,12 @@ static q35_status check_step_values(const q35_plan *plan)
 static void run_worker(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
 {
     const q35_plan *plan = (const q35_plan *)arg;
+    q35i_cpu_ahead ahead = {0};
     for (uint32_t i = 0; i < plan->n_steps; i++) {
-        if (plan->steps[i].barrier && n_workers > 1)
+        if (plan->steps[i].barrier && n_workers > 1) {
+            q35i_cpu_read_ahead(plan, i, worker, n_workers, &ahead);
             q35i_cpu_host->barrier(team);
+        }
         q35i_cpu_run_step(plan, &plan->steps[i], worker, n_workers, team);
     }
 }

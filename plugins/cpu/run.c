@@ -5,7 +5,7 @@
  * No kernel's result depends on where the cuts are. */
 #include "plugins/cpu/cpu.h"
 
-enum { CHUNKED_TOKENS = 8, ELEMENT_GRAIN = 64, COLUMN_GRAIN = 16 };
+enum { ELEMENT_GRAIN = 64, COLUMN_GRAIN = 16 };
 
 /* What a step function works with. */
 typedef struct share {
@@ -93,11 +93,17 @@ static void linear_rows(const share *s, int64_t begin, int64_t end)
                row(output(s, 0), 0), output(s, 0)->desc.stride[1], begin, end, scratch(s));
 }
 
-/* Of many tokens each worker has one share: a kernel packs them once per call. */
+bool q35i_cpu_takes_chunks(const q35_plan *plan, const q35i_cpu_step *step, uint32_t n_workers)
+{
+    enum { FEW_TOKENS = 8 };
+    return n_workers > 1 && step->weights.n <= UINT32_MAX &&
+           q35i_cpu_rows(plan, &plan->tensors[step->in[0]].desc) <= FEW_TOKENS;
+}
+
 static void run_linear(const share *s)
 {
     int64_t begin, end;
-    if (s->rows > CHUNKED_TOKENS || s->n_workers == 1) {
+    if (!q35i_cpu_takes_chunks(s->plan, s->step, s->n_workers)) {
         split(s, s->step->weights.n, Q35I_CPU_TILE_ROWS, &begin, &end);
         linear_rows(s, begin, end);
         return;
