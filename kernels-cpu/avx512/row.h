@@ -72,8 +72,8 @@ Q35I_INLINE void q35i_row_prefetch_set(uint32_t dtype, uintptr_t set)
         _mm_prefetch((const char *)(set + i), _MM_HINT_T1);
 }
 
-/* Of a stream: near into L1, then far into L2; the hardware alone reaches about half of the bandwidth. In this order,
- * for a request into L1 that waits behind those to the memory holds up the loads. */
+/* Of a stream: near into L1, then far into L2; the hardware alone reaches about half of the bandwidth. In this
+ * order, for a request into L1 that waits behind those to the memory holds up the loads. */
 Q35I_INLINE void q35i_row_prefetch(uint32_t dtype, const uint8_t *set)
 {
     enum { FAR_BYTES = 16384, NEAR_BYTES = 4096 };

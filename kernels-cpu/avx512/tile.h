@@ -91,6 +91,9 @@ void q35i_chunk_to_f32__avx512(const q35i_codec *codec, const q35i_chunk *chunk,
 void q35i_tile_matvec__avx512(const q35_act_block *x, const q35k_weights *w, const q35i_book *book, float *out,
                               int64_t begin, int64_t end, void *prep);
 
+/* One token against canonical Q8_0: rows [begin, end) of out, all of K. */
+void q35i_q8_matvec__avx512(const q35_act_block *x, const q35k_weights *w, float *out, int64_t begin, int64_t end);
+
 /* 16 bytes of each of 16 rows: lane r of v[j] is bytes 4 j .. 4 j + 3 of row r. */
 Q35I_INLINE void q35i_load_t16(const uint8_t *p, int64_t rs, __m512i v[4])
 {
