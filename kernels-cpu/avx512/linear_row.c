@@ -41,8 +41,8 @@ Q35I_INLINE void add_set(uint32_t dtype, int n, const uint8_t *set, const q35i_r
             first = q35i_row_weight6(v[2 * j]);
             second = q35i_row_weight6(v[2 * j + 1]);
         } else {
-            first = q35i_row_lookup(dtype, book->even, v[j]);
-            second = q35i_row_lookup(dtype, book->odd, v[j]);
+            first = q35i_row_even(dtype, book, v[j]);
+            second = q35i_row_odd(dtype, book, v[j]);
         }
         const int c = n > 2 ? 0 : 2 * (j & 1), odd = c + 1;
         for (int t = 0; t < n; t++) {

@@ -52,18 +52,34 @@ Q35I_INLINE void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
     _mm512_storeu_si512((void *)out, dtype == Q35_DT_Q60_ROW ? v : _mm512_shuffle_epi8(v, order));
 }
 
-/* Book entries 64 i .. 64 i + 63 of both components, plus 128. */
+/* Entries first .. first + 31 of a book, each component plus 128. */
+Q35I_INLINE __m512i load_pairs(const q35k_weights *w, uint32_t first)
+{
+    return _mm512_xor_si512(_mm512_loadu_si512((const void *)(w->book + first)), _mm512_set1_epi8((char)0x80));
+}
+
+/* Both halves' even, or odd, bytes. */
+Q35I_INLINE __m512i join_even(__m512i a, __m512i b)
+{
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(a)), _mm512_cvtepi16_epi8(b), 1);
+}
+
+Q35I_INLINE __m512i join_odd(__m512i a, __m512i b)
+{
+    return join_even(_mm512_srli_epi16(a, 8), _mm512_srli_epi16(b, 8));
+}
+
+/* A quarter of the entries, those without signs, and the same with the component's sign. */
 static inline void load_book(const q35k_weights *w, q35i_row_book *book)
 {
-    const __m512i flip = _mm512_set1_epi8((char)0x80);
-    for (uint32_t i = 0; 64 * i < q35_book_entries(w->dtype); i++) {
-        __m512i a = _mm512_loadu_si512((const void *)(w->book + 64 * i));
-        __m512i b = _mm512_loadu_si512((const void *)(w->book + 64 * i + 32));
-        __m256i odd_a = _mm512_cvtepi16_epi8(_mm512_srli_epi16(a, 8));
-        __m256i odd_b = _mm512_cvtepi16_epi8(_mm512_srli_epi16(b, 8));
-        __m512i even = _mm512_castsi256_si512(_mm512_cvtepi16_epi8(a)), odd = _mm512_castsi256_si512(odd_a);
-        book->even[i] = _mm512_xor_si512(_mm512_inserti64x4(even, _mm512_cvtepi16_epi8(b), 1), flip);
-        book->odd[i] = _mm512_xor_si512(_mm512_inserti64x4(odd, odd_b, 1), flip);
+    const uint32_t quarter = q35_book_entries(w->dtype) / 4;
+    if (quarter == 32) {
+        book->even[0] = join_even(load_pairs(w, 0), load_pairs(w, quarter));
+        book->odd[0] = join_odd(load_pairs(w, 0), load_pairs(w, 2 * quarter));
+    }
+    for (uint32_t i = 0; i < 2 && quarter == 64; i++) {
+        book->even[i] = join_even(load_pairs(w, i * quarter), load_pairs(w, i * quarter + 32));
+        book->odd[i] = join_odd(load_pairs(w, 2 * i * quarter), load_pairs(w, 2 * i * quarter + 32));
     }
 }
 

@@ -11,9 +11,10 @@
 #include "kernels-cpu/avx512/tile.h"
 #include "kernels-cpu/row16.h"
 
-/* The codebook, each component plus 128, 64 entries per register: two, or Q40_ROW four, are used. */
+/* The codebook, each component plus 128, indexed by the bits of a code that it depends on: magnitude and own sign.
+ * One register, or for Q40_ROW two. */
 typedef struct q35i_row_book {
-    __m512i even[4], odd[4];
+    __m512i even[2], odd[2];
 } q35i_row_book;
 
 /* Weights plus 128 of `sets` sets of 64 inputs from k0 (a multiple of 256) on, of the tile at row r0, n_rows of
@@ -49,13 +50,22 @@ Q35I_INLINE void q35i_row_load_set(uint32_t dtype, const uint8_t *set, __m512i *
     }
 }
 
-/* A component of a code: of the 256 entries, bit 7 chooses the pair of registers. */
-Q35I_INLINE __m512i q35i_row_lookup(uint32_t dtype, const __m512i *table, __m512i code)
+/* The even weights of 64 codes; bits above the index count nowhere. */
+Q35I_INLINE __m512i q35i_row_even(uint32_t dtype, const q35i_row_book *book, __m512i code)
 {
-    __m512i low = q35i_lookup(table, code);
-    if (dtype != Q35_DT_Q40_ROW)
-        return low;
-    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(code), low, q35i_lookup(table + 2, code));
+    if (dtype == Q35_DT_Q40_ROW)
+        return q35i_lookup(book->even, code);
+    return _mm512_permutexvar_epi8(code, book->even[0]);
+}
+
+/* The odd ones: their sign, the bit above that of the even weight, takes its place. */
+Q35I_INLINE __m512i q35i_row_odd(uint32_t dtype, const q35i_row_book *book, __m512i code)
+{
+    const __m512i sign = _mm512_set1_epi8(dtype == Q35_DT_Q40_ROW ? 64 : 32);
+    code = _mm512_ternarylogic_epi32(sign, _mm512_srli_epi16(code, 1), code, 0xca); /* sign ? code >> 1 : code */
+    if (dtype == Q35_DT_Q40_ROW)
+        return q35i_lookup(book->odd, code);
+    return _mm512_permutexvar_epi8(code, book->odd[0]);
 }
 
 /* 2 c - 63 + 128. */

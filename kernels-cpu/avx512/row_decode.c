@@ -16,8 +16,8 @@ Q35I_INLINE void weights_of_set(uint32_t dtype, const __m512i *v, const q35i_row
         return;
     }
     for (int j = 0; j < 8; j++) {
-        w[2 * j] = q35i_row_lookup(dtype, book->even, v[j]);
-        w[2 * j + 1] = q35i_row_lookup(dtype, book->odd, v[j]);
+        w[2 * j] = q35i_row_even(dtype, book, v[j]);
+        w[2 * j + 1] = q35i_row_odd(dtype, book, v[j]);
     }
 }
 
