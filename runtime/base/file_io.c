@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pread and pwrite until all is done. */
+ * pread and pwrite until all is done; one read where that is all. */
 #define _GNU_SOURCE
 #include "file_io.h"
 
 #include "size.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,6 +47,21 @@ int q35i_read_at(int fd, uint64_t offset, void *data, uint64_t bytes)
 const char *q35i_read_error(int e)
 {
     return e == ENODATA ? "the file was cut meanwhile" : strerror(e);
+}
+
+bool q35i_read_small(const char *path, char *out, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, out, cap - 1);
+    int error = errno;
+    close(fd);
+    errno = error;
+    if (n < 0)
+        return false;
+    out[n] = '\0';
+    return true;
 }
 
 bool q35i_has_name(int fd, const char *path)

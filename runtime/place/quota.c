@@ -2,28 +2,14 @@
  *
  * The limit is the smallest along the path from this process' group to the root. Files that are missing set no
  * limit. */
-#define _GNU_SOURCE
 #include "quota.h"
 
-#include <fcntl.h>
+#include "runtime/base/env.h"
+#include "runtime/base/file_io.h"
+
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-static bool read_text(const char *path, char *out, size_t cap)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, out, cap - 1);
-    close(fd);
-    if (n < 0)
-        return false;
-    out[n] = '\0';
-    return true;
-}
 
 uint32_t q35i_quota_parse(const char *text)
 {
@@ -34,22 +20,18 @@ uint32_t q35i_quota_parse(const char *text)
     return cpus < UINT32_MAX ? (uint32_t)cpus : UINT32_MAX;
 }
 
-uint32_t q35i_quota_cpus(void)
+uint32_t q35i_quota_find(const char *sysfs, char *groups)
 {
-    char groups[4096], path[4600], text[64];
+    char path[4600], text[64];
     uint32_t limit = UINT32_MAX;
-    if (!read_text("/proc/self/cgroup", groups, sizeof groups))
-        return limit;
     char *group = strncmp(groups, "0::", 3) == 0 ? groups : strstr(groups, "\n0::");
-    if (!group)
-        return limit;
-    group = strchr(group, '/');
+    group = group ? strchr(group, '/') : NULL;
     if (!group)
         return limit;
     group[strcspn(group, "\n")] = '\0';
     for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-        if (read_text(path, text, sizeof text)) {
+        int n = snprintf(path, sizeof path, "%s/fs/cgroup%s/cpu.max", sysfs, group);
+        if (n > 0 && (size_t)n < sizeof path && q35i_read_small(path, text, sizeof text)) {
             uint32_t cpus = q35i_quota_parse(text);
             limit = cpus < limit ? cpus : limit;
         }
@@ -58,4 +40,13 @@ uint32_t q35i_quota_cpus(void)
             return limit;
         *slash = '\0';
     }
+}
+
+uint32_t q35i_quota_cpus(void)
+{
+    char groups[4096];
+    const char *sysfs = q35i_env("Q35RT_SYSFS");
+    if (!q35i_read_small("/proc/self/cgroup", groups, sizeof groups))
+        return UINT32_MAX;
+    return q35i_quota_find(sysfs ? sysfs : "/sys", groups);
 }

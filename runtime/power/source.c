@@ -6,6 +6,7 @@
 #include "source.h"
 
 #include "runtime/base/error.h"
+#include "runtime/base/file_io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,16 +18,8 @@
 
 bool q35i_power_text(const char *path, char *out, size_t cap)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (!q35i_read_small(path, out, cap))
         return false;
-    ssize_t n = read(fd, out, cap - 1);
-    int error = errno;
-    close(fd);
-    errno = error;
-    if (n < 0)
-        return false;
-    out[n] = '\0';
     out[strcspn(out, "\n")] = '\0';
     return true;
 }

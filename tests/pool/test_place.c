@@ -7,8 +7,11 @@
 #include "runtime/place/place.h"
 #include "runtime/place/quota.h"
 #include "support/suite.h"
+#include "support/temp_dir.h"
+#include "support/whole_file.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CAP = 4096 };
@@ -68,6 +71,41 @@ START_TEST(quota_text)
 }
 END_TEST
 
+/* The limits of a made-up /sys: the smallest from the group to the root counts. */
+START_TEST(quota_of_a_group)
+{
+    static const struct {
+        const char *groups; /* as /proc/self/cgroup has them */
+        uint32_t cpus;
+    } cases[] = {{"0::/\n", 8},
+                 {"0::/inner\n", 3},
+                 {"0::/inner/most\n", 3},
+                 {"0::/inner/small\n", 1},
+                 {"0::/wide/no file\n", 8},
+                 {"4:memory:/inner/small\n0::/wide\n", 8},
+                 {"4:memory:/inner\n0::/inner\n1:cpu:/\n", 3},
+                 {"4:memory:/inner\n", UINT32_MAX},
+                 {"0::\n", UINT32_MAX},
+                 {"", UINT32_MAX}};
+    char root[Q35T_PATH_BYTES], groups[100];
+    q35t_temp_dir_create();
+    q35t_temp_path(root, "sys");
+    q35t_put_text(root, "fs/cgroup/cpu.max", "800000 100000\n");
+    q35t_put_text(root, "fs/cgroup/inner/cpu.max", "250000 100000\n");
+    q35t_put_text(root, "fs/cgroup/inner/most/cpu.max", "max 100000\n");
+    q35t_put_text(root, "fs/cgroup/inner/small/cpu.max", "50000 100000\n");
+    q35t_put_text(root, "fs/cgroup/wide/cpu.max", "6400000 100000\n");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(groups, sizeof groups, "%s", cases[i].groups);
+        uint32_t cpus = q35i_quota_find(root, groups);
+        ck_assert_msg(cpus == cases[i].cpus, "%s: %u CPUs, need %u", cases[i].groups, cpus, cases[i].cpus);
+    }
+    snprintf(groups, sizeof groups, "0::/inner\n");
+    ck_assert_uint_eq(q35i_quota_find("/no/such/folder", groups), UINT32_MAX);
+    ck_assert_int_eq(q35t_temp_dir_remove(), 0);
+}
+END_TEST
+
 START_TEST(summary_names_cores)
 {
     char buf[128], tiny[4];
@@ -96,6 +134,7 @@ int main(void)
     tcase_add_test(tc, narrow_mask_is_respected);
     tcase_add_test(tc, no_room_is_an_error);
     tcase_add_test(tc, quota_text);
+    tcase_add_test(tc, quota_of_a_group);
     tcase_add_test(tc, summary_names_cores);
     tcase_add_test(tc, bandwidth_is_plausible);
     suite_add_tcase(suite, tc);

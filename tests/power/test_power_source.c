@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static char root[Q35T_PATH_BYTES];
@@ -27,17 +26,9 @@ static void teardown(void)
     ck_assert_int_eq(q35t_temp_dir_remove(), 0);
 }
 
-/* A file below root, with its folders. */
 static void put(const char *name, const char *text)
 {
-    char path[2 * Q35T_PATH_BYTES];
-    snprintf(path, sizeof path, "%s/%s", root, name);
-    for (char *slash = path + strlen(root); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0700);
-        *slash = '/';
-    }
-    q35t_write_file(path, text, strlen(text));
+    q35t_put_text(root, name, text);
 }
 
 static void put_zone(const char *zone, const char *name, const char *energy)
