@@ -11,7 +11,6 @@
 #include "runtime/base/error.h"
 #include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
-#include "runtime/base/path_tail.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/size.h"
 
@@ -163,22 +162,10 @@ static q35_status write_file(packing *p, const char *path)
     return status;
 }
 
-/* Maps path when it is exactly the file of this index. */
 static q35_status map_file(const packing *p, const char *path, q35i_packed *packed, bool *out_missing)
 {
-    q35i_pack_map map;
-    Q35_TRY(q35i_pack_map_open(path, &map, out_missing));
-    q35_status status = q35i_pack_file_check(map.data, map.bytes, &p->index);
-    if (status != Q35_OK)
-        status = q35i_fail_context(status, "%s", q35i_path_tail(path));
-    else
-        status = q35i_pack_map_verify(path, &map, p->pool);
-    if (status != Q35_OK) {
-        q35i_pack_map_close(&map);
-        return status;
-    }
-    packed->map = map;
-    point_items(p, map.data, 0);
+    Q35_TRY(q35i_pack_map_open_verified(path, &p->index, p->pool, &packed->map, out_missing));
+    point_items(p, packed->map.data, 0);
     return Q35_OK;
 }
 

@@ -260,6 +260,20 @@ q35_status q35i_pack_map_verify(const char *path, q35i_pack_map *map, q35_pool *
     return status;
 }
 
+q35_status q35i_pack_map_open_verified(const char *path, const q35i_pack_index *index, q35_pool *pool,
+                                       q35i_pack_map *out, bool *out_missing)
+{
+    Q35_TRY(q35i_pack_map_open(path, out, out_missing));
+    q35_status status = q35i_pack_file_check(out->data, out->bytes, index);
+    if (status != Q35_OK)
+        status = q35i_fail_context(status, "%s", q35i_path_tail(path));
+    else
+        status = q35i_pack_map_verify(path, out, pool);
+    if (status != Q35_OK)
+        q35i_pack_map_close(out);
+    return status;
+}
+
 q35_status q35i_pack_remove(const char *path)
 {
     char name[PATH_CAP];

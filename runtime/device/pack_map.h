@@ -41,6 +41,11 @@ bool q35i_pack_map_sealed(const char *path, const q35i_pack_map *map, int64_t *o
  * written is not an error. The file passed q35i_pack_header_read. FORMAT for wrong bytes. */
 q35_status q35i_pack_map_verify(const char *path, q35i_pack_map *map, q35_pool *pool);
 
+/* Maps path when it is exactly the file of index, as q35i_pack_map_open and q35i_pack_map_verify do. Else *out is
+ * zeros, and VERSION or FORMAT tell the first difference. */
+q35_status q35i_pack_map_open_verified(const char *path, const q35i_pack_index *index, q35_pool *pool,
+                                       q35i_pack_map *out, bool *out_missing);
+
 /* Writes the seal of the file as it stands, whatever its bytes are. */
 q35_status q35i_pack_map_seal(const char *path, const q35i_pack_map *map);
 
