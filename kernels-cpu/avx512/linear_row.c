@@ -28,29 +28,30 @@ Q35I_INLINE void add_products(int n, int tiles, const __m512i *w, const uint8_t 
 
 #include "kernels-cpu/simd/row_walk.h"
 
-/* One set for n tokens; a: its activations. */
+/* The weights of code vector j, or of 6-bit codes of two; i: even ones, or odd. */
+Q35I_INLINE __m512i weights_of(uint32_t dtype, const q35i_row_book *book, const __m512i *v, int j, int i)
+{
+    if (dtype == Q35_DT_Q60_ROW)
+        return q35i_row_weight6(v[2 * j + i]);
+    return i == 0 ? q35i_row_even(dtype, book, v[j]) : q35i_row_odd(dtype, book, v[j]);
+}
+
+/* One set for n tokens; a: its activations. A sum waits for itself, so all tokens take their turn between two
+ * products of one; and gcc keeps sums in their registers only where the loop over j is unrolled. */
 Q35I_INLINE void add_set(uint32_t dtype, int n, const uint8_t *set, const q35i_row_book *book, const int32_t *a,
                          __m512i sum[Q35I_ROW_FEW][PARTS][CHAINS])
 {
     __m512i v[16];
     q35i_row_prefetch(dtype, set);
     q35i_row_load_set(dtype, set, v);
-    for (int j = 0; j < 8; j++) {
-        __m512i first, second;
-        if (dtype == Q35_DT_Q60_ROW) {
-            first = q35i_row_weight6(v[2 * j]);
-            second = q35i_row_weight6(v[2 * j + 1]);
-        } else {
-            first = q35i_row_even(dtype, book, v[j]);
-            second = q35i_row_odd(dtype, book, v[j]);
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++)
+        for (int i = 0; i < 2; i++) {
+            const __m512i w = weights_of(dtype, book, v, j, i);
+            const int c = n > 2 ? i : 2 * (j & 1) + i;
+            for (int t = 0; t < n; t++)
+                sum[t][0][c] = _mm512_dpbusd_epi32(sum[t][0][c], w, _mm512_set1_epi32(a[16 * t + 2 * j + i]));
         }
-        const int c = n > 2 ? 0 : 2 * (j & 1), odd = c + 1;
-        for (int t = 0; t < n; t++) {
-            const int32_t *p = a + 16 * t + 2 * j;
-            sum[t][0][c] = _mm512_dpbusd_epi32(sum[t][0][c], first, _mm512_set1_epi32(p[0]));
-            sum[t][0][odd] = _mm512_dpbusd_epi32(sum[t][0][odd], second, _mm512_set1_epi32(p[1]));
-        }
-    }
 }
 
 #include "kernels-cpu/simd/row_few.h"
