@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * LINEAR with AVX2: the decoder of each weight type (tile8.h) for the shared walk (linear_walk.h). Mirrors
- * q35k_linear__ref.
+ * q35k_linear__ref. One token against packed SPLIT weights goes to tile_matvec.c.
  */
 #include "kernels-cpu/avx2/tile8.h"
 #include "kernels-cpu/kernels_decl.h"
@@ -28,15 +28,9 @@ static inline void decode_float(const q35i_codec *codec, const uint8_t *at, int6
 #define dot_f32      q35i_dot_f32__avx2
 #define chunk_to_f32 q35i_chunk_to_f32__avx2
 
-/* One NaN for all: which operand's sign and payload survive is the compiler's choice of instruction, and must not
- * make one token differ from several. */
-static void store_rows(float *out, int64_t rows, const float *sums)
+static inline void store_rows(float *out, int64_t rows, const float *sums)
 {
-    __m256 sum = _mm256_load_ps(sums);
-    __m256 nan = _mm256_cmp_ps(sum, sum, _CMP_UNORD_Q);
-    __m256 v = _mm256_blendv_ps(sum, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)), nan);
-    __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_maskstore_ps(out, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)rows), lane), v);
+    q35i_store_rows(out, rows, _mm256_load_ps(sums));
 }
 
 #include "kernels-cpu/simd/linear_walk.h"
@@ -78,6 +72,11 @@ void q35k_linear__avx2(const void *x, uint32_t act_type, int64_t rs_x, int64_t n
     work *wk = scratch;
     if (w->dtype == Q35_DT_Q35_PAIR)
         q35i_load_book__avx2(w->book, &wk->book);
+    if (n_tokens == 1 && act_type == Q35_DT_A8_32 && w->dtype == Q35_DT_Q35_SPLIT &&
+        w->layout == Q35K_LAYOUT_TILE16) {
+        q35i_split_matvec__avx2(x, w, out, begin, end, wk + 1);
+        return;
+    }
     job j = {w, x, act_type, rs_x, codec_of(w), chunk_bytes_of(w), wk};
     walk(&j, n_tokens, out, rs_out, begin, end);
 }

@@ -56,14 +56,7 @@ static inline __m256 load_scales(const void *p)
     return _mm256_loadu_ps(p);
 }
 
-/* One NaN for all, as the contract says. */
-static inline void store_rows(float *out, int64_t n_rows, __m256 y)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    __m256 nan = _mm256_cmp_ps(y, y, _CMP_UNORD_Q);
-    y = _mm256_blendv_ps(y, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)), nan);
-    _mm256_maskstore_ps(out, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n_rows), lane), y);
-}
+#define store_rows q35i_store_rows
 
 /* 64 codes: word 2 j takes inputs 8 j, + 2, + 4, + 6, word 2 j + 1 the odd ones between; of single weights as they
  * are. */

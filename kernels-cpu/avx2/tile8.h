@@ -80,6 +80,21 @@ void q35i_dot_f32__avx2(const __m256 *w, int inputs, const uint8_t *x, int64_t r
 /* Integer form to floats, 32 * blocks of them. */
 void q35i_chunk_to_f32__avx2(const q35i_codec *codec, const q35i_chunk *chunk, int blocks, __m256 *out);
 
+/* One token against SPLIT in TILE16: rows [begin, end) of out, all of K. prep: 40 bytes per block of 32, rounded
+ * up to 64 inputs. */
+void q35i_split_matvec__avx2(const q35_act_block *x, const q35k_weights *w, float *out, int64_t begin, int64_t end,
+                             void *prep);
+
+/* The first `rows` of 8. One NaN for all: which operand's sign and payload survive is the compiler's choice of
+ * instruction, and must not make one token differ from several. */
+Q35I_INLINE void q35i_store_rows(float *out, int64_t rows, __m256 y)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256 nan = _mm256_cmp_ps(y, y, _CMP_UNORD_Q);
+    y = _mm256_blendv_ps(y, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)), nan);
+    _mm256_maskstore_ps(out, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)rows), lane), y);
+}
+
 Q35I_INLINE __m256i q35i_two_rows(const uint8_t *a, const uint8_t *b)
 {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
