@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Contracts of the CPU kernels: one function type per op. kernels-cpu/ref implements each in plain C and is the
- * specification; avx2/ and avx512/ are the same contracts, faster. kernels.def has one row per implementation.
+ * specification; avx2/, avx512/ and neon/ are the same contracts, faster. kernels.def has one row per
+ * implementation.
  *
  * Rules for every kernel: pure (no allocation, no globals, no FP environment), tails handled inside (never a read
  * past the end of an operand), rows [begin, end) of the stated dimension only, so that workers may split it
- * freely. A row's bits do not depend on begin, end, the number of tokens, or the other rows. NaN and Inf propagate
- * as in the reference.
+ * freely. A row's bits do not depend on begin, end, the number of tokens, or the other rows. All implementations
+ * of a contract give the same bits, on every machine: the order of operations is part of it. Which NaN a NaN is,
+ * and nothing else, is left open, but in LINEAR.
  *
  * Shapes are written outermost first. "rs_x" is the distance in bytes between rows of x. T: token rows.
  */
 #ifndef Q35K_KERNELS_H
 #define Q35K_KERNELS_H
 
-#include <q35rt/blocks.h>
+#include "kernels-cpu/series.h"
 
-#include <math.h>
+#include <q35rt/blocks.h>
 
 /* A matrix of weights as a kernel sees it. */
 typedef struct q35k_weights {
@@ -45,8 +47,7 @@ enum {
  * scratch   at least q35k_linear_scratch_bytes(k), private to the caller, 64-byte aligned
  * edge      T == 0 or begin == end: no access. k == 0: zeros.
  *
- * The order of the f32 operations is part of the contract: all implementations give the same bits, a NaN being
- * 0x7fc00000. acc starts as 0 and is the result.
+ * A NaN is 0x7fc00000. acc starts as 0 and is the result.
  *
  *   Types with levels (q35_block_levels), A8_32. Per part of the row (32 weights, or the 16 that share a scale),
  *   ascending, with s its scale, m its minimum, s_x the scale of its activations, and sums exact in int32:
@@ -79,8 +80,7 @@ typedef struct q35k_rotation {
     int64_t width;       /* a power of two, up to 4096 */
 } q35k_rotation;
 
-/* ROTATE, token rows [begin, end): x f32 [T][K] -> y f32 [T][K], which may be x. All implementations give the same
- * bits. */
+/* ROTATE, token rows [begin, end): x f32 [T][K] -> y f32 [T][K], which may be x. */
 typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_rotation *rotation, int inverse,
                             float *y, int64_t rs_y, int64_t begin, int64_t end);
 
@@ -94,7 +94,7 @@ typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_
  *           in int32; out = s_row * acc.
  *   F32     weights are s_row * level, one f32 rounding each; then as LINEAR of float weights.
  *
- * All implementations give the same bits, a NaN being 0x7fc00000. */
+ * A NaN is 0x7fc00000. */
 
 /* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K], rotated first where rotation is not NULL; out [T]:
  *   Q35_DT_A8_32   q35_act_block [ceil(K/32)]
@@ -102,15 +102,17 @@ typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_
  *   Q35_DT_A8_ROW  q35_act_row, then codes padded with 0 to a multiple of 64; K at most 2^24
  * Per block, group or row: amax = max|x|; scale = amax / 127 (f32); q = round-half-even(x * (127 / amax)), where
  * 127 / amax is one f32 division; amax == 0, or so small that 127 / amax overflows: scale 0, codes 0. sum = sum of
- * q. Non-finite x: scale is NaN, codes 0, sum 0. Codes past K are 0. All implementations give the same bits.
+ * q. Non-finite x: scale is NaN, codes 0, sum 0. Codes past K are 0.
  * scratch: f32 [K], private to the caller, 64-byte aligned; unused without a rotation. */
 typedef void q35k_quantize_act_fn(const float *x, int64_t rs_x, int64_t k, const q35k_rotation *rotation,
                                   uint32_t act_type, void *out, int64_t rs_out, int64_t begin, int64_t end,
                                   float *scratch);
 
-/* RMS_NORM and ADD_RMS_NORM, token rows [begin, end). s = a + b (b == NULL: s = a); y = s / sqrt(mean(s^2) + eps)
- * * w. sum: where s is stored, or NULL; may equal a. y may equal a or b. s is one f32 rounding; all else is
- * double, in any order, and one rounding to f32. */
+/* RMS_NORM and ADD_RMS_NORM, token rows [begin, end). s = a + b (b == NULL: s = a), one f32 rounding; then in
+ * double, with c[0..15] = 0: c[i mod 16] = c[i mod 16] + s[i] * s[i]               ascending; the product is exact
+ *   factor = 1 / sqrt(lanes_sum(c) / k + eps)             lanes_sum: q35k_lanes_sum_f64
+ *   y[i] = (float)(s[i] * factor * w[i])
+ * sum: where s is stored, or NULL; may equal a. y may equal a or b. */
 typedef void q35k_norm_fn(const float *a, const float *b, const float *w, float eps, float *sum, float *y,
                           int64_t rs, int64_t k, int64_t begin, int64_t end);
 
@@ -122,19 +124,20 @@ typedef struct q35k_rope {
     int64_t temperature_length; /* 0: no factor */
 } q35k_rope;
 
-/* The factor of a position: 1 + beta ln(1 + floor(position / length)), in double, one rounding. */
+/* The factor of a position: 1 + beta ln(1 + floor(position / length)), in double, rounded to f32. */
 static inline float q35k_rope_temperature(const q35k_rope *rope, int64_t position)
 {
     if (rope->temperature_length <= 0)
         return 1;
     int64_t steps = position / rope->temperature_length;
-    return (float)(1 + (double)rope->temperature_beta * log((double)(1 + steps)));
+    return (float)(1 + (double)rope->temperature_beta * q35k_log((double)(1 + steps)));
 }
 
 /* ROPE, token rows [begin, end) of x f32 [T][n_heads * head_dim], y likewise (may equal x); positions [T].
  * Angle of token t, pair i: (float)positions[t] * inv_freq[i], the product rounded to f32 as in the models' own
- * code (at position 262143 it is 0.008 off the exact one); cos and sin of it in double, rounded to f32. y[2i] =
- * (x[2i] c - x[2i+1] s) f; y[2i+1] = (x[2i] s + x[2i+1] c) f; past n_rot y = x f; f: the temperature. */
+ * code (at position 262143 it is 0.008 off the exact one); s and c: sine and cosine of it (q35k_sincos), rounded
+ * to f32; f: the temperature. y[2i]     = fmaf(x[2i], c, -(x[2i+1] * s)) * f y[2i+1]   = fmaf(x[2i+1], c, x[2i] *
+ * s) * f past n_rot: y = x * f */
 typedef void q35k_rope_fn(const float *x, float *y, int64_t rs, const q35k_rope *rope, const int32_t *positions,
                           int64_t begin, int64_t end);
 
@@ -154,7 +157,7 @@ static inline int64_t q35k_kv_row(const q35k_kv *kv, int64_t slot, int64_t g)
 
 /* KV_APPEND, token rows [begin, end): row t goes to slots[t]. f16: round to nearest even. Q8_0, per 32 elements:
  * d = f16(max|x| / 127), at most 65504; q = round-half-even(x / d), within +-127, 0 where d is 0; NaN or infinity
- * among them: d is NaN, q 0. All implementations give the same bits. */
+ * among them: d is NaN, q 0. */
 typedef void q35k_kv_append_fn(const float *k, int64_t rs_k, const float *v, int64_t rs_v, const q35k_kv *kv,
                                const int32_t *slots, int64_t begin, int64_t end);
 
@@ -189,16 +192,31 @@ typedef struct q35k_part {
 
 static inline uint64_t q35k_record_bytes(int64_t head_dim)
 {
-    return ((uint64_t)head_dim + 2) * sizeof(double);
+    return ((uint64_t)head_dim + 2 + 15) / 16 * 16 * sizeof(float);
 }
 
 /* ATTENTION, items [begin, end) of T * n_kv_heads; item i is token i / n_kv_heads, kv head g = i % n_kv_heads, and
  * all query heads h with h / (n_heads / n_kv_heads) = g. out[t][h] = sum_p softmax_p(scale * q[t][h] . K[p][g])
  * V[p][g], p = 0 .. positions[t]. Memory does not grow with the context. Neighbouring tokens of one sequence at
- * consecutive positions read the cache together, so calls with many are faster. ref: double throughout. part NULL:
- * all of the items. Otherwise end = begin + 1, and the item's spans [part->first, part->end) go to their records;
- * when these are none (first == end), the records of all its spans are joined and the item's out is written: the
- * same bits as without parts. scratch: q35k_attention_scratch_bytes(head_dim), private, 64-byte aligned. */
+ * consecutive positions read the cache together, so calls with many are faster. part NULL: all of the items.
+ * Otherwise end = begin + 1, and the item's spans [part->first, part->end) go to their records; when these are
+ * none (first == end), the records of all its spans are joined and the item's out is written: the same bits as
+ * without parts. scratch: q35k_attention_scratch_bytes(head_dim), private, 64-byte aligned.
+ *
+ * f32 throughout, for each query head. k and v: elements of the cache, which are exact in f32. Of a span, with
+ * c[0..15], t[0..15] and acc[] = 0:
+ *   c[d mod 16] = fmaf(q[d], k[p][d], c[d mod 16])        per position p, d ascending
+ *   s[p] = lanes_sum(c) * scale                           lanes_sum: q35k_lanes_sum
+ *   top = the largest s[p]
+ *   w[p] = exp(s[p] - top)                                q35k_exp
+ *   t[p mod 16] = t[p mod 16] + w[p]                      p ascending
+ *   total = lanes_sum(t)
+ *   acc[d] = fmaf(v[p][d], w[p], acc[d])                  p ascending
+ * The first span is the result so far: far, far_top, far_total. The others are joined to it in order:
+ *   largest = the larger of far_top and top; before = exp(far_top - largest); now = exp(top - largest)
+ *   far[d] = far[d] * before + acc[d] * now               two products and a sum; far_total and total likewise
+ *   far_top = largest
+ * and at the end out[d] = far[d] / far_total. */
 typedef void q35k_attention_fn(const q35k_attention *a, int64_t begin, int64_t end, const q35k_part *part,
                                void *scratch);
 
@@ -208,7 +226,8 @@ static inline uint64_t q35k_attention_scratch_bytes(int64_t head_dim)
 }
 
 /* SWIGLU / ADD / MUL / SILU, elements [begin, end) of flat f32 arrays. b unused by SILU. y may equal a or b.
- * silu(a) = a / (1 + exp(-a)); SWIGLU and SILU in double, with one rounding to f32. */
+ * silu(a) = a / (1 + exp(-a)), in double, exp being q35k_exp_f64; SWIGLU silu(a) * b in double; rounded to f32
+ * once. */
 typedef void q35k_binary_fn(const float *a, const float *b, float *y, int64_t begin, int64_t end);
 
 /* GET_ROWS, token rows [begin, end): out[t] = dequantised row ids[t] of w. The caller has checked 0 <= ids[t] < n.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION with AVX2 and F16C, in f32, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to
- * four rows go through a page together. Scores: 8 positions give 8 vectors of partial products, added crosswise to
- * one vector. Values: 16 dimensions of four rows in 8 registers, positions in order.
+ * ATTENTION with AVX2 and F16C, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Scores: the
+ * 16 lanes of two rows and two positions, or of one row and four, are 8 registers; of 8 positions the halves are
+ * added crosswise to one vector. Values: 16 dimensions of four rows in 8 registers, positions in order.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx2_math.h"
@@ -11,7 +11,7 @@
 
 enum {
     GROUP = 4,
-    WIDE_KEYS = GROUP + 1,
+    WIDE_KEYS = 3, /* from how many rows on keys are widened */
     VALUE_REGS = 2 /* vectors of dimensions per pass over the values */
 };
 
@@ -43,81 +43,133 @@ INLINE __m256 load_f32(const float *at, int64_t d, int64_t dim)
     return load_cache((const uint8_t *)at, Q35_DT_F32, d, dim);
 }
 
-/* Lane i of the result: the sum of the lanes of v[i], added as q35i_sum8__avx2 adds them. */
+/* One run of elements, 8 at a time, as rows have no gaps. */
+static void widen(const positions *from, float *to)
+{
+    const int64_t count = from->n * from->dim;
+    int64_t i = 0;
+    if (from->dtype == Q35_DT_Q8_0) {
+        for (; i < count; i += 8)
+            _mm256_storeu_ps(to + i, load_q8(from->at, i));
+        return;
+    }
+    for (; i + 8 <= count; i += 8)
+        _mm256_storeu_ps(to + i, load_cache(from->at, Q35_DT_F16, i, i + 8));
+    _mm256_maskstore_ps(to + i, q35i_first8(count - i), load_cache(from->at, Q35_DT_F16, i, count));
+}
+
+/* Lane i of the result: q35k_lanes_sum of lanes whose halves, added, are v[i]. */
 INLINE __m256 sum_across(const __m256 v[8])
 {
-    __m256d a[4];
-    for (int i = 0; i < 4; i++)
-        a[i] = _mm256_castps_pd(_mm256_add_ps(_mm256_permute2f128_ps(v[i], v[i + 4], 0x20),
-                                              _mm256_permute2f128_ps(v[i], v[i + 4], 0x31)));
-    __m256 x = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a[0], a[1])),
-                             _mm256_castpd_ps(_mm256_unpackhi_pd(a[0], a[1])));
-    __m256 y = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a[2], a[3])),
-                             _mm256_castpd_ps(_mm256_unpackhi_pd(a[2], a[3])));
+    __m256 quarters[4]; /* of v[g] and v[g + 4] */
+    for (int g = 0; g < 4; g++)
+        quarters[g] = _mm256_add_ps(_mm256_permute2f128_ps(v[g], v[g + 4], 0x20),
+                                    _mm256_permute2f128_ps(v[g], v[g + 4], 0x31));
+    __m256 x = _mm256_add_ps(_mm256_shuffle_ps(quarters[0], quarters[1], 0x88),
+                             _mm256_shuffle_ps(quarters[0], quarters[1], 0xdd));
+    __m256 y = _mm256_add_ps(_mm256_shuffle_ps(quarters[2], quarters[3], 0x88),
+                             _mm256_shuffle_ps(quarters[2], quarters[3], 0xdd));
     return _mm256_add_ps(_mm256_shuffle_ps(x, y, 0x88), _mm256_shuffle_ps(x, y, 0xdd));
 }
 
-/* 8 dimensions of two positions. */
-INLINE void multiply(int n_rows, uint32_t dtype, const row *rows, const uint8_t *k0, const uint8_t *k1, int64_t d,
-                     int64_t dim, __m256 sum[2][GROUP])
-{
-    __m256 x = load_cache(k0, dtype, d, dim), y = load_cache(k1, dtype, d, dim);
-    for (int i = 0; i < n_rows; i++) {
-        __m256 q = load_f32(rows[i].q, d, dim);
-        sum[0][i] = _mm256_fmadd_ps(q, x, sum[0][i]);
-        sum[1][i] = _mm256_fmadd_ps(q, y, sum[1][i]);
-    }
-}
+/* What the rows and positions that go together multiply: sum[row][position][half]. */
+enum { TOGETHER = 4 };
+typedef __m256 lanes[TOGETHER][TOGETHER][2];
 
-/* Scores of n <= 8 positions from row k on, to w[at ..]; those past n become -inf. Positions go by twos; where the
- * second is past n, the first serves again. */
-INLINE void score8(int n_rows, uint32_t dtype, row *rows, float scale, const uint8_t *k, int64_t row_bytes,
-                   int64_t dim, int64_t n, int64_t at)
+/* 16 dimensions of n_positions; `dim` ends those that exist. */
+INLINE void multiply(int n_rows, int n_positions, uint32_t dtype, const row *rows, const uint8_t *const k[8],
+                     int64_t d, int64_t dim, lanes sum)
 {
-    __m256 v[GROUP][8];
-    for (int64_t p = 0; p < 8; p += 2, k += 2 * row_bytes) {
-        __m256 sum[2][GROUP];
-        const uint8_t *second = p + 1 < n ? k + row_bytes : k;
+    for (int half = 0; half < 2; half++, d += 8) {
+        __m256 q[TOGETHER];
         for (int i = 0; i < n_rows; i++)
-            sum[0][i] = sum[1][i] = _mm256_setzero_ps();
-        int64_t d = p < n ? 0 : dim;
-        for (; d + 8 <= dim; d += 8)
-            multiply(n_rows, dtype, rows, k, second, d, d + 8, sum);
-        if (d < dim)
-            multiply(n_rows, dtype, rows, k, second, d, dim, sum);
-        for (int i = 0; i < n_rows; i++) {
-            v[i][p] = sum[0][i];
-            v[i][p + 1] = sum[1][i];
+            q[i] = load_f32(rows[i].q, d, dim);
+        for (int i = 0; i < n_rows; i++)
+            __asm__("" : "+x"(q[i]));
+        for (int p = 0; p < n_positions; p++) {
+            __m256 x = load_cache(k[p], dtype, d, dim);
+            __asm__("" : "+x"(x));
+            for (int i = 0; i < n_rows; i++)
+                sum[i][p][half] = _mm256_fmadd_ps(q[i], x, sum[i][p][half]);
         }
     }
-    __m256 exist = _mm256_castsi256_ps(q35i_first8(n));
+}
+
+/* Scores of positions s .. s + 7 of a page, of which n exist, the others being read as the first of them. */
+INLINE void score8(int n_rows, uint32_t dtype, const row *rows, float scale, const positions *k, int64_t s,
+                   int64_t n, int64_t at)
+{
+    const int n_positions = TOGETHER / n_rows;
+    const uint8_t *from[8];
+    __m256 v[2][8];
+    for (int p = 0; p < 8; p++)
+        from[p] = k->at + (p < n ? s + p : s) * k->row_bytes;
+    for (int p = 0; p < 8; p += n_positions) {
+        lanes sum;
+        for (int i = 0; i < n_rows; i++)
+            for (int j = 0; j < n_positions; j++)
+                sum[i][j][0] = sum[i][j][1] = _mm256_setzero_ps();
+        int64_t d = 0;
+        for (; d + 16 <= k->dim; d += 16)
+            multiply(n_rows, n_positions, dtype, rows, from + p, d, d + 16, sum);
+        if (d < k->dim)
+            multiply(n_rows, n_positions, dtype, rows, from + p, d, k->dim, sum);
+        for (int i = 0; i < n_rows; i++)
+            for (int j = 0; j < n_positions; j++)
+                v[i][p + j] = _mm256_add_ps(sum[i][j][0], sum[i][j][1]);
+    }
     for (int i = 0; i < n_rows; i++) {
-        __m256 s = _mm256_mul_ps(_mm256_set1_ps(scale), sum_across(v[i]));
-        _mm256_storeu_ps(rows[i].w + at, _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), s, exist));
+        __m256 exist = _mm256_castsi256_ps(q35i_first8(seen_of(&rows[i], k->first + s, 8)));
+        __m256 scores = _mm256_mul_ps(sum_across(v[i]), _mm256_set1_ps(scale));
+        _mm256_storeu_ps(rows[i].w + at + s, _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), scores, exist));
     }
 }
 
-INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n,
-                       int64_t at)
+/* One or two rows. */
+INLINE void score_rows(int n_rows, uint32_t dtype, const row *rows, float scale, const positions *k, int64_t at)
 {
+    const int64_t n = seen_of(&rows[n_rows - 1], k->first, k->n);
     for (int64_t s = 0; s < n; s += 8)
-        score8(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, at + s);
+        score8(n_rows, dtype, rows, scale, k, s, n - s, at);
+    if ((n + 7) / 8 % 2)
+        for (int i = 0; i < n_rows; i++)
+            _mm256_storeu_ps(rows[i].w + at + (n + 7) / 8 * 8, _mm256_set1_ps(-INFINITY));
+}
+
+INLINE void score_pairs(int n_rows, uint32_t dtype, const row *rows, float scale, const positions *k, int64_t at)
+{
+    int i = 0;
+    for (; i + 2 <= n_rows; i += 2)
+        score_rows(2, dtype, &rows[i], scale, k, at);
+    if (i < n_rows)
+        score_rows(1, dtype, &rows[i], scale, k, at);
+}
+
+static void score(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
+{
+    if (k->dtype == Q35_DT_F16)
+        score_pairs(n_rows, Q35_DT_F16, rows, scale, k, at);
+    else if (k->dtype == Q35_DT_Q8_0)
+        score_pairs(n_rows, Q35_DT_Q8_0, rows, scale, k, at);
+    else
+        score_pairs(n_rows, Q35_DT_F32, rows, scale, k, at);
 }
 
 static void weigh(row *r, int64_t n)
 {
     float *w = r->w;
-    __m256 top = _mm256_set1_ps(-INFINITY), total = _mm256_setzero_ps();
+    __m256 top = _mm256_set1_ps(-INFINITY), lane[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     for (int64_t p = 0; p < n; p += 8)
         top = _mm256_max_ps(top, _mm256_loadu_ps(w + p));
     r->top = q35i_max8__avx2(top);
-    for (int64_t p = 0; p < n; p += 8) {
-        __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(w + p), _mm256_set1_ps(r->top)));
-        e = _mm256_and_ps(e, _mm256_castsi256_ps(q35i_first8(n - p)));
-        _mm256_storeu_ps(w + p, e);
-        total = _mm256_add_ps(total, e);
-    }
-    r->total = q35i_sum8__avx2(total);
+    for (int64_t p = 0; p < n; p += 16)
+        for (int half = 0; half < 2; half++) {
+            float *at = w + p + 8 * half;
+            __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(at), _mm256_set1_ps(r->top)));
+            _mm256_storeu_ps(at, e);
+            lane[half] = _mm256_add_ps(lane[half], e);
+        }
+    r->total = q35i_lanes_sum__avx2(lane[0], lane[1]);
 }
 
 /* acc += weights times values of n positions, dimensions d .. d + 8 regs - 1, of which the last vector may be
@@ -158,16 +210,9 @@ static float exp_of(float x)
     return _mm256_cvtss_f32(q35i_exp__avx2(_mm256_set1_ps(x)));
 }
 
-/* n positions of f16 or Q8_0 to f32 [n][dim]. */
-static void widen(const positions *from, int64_t n, float *to)
+static positions lay_keys(const positions *page, int n_rows, float *tile)
 {
-    for (int64_t p = 0; p < n; p++, to += from->dim)
-        for (int64_t d = 0; d < from->dim; d += 8) {
-            const uint8_t *at = from->at + p * from->row_bytes;
-            __m256 x = from->dtype == Q35_DT_F16 ? load_cache(at, Q35_DT_F16, d, from->dim)
-                                                 : load_cache(at, Q35_DT_Q8_0, d, from->dim);
-            _mm256_maskstore_ps(to + d, q35i_first8(from->dim - d), x);
-        }
+    return n_rows < WIDE_KEYS ? *page : widened(page, tile);
 }
 
 #include "kernels-cpu/simd/attention_walk.h"

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ROPE with AVX2: four pairs at a time, their sines and cosines in double by range reduction and Taylor series,
- * then rounded to f32 and used for every head of the token. Mirrors q35k_rope__ref, where libm's sincos is 3 % of
- * a decoded token of a small model. Reduction to [-pi/4, pi/4] in two fused steps: exact to about 2^-53 of the
- * remainder for positions below 2^30. Series to r^15 and r^16: the next terms are below 2^-53.
+ * ROPE with AVX2: the sines and cosines of four pairs at a time (q35k_sincos), used for every head of the token.
+ * Mirrors q35k_rope__ref.
  */
 #include "kernels-cpu/kernels_decl.h"
 
@@ -22,28 +20,15 @@ static inline __m256d polynomial(__m256d z, const double *c, int n)
     return p;
 }
 
-/* Sine and cosine of a >= 0, a < 2^30. */
+/* q35k_sincos */
 static inline sincos sincos4(__m256d a)
 {
-    /* (-1)^i / (2i+1)! and (-1)^i / (2i)! */
-    static const double sine[8] = {1.0,          -1.0 / 6,          1.0 / 120,          -1.0 / 5040,
-                                   1.0 / 362880, -1.0 / 39916800.0, 1.0 / 6227020800.0, -1.0 / 1307674368000.0};
-    static const double cosine[9] = {1.0,
-                                     -1.0 / 2,
-                                     1.0 / 24,
-                                     -1.0 / 720,
-                                     1.0 / 40320,
-                                     -1.0 / 3628800.0,
-                                     1.0 / 479001600.0,
-                                     -1.0 / 87178291200.0,
-                                     1.0 / 20922789888000.0};
-    /* pi/2 as the sum of two doubles */
-    const __m256d high = _mm256_set1_pd(1.5707963267948966), low = _mm256_set1_pd(6.123233995736766e-17);
-    __m256d n = _mm256_round_pd(_mm256_mul_pd(a, _mm256_set1_pd(0.63661977236758134)),
+    __m256d n = _mm256_round_pd(_mm256_mul_pd(a, _mm256_set1_pd(Q35K_TWO_OVER_PI)),
                                 _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256d r = _mm256_fnmadd_pd(n, low, _mm256_fnmadd_pd(n, high, a));
+    __m256d r = _mm256_fnmadd_pd(n, _mm256_set1_pd(Q35K_HALF_PI), a);
+    r = _mm256_fnmadd_pd(n, _mm256_set1_pd(Q35K_HALF_PI_REST), r);
     __m256d z = _mm256_mul_pd(r, r);
-    __m256d s = _mm256_mul_pd(r, polynomial(z, sine, 8)), c = polynomial(z, cosine, 9);
+    __m256d s = _mm256_mul_pd(r, polynomial(z, q35k_sine_series, 8)), c = polynomial(z, q35k_cosine_series, 9);
 
     /* quadrant n mod 4: odd ones swap the two; sine is negative in 2 and 3, cosine in 1 and 2 */
     __m256i quadrant = _mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION with AVX-512, in f32, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to four
- * rows go through a page together. Scores: 16 positions give 16 vectors of partial products, added crosswise to
- * one vector. Values: 64 dimensions of four rows in 16 registers, positions in order.
+ * ATTENTION with AVX-512, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Scores of few rows:
+ * 16 positions give 16 vectors of lanes, added crosswise to one vector. Of many rows: keys lie as quarters, four
+ * lanes of four positions in a vector, so that all but the last four lanes are added without crossing; two rows
+ * share what is loaded. Values: 64 dimensions of four rows in 16 registers, positions in order.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx512_math.h"
@@ -11,8 +12,9 @@
 
 enum {
     GROUP = 4,
-    WIDE_KEYS = 2,
-    VALUE_REGS = 4 /* vectors of dimensions per pass over the values */
+    QUARTERS = -1,     /* a layout of keys */
+    QUARTERS_ROWS = 6, /* from how many rows on it pays */
+    VALUE_REGS = 4     /* vectors of dimensions per pass over the values */
 };
 
 #define ATTENTION_WALK_TYPES
@@ -37,103 +39,196 @@ INLINE __m512 load_cache(const uint8_t *at, uint32_t dtype, int64_t d, __mmask16
     return _mm512_maskz_loadu_ps(m, (const void *)(at + 4 * d));
 }
 
-/* Lane i of the result: the sum of the lanes of v[i]. */
+/* Lanes 4 t + g: q35k_lanes_sum of a position whose last four lanes are quarter t of v[g]. */
+INLINE __m512 sum_quarters(const __m512 v[4])
+{
+    __m512 x = _mm512_add_ps(_mm512_shuffle_ps(v[0], v[1], 0x88), _mm512_shuffle_ps(v[0], v[1], 0xdd));
+    __m512 y = _mm512_add_ps(_mm512_shuffle_ps(v[2], v[3], 0x88), _mm512_shuffle_ps(v[2], v[3], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_ps(x, y, 0x88), _mm512_shuffle_ps(x, y, 0xdd));
+}
+
+/* Lane i of the result: q35k_lanes_sum of v[i]. */
 INLINE __m512 sum_across(const __m512 v[16])
 {
-    __m512 a[8], b[4];
-    for (int i = 0; i < 8; i++)
-        a[i] =
-            _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
-    for (int i = 0; i < 4; i++) {
-        __m512d x = _mm512_castps_pd(a[2 * i]), y = _mm512_castps_pd(a[2 * i + 1]);
-        b[i] =
-            _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
-    }
-    /* b[i], quarter q: partial sums of v[4 i .. 4 i + 3]. Quarters are added crosswise. */
-    __m512 x = _mm512_add_ps(_mm512_shuffle_f32x4(b[0], b[1], 0x88), _mm512_shuffle_f32x4(b[0], b[1], 0xdd));
-    __m512 y = _mm512_add_ps(_mm512_shuffle_f32x4(b[2], b[3], 0x88), _mm512_shuffle_f32x4(b[2], b[3], 0xdd));
-    return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
-}
-
-/* 16 dimensions of two positions; m: those that exist. */
-INLINE void multiply(int n_rows, uint32_t dtype, const row *rows, const uint8_t *k0, const uint8_t *k1, int64_t d,
-                     __mmask16 m, __m512 sum[2][GROUP])
-{
-    __m512 x = load_cache(k0, dtype, d, m), y = load_cache(k1, dtype, d, m);
-    for (int i = 0; i < n_rows; i++) {
-        __m512 q = _mm512_maskz_loadu_ps(m, rows[i].q + d);
-        sum[0][i] = _mm512_fmadd_ps(q, x, sum[0][i]);
-        sum[1][i] = _mm512_fmadd_ps(q, y, sum[1][i]);
-    }
-}
-
-/* Scores of n <= 16 positions from row k on, to w[at ..]; those past n become -inf. Positions go by twos; where
- * the second is past n, the first serves again. */
-INLINE void score16(int n_rows, uint32_t dtype, row *rows, float scale, const uint8_t *k, int64_t row_bytes,
-                    int64_t dim, int64_t n, int64_t at)
-{
-    __m512 v[GROUP][16];
-    for (int64_t p = 0; p < 16; p += 2, k += 2 * row_bytes) {
-        __m512 sum[2][GROUP];
-        const uint8_t *second = p + 1 < n ? k + row_bytes : k;
-        for (int i = 0; i < n_rows; i++)
-            sum[0][i] = sum[1][i] = _mm512_setzero_ps();
-        int64_t d = p < n ? 0 : dim;
-        for (; d + 16 <= dim; d += 16)
-            multiply(n_rows, dtype, rows, k, second, d, 0xffff, sum);
-        if (d < dim)
-            multiply(n_rows, dtype, rows, k, second, d, q35i_first16(dim - d), sum);
-        for (int i = 0; i < n_rows; i++) {
-            v[i][p] = sum[0][i];
-            v[i][p + 1] = sum[1][i];
+    __m512 quarters[4];
+    for (int g = 0; g < 4; g++) {
+        __m512 half[2];
+        for (int i = 0; i < 2; i++) {
+            __m512 a = v[g + 8 * i], b = v[g + 8 * i + 4];
+            half[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
         }
+        quarters[g] = _mm512_add_ps(_mm512_shuffle_f32x4(half[0], half[1], 0x88),
+                                    _mm512_shuffle_f32x4(half[0], half[1], 0xdd));
     }
-    for (int i = 0; i < n_rows; i++) {
-        __m512 s = _mm512_mul_ps(sum_across(v[i]), _mm512_set1_ps(scale));
-        s = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), q35i_first16(n), s);
-        _mm512_storeu_ps(rows[i].w + at, s);
-    }
+    return sum_quarters(quarters);
 }
 
-/* The same for one row over f32 keys of `dim`, a constant multiple of 16: the sums of 16 positions stay in
- * registers. Positions past n are read from the page or the tile, and not used. */
-INLINE void score16_dense(const row *r, float scale, const float *k, int64_t dim, int64_t n, int64_t at)
+/* Scores of 16 positions, of which a row sees the first n, or none (n < 0); the others become -inf. */
+INLINE void put_scores(const row *r, __m512 sums, float scale, int64_t n, int64_t at)
 {
+    __m512 s = _mm512_mul_ps(sums, _mm512_set1_ps(scale));
+    _mm512_storeu_ps(r->w + at, _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), q35i_first16(n > 0 ? n : 0), s));
+}
+
+/* One run of elements, 16 at a time, as rows have no gaps. */
+static void widen(const positions *from, float *to)
+{
+    const int64_t count = from->n * from->dim;
+    int64_t i = 0;
+    if (from->dtype == Q35_DT_Q8_0) {
+        for (; i < count; i += 16)
+            _mm512_storeu_ps(to + i, load_q8(from->at, i));
+        return;
+    }
+    for (; i + 16 <= count; i += 16)
+        _mm512_storeu_ps(to + i, load_cache(from->at, Q35_DT_F16, i, 0xffff));
+    _mm512_mask_storeu_ps(to + i, q35i_first16(count - i),
+                          load_cache(from->at, Q35_DT_F16, i, q35i_first16(count - i)));
+}
+
+/* ---- few rows: one at a time, keys as they lie in the cache, or widened. Positions that the row does not see are
+ * read too, from the page, and not used ---- */
+
+/* Scores of positions s .. s + 15 of a page; dim and row_bytes: of k, constants where that makes it faster. */
+INLINE void score16(const row *r, uint32_t dtype, int64_t dim, int64_t row_bytes, float scale, const positions *k,
+                    int64_t s, int64_t at)
+{
+    const uint8_t *from = k->at + s * row_bytes;
     __m512 sum[16];
     for (int p = 0; p < 16; p++)
         sum[p] = _mm512_setzero_ps();
-    for (int64_t d = 0; d < dim; d += 16) {
+    int64_t d = 0;
+    for (; d + 16 <= dim; d += 16) {
         __m512 q = _mm512_loadu_ps(r->q + d);
         for (int p = 0; p < 16; p++)
-            sum[p] = _mm512_fmadd_ps(q, _mm512_loadu_ps(k + p * dim + d), sum[p]);
+            sum[p] = _mm512_fmadd_ps(q, load_cache(from + p * row_bytes, dtype, d, 0xffff), sum[p]);
     }
-    __m512 s = _mm512_mul_ps(sum_across(sum), _mm512_set1_ps(scale));
-    s = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), q35i_first16(n), s);
-    _mm512_storeu_ps(r->w + at, s);
+    if (d < dim) {
+        const __mmask16 m = q35i_first16(dim - d);
+        __m512 q = _mm512_maskz_loadu_ps(m, r->q + d);
+        for (int p = 0; p < 16; p++)
+            sum[p] = _mm512_fmadd_ps(q, load_cache(from + p * row_bytes, dtype, d, m), sum[p]);
+    }
+    put_scores(r, sum_across(sum), scale, seen_of(r, k->first + s, 16), at + s);
 }
 
-INLINE void score_dense(int n_rows, const row *rows, float scale, const positions *k, int64_t dim, int64_t n,
-                        int64_t at)
+INLINE void score_row(const row *r, uint32_t dtype, int64_t dim, int64_t row_bytes, float scale,
+                      const positions *k, int64_t at)
 {
-    for (int i = 0; i < n_rows; i++)
-        for (int64_t s = 0; s < n; s += 16)
-            score16_dense(&rows[i], scale, (const float *)(const void *)k->at + s * dim, dim, n - s, at + s);
-}
-
-INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n,
-                       int64_t at)
-{
-    if (dtype == Q35_DT_F32 && k->dim == 64) {
-        score_dense(n_rows, rows, scale, k, 64, n, at);
-        return;
-    }
-    if (dtype == Q35_DT_F32 && k->dim == 128) {
-        score_dense(n_rows, rows, scale, k, 128, n, at);
-        return;
-    }
+    const int64_t n = seen_of(r, k->first, k->n);
     for (int64_t s = 0; s < n; s += 16)
-        score16(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, at + s);
+        score16(r, dtype, dim, row_bytes, scale, k, s, at);
 }
+
+static void score_rows(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
+{
+    for (int i = 0; i < n_rows; i++) {
+        if (k->dtype == Q35_DT_F16)
+            score_row(&rows[i], Q35_DT_F16, k->dim, k->row_bytes, scale, k, at);
+        else if (k->dtype == Q35_DT_Q8_0)
+            score_row(&rows[i], Q35_DT_Q8_0, k->dim, k->row_bytes, scale, k, at);
+        else if (k->dim == 64)
+            score_row(&rows[i], Q35_DT_F32, 64, 256, scale, k, at);
+        else if (k->dim == 128)
+            score_row(&rows[i], Q35_DT_F32, 128, 512, scale, k, at);
+        else
+            score_row(&rows[i], Q35_DT_F32, k->dim, k->row_bytes, scale, k, at);
+    }
+}
+
+/* ---- many rows: keys as quarters, [PAGE / 16][dim / 16][4 g][4 m][16]: dimensions 4 m .. 4 m + 3 of a block of
+ * 16 of positions g, g + 4, g + 8 and g + 12 ---- */
+
+INLINE void lay_quarters(uint32_t dtype, const positions *page, float *tile)
+{
+    for (int64_t s = 0; s < PAGE; s += 16)
+        for (int64_t d = 0; d < page->dim; d += 16)
+            for (int64_t g = 0; g < 4; g++, tile += 64) {
+                const uint8_t *at = page->at + (s + g) * page->row_bytes;
+                __m512 v[4];
+                for (int i = 0; i < 4; i++)
+                    v[i] = load_cache(at + 4 * i * page->row_bytes, dtype, d, 0xffff);
+                __m512 a = _mm512_shuffle_f32x4(v[0], v[1], 0x44), b = _mm512_shuffle_f32x4(v[2], v[3], 0x44);
+                _mm512_storeu_ps(tile, _mm512_shuffle_f32x4(a, b, 0x88));
+                _mm512_storeu_ps(tile + 16, _mm512_shuffle_f32x4(a, b, 0xdd));
+                a = _mm512_shuffle_f32x4(v[0], v[1], 0xee);
+                b = _mm512_shuffle_f32x4(v[2], v[3], 0xee);
+                _mm512_storeu_ps(tile + 32, _mm512_shuffle_f32x4(a, b, 0x88));
+                _mm512_storeu_ps(tile + 48, _mm512_shuffle_f32x4(a, b, 0xdd));
+            }
+}
+
+/* Quarters g and g + 1 of 16 positions: the last four lanes of each, of n_rows rows. */
+INLINE void multiply_quarters(int n_rows, const row *rows, const float *tile, int64_t dim, int g,
+                              __m512 quarters[2][4])
+{
+    __m512 sum[2][2][4]; /* [row][quarter][m] */
+    for (int i = 0; i < n_rows; i++)
+        for (int h = 0; h < 2; h++)
+            for (int m = 0; m < 4; m++)
+                sum[i][h][m] = _mm512_setzero_ps();
+    for (int64_t d = 0; d < dim; d += 16, tile += 256)
+        for (int m = 0; m < 4; m++) {
+            __m512 k[2] = {_mm512_loadu_ps(tile + 64 * g + 16 * m), _mm512_loadu_ps(tile + 64 * g + 64 + 16 * m)};
+            __asm__("" : "+v"(k[0]), "+v"(k[1]));
+            for (int i = 0; i < n_rows; i++) {
+                __m512 q = _mm512_broadcast_f32x4(_mm_loadu_ps(rows[i].q + d + 4 * m));
+                for (int h = 0; h < 2; h++)
+                    sum[i][h][m] = _mm512_fmadd_ps(q, k[h], sum[i][h][m]);
+            }
+        }
+    for (int i = 0; i < n_rows; i++)
+        for (int h = 0; h < 2; h++)
+            quarters[i][g + h] = _mm512_add_ps(_mm512_add_ps(sum[i][h][0], sum[i][h][2]),
+                                               _mm512_add_ps(sum[i][h][1], sum[i][h][3]));
+}
+
+/* One or two rows. */
+INLINE void score_quarters(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
+{
+    const float *tile = (const float *)(const void *)k->at;
+    const int64_t n = seen_of(&rows[n_rows - 1], k->first, k->n);
+    for (int64_t s = 0; s < n; s += 16, tile += 16 * k->dim) {
+        __m512 quarters[2][4];
+        for (int g = 0; g < 4; g += 2)
+            multiply_quarters(n_rows, rows, tile, k->dim, g, quarters);
+        for (int i = 0; i < n_rows; i++)
+            put_scores(&rows[i], sum_quarters(quarters[i]), scale, seen_of(&rows[i], k->first + s, 16), at + s);
+    }
+}
+
+static positions lay_keys(const positions *page, int n_rows, float *tile)
+{
+    positions keys = *page;
+    if (n_rows < 2 || (n_rows < QUARTERS_ROWS && page->dtype == Q35_DT_F32))
+        return keys;
+    if (n_rows < QUARTERS_ROWS || page->dim % 16 != 0)
+        return widened(page, tile);
+    if (page->dtype == Q35_DT_F16)
+        lay_quarters(Q35_DT_F16, page, tile);
+    else if (page->dtype == Q35_DT_Q8_0)
+        lay_quarters(Q35_DT_Q8_0, page, tile);
+    else
+        lay_quarters(Q35_DT_F32, page, tile);
+    keys.at = (const uint8_t *)tile;
+    keys.dtype = (uint32_t)QUARTERS;
+    return keys;
+}
+
+static void score(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
+{
+    if (k->dtype != (uint32_t)QUARTERS) {
+        score_rows(n_rows, rows, scale, k, at);
+        return;
+    }
+    int i = 0;
+    for (; i + 2 <= n_rows; i += 2)
+        score_quarters(2, &rows[i], scale, k, at);
+    if (i < n_rows)
+        score_quarters(1, &rows[i], scale, k, at);
+}
+
+/* ---- weights and values ---- */
 
 static void weigh(row *r, int64_t n)
 {
@@ -144,11 +239,10 @@ static void weigh(row *r, int64_t n)
     r->top = q35i_max16__avx512(top);
     for (int64_t p = 0; p < n; p += 16) {
         __m512 e = q35i_exp__avx512(_mm512_sub_ps(_mm512_loadu_ps(w + p), _mm512_set1_ps(r->top)));
-        e = _mm512_maskz_mov_ps(q35i_first16(n - p), e);
         _mm512_storeu_ps(w + p, e);
         total = _mm512_add_ps(total, e);
     }
-    r->total = q35i_sum16__avx512(total);
+    r->total = q35i_lanes_sum__avx512(total);
 }
 
 /* acc += weights times values of n positions. Vectors d .. d + 16 regs - 1; the last one may be partial. */
@@ -186,22 +280,6 @@ INLINE void add_values_rows(int n_rows, uint32_t dtype, const row *rows, const p
 static float exp_of(float x)
 {
     return _mm512_cvtss_f32(q35i_exp__avx512(_mm512_set1_ps(x)));
-}
-
-/* n positions of f16 or Q8_0 to f32 [n][dim]: one run of elements, 16 at a time, as rows have no gaps. */
-static void widen(const positions *from, int64_t n, float *to)
-{
-    const int64_t count = n * from->dim;
-    int64_t i = 0;
-    if (from->dtype == Q35_DT_Q8_0) {
-        for (; i < count; i += 16)
-            _mm512_storeu_ps(to + i, load_q8(from->at, i));
-        return;
-    }
-    for (; i + 16 <= count; i += 16)
-        _mm512_storeu_ps(to + i, load_cache(from->at, Q35_DT_F16, i, 0xffff));
-    _mm512_mask_storeu_ps(to + i, q35i_first16(count - i),
-                          load_cache(from->at, Q35_DT_F16, i, q35i_first16(count - i)));
 }
 
 #include "kernels-cpu/simd/attention_walk.h"

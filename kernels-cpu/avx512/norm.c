@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * RMS_NORM and ADD_RMS_NORM with AVX-512. Squares are summed and the result is formed in double, 8 lanes at a
- * time, so that nothing overflows and each output is one rounding; the row is read from cache anyway. Mirrors
- * q35k_norm__ref.
+ * RMS_NORM and ADD_RMS_NORM with AVX-512. Squares are summed, and the result is formed, in double, so that nothing
+ * overflows and each output is one rounding; the row is read from cache anyway. A square of a float is exact in
+ * double, so that an fma adds it with the one rounding of a sum. Mirrors q35k_norm__ref.
  */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/avx512_math.h"
@@ -33,7 +33,7 @@ static void norm_row(const float *a, const float *b, const float *w, float eps, 
         low = _mm512_fmadd_pd(q35i_low_f64__avx512(s), q35i_low_f64__avx512(s), low);
         high = _mm512_fmadd_pd(q35i_high_f64__avx512(s), q35i_high_f64__avx512(s), high);
     }
-    double squares = q35i_sum8_f64__avx512(_mm512_add_pd(low, high));
+    double squares = q35i_lanes_sum_f64__avx512(low, high);
     __m512d factor = _mm512_set1_pd(1 / sqrt(squares / (double)k + (double)eps));
     for (int64_t i = 0; i < k; i += 16) {
         __mmask16 m = q35i_first16(k - i);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ATTENTION with NEON, in f32, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Up to four
- * rows go through a page together. Scores: 4 positions of four rows are 16 vectors of partial products, each row's
- * four added crosswise to one vector. Values: 16 dimensions of four rows in 16 registers, positions in order. */
+ * ATTENTION with NEON, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Scores: the 16 lanes
+ * of two rows and two positions, or of one row and four, are 16 registers; of 4 positions the quarters are added
+ * crosswise to one vector. Values: 16 dimensions of four rows in 16 registers, positions in order. */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/neon_math.h"
 
@@ -10,8 +10,8 @@
 
 enum {
     GROUP = 4,
-    WIDE_KEYS = GROUP + 1,
-    LANES = 4,
+    WIDE_KEYS = 3, /* from how many rows on keys are widened */
+    LANES = 4,     /* of a vector */
     VALUE_REGS = 4 /* vectors of dimensions per pass over the values */
 };
 
@@ -49,71 +49,127 @@ INLINE float32x4_t load_cache(const uint8_t *at, uint32_t dtype, int64_t d, int6
     return q35i_load4__neon((const float *)(const void *)(at + 4 * d), dim - d);
 }
 
-/* 4 dimensions of four positions: sum[i][p] of row i and position p. */
-INLINE void multiply(int n_rows, uint32_t dtype, const row *rows, const uint8_t *const k[LANES], int64_t d,
-                     int64_t dim, float32x4_t sum[GROUP][LANES])
-{
-    float32x4_t x[LANES];
-    for (int p = 0; p < LANES; p++)
-        x[p] = load_cache(k[p], dtype, d, dim);
-    for (int i = 0; i < n_rows; i++) {
-        float32x4_t q = q35i_load4__neon(rows[i].q + d, dim - d);
-        for (int p = 0; p < LANES; p++)
-            sum[i][p] = vfmaq_f32(sum[i][p], q, x[p]);
-    }
-}
-
-/* All bits set in the first n lanes. */
+/* All bits set in the first n lanes; none for n < 0. */
 INLINE uint32x4_t first4(int64_t n)
 {
     const int32x4_t lane = {0, 1, 2, 3};
     return vcltq_s32(lane, vdupq_n_s32(n < LANES ? (int32_t)n : LANES));
 }
 
-/* Scores of n (1 or more, 4 at most) positions from row k on, to w[at ..]; those past n become -inf, and read the
- * first one's row. */
-INLINE void score4(int n_rows, uint32_t dtype, row *rows, float scale, const uint8_t *k, int64_t row_bytes,
-                   int64_t dim, int64_t n, int64_t at)
+/* One run of elements, 4 at a time, as rows have no gaps. */
+static void widen(const positions *from, float *to)
 {
-    const uint8_t *const positions_of[LANES] = {k, n > 1 ? k + row_bytes : k, n > 2 ? k + 2 * row_bytes : k,
-                                                n > 3 ? k + 3 * row_bytes : k};
-    float32x4_t sum[GROUP][LANES];
-    for (int i = 0; i < n_rows; i++)
-        for (int p = 0; p < LANES; p++)
-            sum[i][p] = vdupq_n_f32(0);
-    int64_t d = 0;
-    for (; d + LANES <= dim; d += LANES)
-        multiply(n_rows, dtype, rows, positions_of, d, d + LANES, sum);
-    if (d < dim)
-        multiply(n_rows, dtype, rows, positions_of, d, dim, sum);
-    for (int i = 0; i < n_rows; i++) {
-        float32x4_t low = vpaddq_f32(sum[i][0], sum[i][1]), high = vpaddq_f32(sum[i][2], sum[i][3]);
-        float32x4_t s = vmulq_n_f32(vpaddq_f32(low, high), scale);
-        vst1q_f32(rows[i].w + at, vbslq_f32(first4(n), s, vdupq_n_f32(-INFINITY)));
+    const int64_t count = from->n * from->dim;
+    int64_t i = 0;
+    if (from->dtype == Q35_DT_Q8_0) {
+        for (; i < count; i += LANES)
+            vst1q_f32(to + i, load_q8(from->at, i));
+        return;
+    }
+    for (; i + LANES <= count; i += LANES)
+        vst1q_f32(to + i, load_cache(from->at, Q35_DT_F16, i, i + LANES));
+    q35i_store4__neon(to + i, count - i, load_cache(from->at, Q35_DT_F16, i, count));
+}
+
+/* What the rows and positions that go together multiply: sum[row][position][quarter]. */
+enum { TOGETHER = 4 };
+typedef float32x4_t lanes[TOGETHER][TOGETHER][4];
+
+/* 16 dimensions of n_positions; `dim` ends those that exist. */
+INLINE void multiply(int n_rows, int n_positions, uint32_t dtype, const row *rows, const uint8_t *const k[LANES],
+                     int64_t d, int64_t dim, lanes sum)
+{
+    for (int quarter = 0; quarter < 4; quarter++, d += LANES) {
+        float32x4_t q[TOGETHER];
+        for (int i = 0; i < n_rows; i++)
+            q[i] = q35i_load4__neon(rows[i].q + d, dim - d);
+        for (int p = 0; p < n_positions; p++) {
+            float32x4_t x = load_cache(k[p], dtype, d, dim);
+            for (int i = 0; i < n_rows; i++)
+                sum[i][p][quarter] = vfmaq_f32(sum[i][p][quarter], q[i], x);
+        }
     }
 }
 
-INLINE void score_rows(int n_rows, uint32_t dtype, row *rows, float scale, const positions *k, int64_t n,
-                       int64_t at)
+/* Scores of positions s .. s + 3 of a page, of which n exist, the others being read as the first of them. */
+INLINE void score4(int n_rows, uint32_t dtype, const row *rows, float scale, const positions *k, int64_t s,
+                   int64_t n, int64_t at)
 {
-    for (int64_t s = 0; s < n; s += LANES)
-        score4(n_rows, dtype, rows, scale, k->at + s * k->row_bytes, k->row_bytes, k->dim, n - s, at + s);
+    const int n_positions = TOGETHER / n_rows;
+    const uint8_t *from[LANES];
+    float32x4_t v[2][LANES];
+    for (int p = 0; p < LANES; p++)
+        from[p] = k->at + (p < n ? s + p : s) * k->row_bytes;
+    for (int p = 0; p < LANES; p += n_positions) {
+        lanes sum;
+        for (int i = 0; i < n_rows; i++)
+            for (int j = 0; j < n_positions; j++)
+                for (int quarter = 0; quarter < 4; quarter++)
+                    sum[i][j][quarter] = vdupq_n_f32(0);
+        int64_t d = 0;
+        for (; d + 16 <= k->dim; d += 16)
+            multiply(n_rows, n_positions, dtype, rows, from + p, d, d + 16, sum);
+        if (d < k->dim)
+            multiply(n_rows, n_positions, dtype, rows, from + p, d, k->dim, sum);
+        for (int i = 0; i < n_rows; i++)
+            for (int j = 0; j < n_positions; j++)
+                v[i][p + j] = q35i_lane_quarters__neon(sum[i][j]);
+    }
+    for (int i = 0; i < n_rows; i++) {
+        float32x4_t sums = vpaddq_f32(vpaddq_f32(v[i][0], v[i][1]), vpaddq_f32(v[i][2], v[i][3]));
+        uint32x4_t exist = first4(seen_of(&rows[i], k->first + s, LANES));
+        vst1q_f32(rows[i].w + at + s, vbslq_f32(exist, vmulq_n_f32(sums, scale), vdupq_n_f32(-INFINITY)));
+    }
+}
+
+/* One or two rows. */
+INLINE void score_rows(int n_rows, uint32_t dtype, const row *rows, float scale, const positions *k, int64_t at)
+{
+    const int64_t n = seen_of(&rows[n_rows - 1], k->first, k->n);
+    int64_t s = 0;
+    for (; s < n; s += LANES)
+        score4(n_rows, dtype, rows, scale, k, s, n - s, at);
+    for (; s % 16; s += LANES)
+        for (int i = 0; i < n_rows; i++)
+            vst1q_f32(rows[i].w + at + s, vdupq_n_f32(-INFINITY));
+}
+
+INLINE void score_pairs(int n_rows, uint32_t dtype, const row *rows, float scale, const positions *k, int64_t at)
+{
+    int i = 0;
+    for (; i + 2 <= n_rows; i += 2)
+        score_rows(2, dtype, &rows[i], scale, k, at);
+    if (i < n_rows)
+        score_rows(1, dtype, &rows[i], scale, k, at);
+}
+
+static void score(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
+{
+    if (k->dtype == Q35_DT_F16)
+        score_pairs(n_rows, Q35_DT_F16, rows, scale, k, at);
+    else if (k->dtype == Q35_DT_Q8_0)
+        score_pairs(n_rows, Q35_DT_Q8_0, rows, scale, k, at);
+    else
+        score_pairs(n_rows, Q35_DT_F32, rows, scale, k, at);
 }
 
 static void weigh(row *r, int64_t n)
 {
     float *w = r->w;
-    float32x4_t top = vdupq_n_f32(-INFINITY), total = vdupq_n_f32(0);
+    float32x4_t top = vdupq_n_f32(-INFINITY), lane[4];
     for (int64_t p = 0; p < n; p += LANES)
         top = vmaxq_f32(top, vld1q_f32(w + p));
     r->top = vmaxvq_f32(top);
-    for (int64_t p = 0; p < n; p += LANES) {
-        float32x4_t e = q35i_exp__neon(vsubq_f32(vld1q_f32(w + p), vdupq_n_f32(r->top)));
-        e = vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(e), first4(n - p)));
-        vst1q_f32(w + p, e);
-        total = vaddq_f32(total, e);
-    }
-    r->total = q35i_sum4__neon(total);
+    for (int i = 0; i < 4; i++)
+        lane[i] = vdupq_n_f32(0);
+    for (int64_t p = 0; p < n; p += 16)
+        for (int i = 0; i < 4; i++) {
+            float *at = w + p + LANES * i;
+            float32x4_t e = q35i_exp__neon(vsubq_f32(vld1q_f32(at), vdupq_n_f32(r->top)));
+            vst1q_f32(at, e);
+            lane[i] = vaddq_f32(lane[i], e);
+        }
+    r->total = q35i_lanes_sum__neon(lane);
 }
 
 /* acc += weights times values of n positions, dimensions d .. d + 4 regs - 1, of which the last vector may be
@@ -154,16 +210,9 @@ static float exp_of(float x)
     return vgetq_lane_f32(q35i_exp__neon(vdupq_n_f32(x)), 0);
 }
 
-/* n positions of f16 or Q8_0 to f32 [n][dim]. */
-static void widen(const positions *from, int64_t n, float *to)
+static positions lay_keys(const positions *page, int n_rows, float *tile)
 {
-    for (int64_t p = 0; p < n; p++, to += from->dim)
-        for (int64_t d = 0; d < from->dim; d += LANES) {
-            const uint8_t *at = from->at + p * from->row_bytes;
-            float32x4_t x = from->dtype == Q35_DT_F16 ? load_cache(at, Q35_DT_F16, d, from->dim)
-                                                      : load_cache(at, Q35_DT_Q8_0, d, from->dim);
-            q35i_store4__neon(to + d, from->dim - d, x);
-        }
+    return n_rows < WIDE_KEYS ? *page : widened(page, tile);
 }
 
 #include "kernels-cpu/simd/attention_walk.h"

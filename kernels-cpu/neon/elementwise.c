@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SWIGLU with NEON: a / (1 + exp(-a)) * b in double, 2 lanes at a time, and one rounding, so that other
- * instruction sets and devices that do the same give the same bits. Mirrors q35k_swiglu__ref. */
+ * SWIGLU with NEON: a / (1 + exp(-a)) * b in double, 2 lanes at a time, and one rounding. Mirrors
+ * q35k_swiglu__ref. */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/neon_math.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * RMS_NORM and ADD_RMS_NORM with NEON. Squares are summed and the result is formed in double, 4 lanes at a time,
- * so that nothing overflows and each output is one rounding. Mirrors q35k_norm__ref. */
+ * RMS_NORM and ADD_RMS_NORM with NEON. Squares are summed, and the result is formed, in double, so that nothing
+ * overflows and each output is one rounding. A square of a float is exact in double, so that an fma adds it with
+ * the one rounding of a sum. Mirrors q35k_norm__ref. */
 #include "kernels-cpu/kernels_decl.h"
 #include "kernels-cpu/simd/neon_math.h"
 
@@ -20,15 +21,19 @@ static inline float32x4_t scaled(float32x4_t s, double factor, float32x4_t w)
 
 static void norm_row(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t k)
 {
-    float64x2_t low = vdupq_n_f64(0), high = low;
-    for (int64_t i = 0; i < k; i += 4) {
-        float32x4_t s = load_sum(a, b, i, k);
-        if (sum)
-            q35i_store4__neon(sum + i, k - i, s);
-        low = vfmaq_f64(low, q35i_low_f64__neon(s), q35i_low_f64__neon(s));
-        high = vfmaq_f64(high, q35i_high_f64__neon(s), q35i_high_f64__neon(s));
+    float64x2_t lane[8];
+    for (int j = 0; j < 8; j++)
+        lane[j] = vdupq_n_f64(0);
+    for (int64_t i = 0; i < k; i += 16) {
+        for (int j = 0; j < 4 && i + 4 * j < k; j++) {
+            float32x4_t s = load_sum(a, b, i + 4 * j, k);
+            if (sum)
+                q35i_store4__neon(sum + i + 4 * j, k - i - 4 * j, s);
+            lane[2 * j] = vfmaq_f64(lane[2 * j], q35i_low_f64__neon(s), q35i_low_f64__neon(s));
+            lane[2 * j + 1] = vfmaq_f64(lane[2 * j + 1], q35i_high_f64__neon(s), q35i_high_f64__neon(s));
+        }
     }
-    double squares = vaddvq_f64(vaddq_f64(low, high));
+    const double squares = q35i_lanes_sum_f64__neon(lane);
     double factor = 1 / sqrt(squares / (double)k + (double)eps);
     for (int64_t i = 0; i < k; i += 4) {
         float32x4_t s = sum ? q35i_load4__neon(sum + i, k - i) : load_sum(a, b, i, k);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ROPE with NEON: four pairs at a time, their sines and cosines in double by range reduction and Taylor series,
- * then rounded to f32 and used for every head of the token. Mirrors q35k_rope__ref; the series and all steps are
- * those of q35k_rope__avx2. */
+ * ROPE with NEON: the sines and cosines of four pairs at a time (q35k_sincos), used for every head of the token.
+ * Mirrors q35k_rope__ref. */
 #include "kernels-cpu/kernels_decl.h"
 
 #include <arm_neon.h>
@@ -29,27 +28,14 @@ static inline float64x2_t flip_sign(float64x2_t v, int64x2_t sign)
     return vreinterpretq_f64_s64(veorq_s64(vreinterpretq_s64_f64(v), sign));
 }
 
-/* Sine and cosine of a >= 0, a < 2^30. */
+/* q35k_sincos */
 static inline sincos64 sincos2(float64x2_t a)
 {
-    /* (-1)^i / (2i+1)! and (-1)^i / (2i)! */
-    static const double sine[8] = {1.0,          -1.0 / 6,          1.0 / 120,          -1.0 / 5040,
-                                   1.0 / 362880, -1.0 / 39916800.0, 1.0 / 6227020800.0, -1.0 / 1307674368000.0};
-    static const double cosine[9] = {1.0,
-                                     -1.0 / 2,
-                                     1.0 / 24,
-                                     -1.0 / 720,
-                                     1.0 / 40320,
-                                     -1.0 / 3628800.0,
-                                     1.0 / 479001600.0,
-                                     -1.0 / 87178291200.0,
-                                     1.0 / 20922789888000.0};
-    /* pi/2 as the sum of two doubles */
-    const float64x2_t high = vdupq_n_f64(1.5707963267948966), low = vdupq_n_f64(6.123233995736766e-17);
-    float64x2_t n = vrndnq_f64(vmulq_n_f64(a, 0.63661977236758134));
-    float64x2_t r = vfmsq_f64(vfmsq_f64(a, n, high), n, low);
+    float64x2_t n = vrndnq_f64(vmulq_n_f64(a, Q35K_TWO_OVER_PI));
+    float64x2_t r = vfmsq_f64(a, n, vdupq_n_f64(Q35K_HALF_PI));
+    r = vfmsq_f64(r, n, vdupq_n_f64(Q35K_HALF_PI_REST));
     float64x2_t z = vmulq_f64(r, r);
-    float64x2_t s = vmulq_f64(r, polynomial(z, sine, 8)), c = polynomial(z, cosine, 9);
+    float64x2_t s = vmulq_f64(r, polynomial(z, q35k_sine_series, 8)), c = polynomial(z, q35k_cosine_series, 9);
 
     /* quadrant n mod 4: odd ones swap the two; sine is negative in 2 and 3, cosine in 1 and 2 */
     int64x2_t quadrant = vcvtnq_s64_f64(n);

@@ -4,11 +4,9 @@
  * (2017); swiglu: Shazeer, "GLU variants improve transformer" (2020), without its two matrices. */
 #include "kernels-cpu/kernels_decl.h"
 
-#include <math.h>
-
 static double silu(double a)
 {
-    return a / (1 + exp(-a));
+    return a / (1 + q35k_exp_f64(-a));
 }
 
 void q35k_swiglu__ref(const float *a, const float *b, float *y, int64_t begin, int64_t end)

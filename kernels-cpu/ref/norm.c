@@ -8,17 +8,17 @@
 
 static void norm_row(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t k)
 {
-    double squares = 0;
+    double squares[Q35K_LANES] = {0};
     for (int64_t i = 0; i < k; i++) {
         float s = b ? a[i] + b[i] : a[i];
-        squares += (double)s * (double)s;
+        squares[i % Q35K_LANES] += (double)s * (double)s;
         if (sum)
             sum[i] = s;
     }
-    double root = sqrt(squares / (double)k + (double)eps);
+    const double factor = 1 / sqrt(q35k_lanes_sum_f64(squares) / (double)k + (double)eps);
     for (int64_t i = 0; i < k; i++) {
         float s = sum ? sum[i] : b ? a[i] + b[i] : a[i]; /* sum may have replaced a */
-        y[i] = (float)((double)s / root * (double)w[i]);
+        y[i] = (float)((double)s * factor * (double)w[i]);
     }
 }
 

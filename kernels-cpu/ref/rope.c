@@ -7,20 +7,21 @@
 
 static void rope_row(const float *x, float *y, const q35k_rope *rope, int64_t position)
 {
-    double factor = (double)q35k_rope_temperature(rope, position);
+    const float factor = q35k_rope_temperature(rope, position);
     for (int64_t i = 0; i < rope->n_rot / 2; i++) {
-        float angle = (float)position * rope->inv_freq[i];
-        double c = (double)(float)cos((double)angle), s = (double)(float)sin((double)angle);
+        double sine, cosine;
+        q35k_sincos((double)((float)position * rope->inv_freq[i]), &sine, &cosine);
+        const float s = (float)sine, c = (float)cosine;
         for (int64_t h = 0; h < rope->n_heads; h++) {
             int64_t e = h * rope->head_dim + 2 * i;
-            double even = (double)x[e], odd = (double)x[e + 1];
-            y[e] = (float)((even * c - odd * s) * factor);
-            y[e + 1] = (float)((even * s + odd * c) * factor);
+            float even = x[e], odd = x[e + 1];
+            y[e] = fmaf(even, c, -(odd * s)) * factor;
+            y[e + 1] = fmaf(odd, c, even * s) * factor;
         }
     }
     for (int64_t h = 0; h < rope->n_heads; h++)
         for (int64_t d = rope->n_rot; d < rope->head_dim; d++)
-            y[h * rope->head_dim + d] = (float)((double)x[h * rope->head_dim + d] * factor);
+            y[h * rope->head_dim + d] = x[h * rope->head_dim + d] * factor;
 }
 
 void q35k_rope__ref(const float *x, float *y, int64_t rs, const q35k_rope *rope, const int32_t *positions,

@@ -6,13 +6,13 @@
  * alone, in the same order: of a span all scores, then all weights, then all values; then the spans are joined
  * from the first to the last. Sums are so kept in two levels: over 10^5 positions a single f32 sum would lose
  * several digits. Static only; the including file brings first
- *   GROUP = 4         the rows that its functions take at a time
- *   WIDE_KEYS         from how many rows on keys are widened
+ *   GROUP = 4         the rows that add_values_rows takes at a time
  * then includes this with ATTENTION_WALK_TYPES, then brings
- *   score_rows        scores of n <= PAGE positions to the rows' w[at ..], -inf up to the next multiple of 16
- *   weigh             scores w[0 .. n) of a row to weights relative to the largest; sets its top and total
- *   add_values_rows   adds w[at ..] times values of n <= PAGE positions to the rows' acc
- *   exp_of, widen     with the signatures used below
+ *   widen             as declared below
+ *   lay_keys          a page of keys as score wants it for so many rows; `tile` is [PAGE][dim]
+ *   score             scores of a page's positions to w[at ..] of all rows, -inf where a row does not see one, up
+ * to the next multiple of 16 weigh             scores w[0 .. n) of a row to weights relative to the largest; sets
+ * its top and total add_values_rows   adds w[at ..] times values of n <= PAGE positions to the rows' acc exp_of
  * and includes this again.
  */
 #ifdef ATTENTION_WALK_TYPES
@@ -35,9 +35,33 @@ typedef struct row {
 /* Positions of one kv head in a page, as the file's functions read them. */
 typedef struct positions {
     const uint8_t *at;
-    uint32_t dtype;
+    uint32_t dtype;   /* of the cache, or a layout of the including file */
+    int64_t first, n; /* the first one's number in its sequence; how many there are */
     int64_t row_bytes, dim;
 } positions;
+
+/* n positions of f16 or Q8_0 to f32 [n][dim]; the file's. */
+static void widen(const positions *from, float *to);
+
+/* A page in f32, in `tile` [PAGE][dim] if it was not. */
+static positions widened(const positions *page, float *tile)
+{
+    positions wide = *page;
+    if (page->dtype == Q35_DT_F32)
+        return wide;
+    widen(page, tile);
+    wide.at = (const uint8_t *)tile;
+    wide.dtype = Q35_DT_F32;
+    wide.row_bytes = page->dim * (int64_t)sizeof(float);
+    return wide;
+}
+
+/* How many of the n positions from p on a row sees; 0 or less: none. */
+static int64_t seen_of(const row *r, int64_t p, int64_t n)
+{
+    int64_t seen = r->n_seen - p;
+    return seen < n ? seen : n;
+}
 
 #else
 
@@ -49,15 +73,6 @@ typedef struct positions {
     case 3: function(3, dtype, __VA_ARGS__); return;                                                              \
     default: function(4, dtype, __VA_ARGS__); return;                                                             \
     }
-
-static void score(int n_rows, row *rows, float scale, const positions *k, int64_t n, int64_t at)
-{
-    if (k->dtype == Q35_DT_F16)
-        FOR_ROWS(score_rows, Q35_DT_F16, rows, scale, k, n, at)
-    if (k->dtype == Q35_DT_Q8_0)
-        FOR_ROWS(score_rows, Q35_DT_Q8_0, rows, scale, k, n, at)
-    FOR_ROWS(score_rows, Q35_DT_F32, rows, scale, k, n, at)
-}
 
 static void add_values(int n_rows, const row *rows, const positions *v, int64_t n, int64_t at)
 {
@@ -83,13 +98,6 @@ typedef struct band {
     int n_rows;
 } band;
 
-/* Of the n positions from p on. */
-static int64_t seen_of(const row *r, int64_t p, int64_t n)
-{
-    int64_t seen = r->n_seen - p;
-    return seen < n ? seen : n;
-}
-
 /* Rows from i on that see equally much of the page at p, at most GROUP. */
 static int run_length(const row *rows, int i, int n_rows, int64_t p)
 {
@@ -99,35 +107,46 @@ static int run_length(const row *rows, int i, int n_rows, int64_t p)
     return n;
 }
 
-/* n positions from p on of cache `base` (K or V), widened where `wide` rows or more read them. */
-static positions page_of(const job *j, const band *b, const void *base, int64_t p, int64_t n, int wide)
+/* n positions from p on of cache `base` (K or V). */
+static positions page_of(const job *j, const band *b, const void *base, int64_t p, int64_t n)
 {
     const q35k_kv *kv = j->a->kv;
-    positions page = {.dtype = kv->dtype, .dim = j->dim, .row_bytes = j->row_bytes};
-    page.at = (const uint8_t *)base + q35k_kv_row(kv, (int64_t)b->pages[p / PAGE] * PAGE, b->g) * page.row_bytes;
-    if (b->n_rows < wide || page.dtype == Q35_DT_F32)
-        return page;
-    widen(&page, n, j->tile);
-    return (positions){(const uint8_t *)j->tile, Q35_DT_F32, 4 * page.dim, page.dim};
+    const int64_t cache_row = q35k_kv_row(kv, (int64_t)b->pages[p / PAGE] * PAGE, b->g);
+    return (positions){.at = (const uint8_t *)base + cache_row * j->row_bytes,
+                       .dtype = kv->dtype,
+                       .first = p,
+                       .n = n,
+                       .row_bytes = j->row_bytes,
+                       .dim = j->dim};
 }
 
-/* Positions [from, end) of one span through all rows: their scores, or their values. */
-static void pass(const job *j, const band *b, int64_t from, int64_t end, bool values)
+/* Scores of positions [from, end) of one span. */
+static void score_span(const job *j, const band *b, int64_t from, int64_t end)
 {
-    row *rows = j->rows;
-    const void *base = values ? j->a->kv->v : j->a->kv->k;
     int first = 0;
     for (int64_t p = from; p < end; p += PAGE) {
-        const positions page =
-            page_of(j, b, base, p, end - p < PAGE ? end - p : PAGE, values ? GROUP + 1 : WIDE_KEYS);
+        const positions page = page_of(j, b, j->a->kv->k, p, end - p < PAGE ? end - p : PAGE);
+        const positions keys = lay_keys(&page, b->n_rows, j->tile);
+        while (j->rows[first].n_seen <= p)
+            first++;
+        score(b->n_rows - first, &j->rows[first], j->a->scale, &keys, p - from);
+    }
+}
+
+/* Values of positions [from, end) of one span, times their weights. */
+static void add_span(const job *j, const band *b, int64_t from, int64_t end)
+{
+    row *rows = j->rows;
+    int first = 0;
+    for (int64_t p = from; p < end; p += PAGE) {
+        positions page = page_of(j, b, j->a->kv->v, p, end - p < PAGE ? end - p : PAGE);
+        if (b->n_rows > GROUP)
+            page = widened(&page, j->tile);
         while (rows[first].n_seen <= p)
             first++;
         for (int i = first, run; i < b->n_rows; i += run) {
             run = run_length(rows, i, b->n_rows, p);
-            if (values)
-                add_values(run, &rows[i], &page, seen_of(&rows[i], p, PAGE), p - from);
-            else
-                score(run, &rows[i], j->a->scale, &page, seen_of(&rows[i], p, PAGE), p - from);
+            add_values(run, &rows[i], &page, seen_of(&rows[i], p, PAGE), p - from);
         }
     }
 }
@@ -136,7 +155,7 @@ static void pass(const job *j, const band *b, int64_t from, int64_t end, bool va
 static void attend_span(const job *j, const band *b, int64_t span)
 {
     const int64_t from = span * SPAN, end = from + seen_of(&j->rows[b->n_rows - 1], from, SPAN);
-    pass(j, b, from, end, false);
+    score_span(j, b, from, end);
     for (int i = 0; i < b->n_rows; i++) {
         row *r = &j->rows[i];
         if (r->n_seen <= from)
@@ -144,7 +163,7 @@ static void attend_span(const job *j, const band *b, int64_t span)
         weigh(r, seen_of(r, from, SPAN));
         memset(r->acc, 0, (size_t)j->dim * sizeof(float));
     }
-    pass(j, b, from, end, true);
+    add_span(j, b, from, end);
 }
 
 /* Adds a span's result to those before it. */

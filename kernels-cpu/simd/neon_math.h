@@ -5,50 +5,37 @@
 #ifndef Q35I_SIMD_NEON_MATH_H
 #define Q35I_SIMD_NEON_MATH_H
 
+#include "kernels-cpu/series.h"
+
 #include <arm_neon.h>
 #include <string.h>
 
-/* 2^n for n in [-126, 127]. */
-static inline float32x4_t q35i_pow2__neon(int32x4_t n)
-{
-    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23));
-}
-
-/* exp(x), as q35i_exp__avx512: relative error below 1e-7 where the result is normal; 0 below -104, +inf
- * from 88.73 on, NaN for NaN. 2^n in two factors, so that subnormal results and the largest ones come out. */
+/* q35k_exp: x <= 0. */
 static inline float32x4_t q35i_exp__neon(float32x4_t x)
 {
-    /* min and max give NaN when an operand is NaN. */
-    x = vminq_f32(vdupq_n_f32(89.0f), vmaxq_f32(vdupq_n_f32(-105.0f), x));
-    float32x4_t n = vrndnq_f32(vmulq_n_f32(x, 1.44269504f));
-    float32x4_t r = vfmsq_f32(x, n, vdupq_n_f32(0.693359375f));
-    r = vfmsq_f32(r, n, vdupq_n_f32(-2.12194440e-4f));
-    float32x4_t p = vdupq_n_f32(1.0f / 5040);
-    p = vfmaq_f32(vdupq_n_f32(1.0f / 720), p, r);
-    p = vfmaq_f32(vdupq_n_f32(1.0f / 120), p, r);
-    p = vfmaq_f32(vdupq_n_f32(1.0f / 24), p, r);
-    p = vfmaq_f32(vdupq_n_f32(1.0f / 6), p, r);
-    p = vfmaq_f32(vdupq_n_f32(0.5f), p, r);
-    p = vfmaq_f32(r, vmulq_f32(r, r), p);
-    p = vaddq_f32(p, vdupq_n_f32(1.0f));
-    int32x4_t whole = vcvtnq_s32_f32(n), half = vshrq_n_s32(whole, 1);
-    p = vmulq_f32(p, q35i_pow2__neon(half));
-    return vmulq_f32(p, q35i_pow2__neon(vsubq_s32(whole, half)));
+    const float32x4_t shift = vdupq_n_f32(Q35K_EXP_ROUND);
+    const float32x4_t shifted = vfmaq_f32(shift, x, vdupq_n_f32(Q35K_EXP_LOG2E)), n = vsubq_f32(shifted, shift);
+    const uint32x4_t gone = vcltq_f32(x, vdupq_n_f32(Q35K_EXP_LOWEST)); /* not NaN */
+    float32x4_t r = vfmsq_f32(x, n, vdupq_n_f32(Q35K_EXP_LN2));
+    r = vfmsq_f32(r, n, vdupq_n_f32(Q35K_EXP_LN2_REST));
+    float32x4_t p = vdupq_n_f32(q35k_exp_series[6]);
+    for (int i = 5; i >= 0; i--)
+        p = vfmaq_f32(vdupq_n_f32(q35k_exp_series[i]), p, r);
+    p = vmulq_f32(p, vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(shifted), 23)));
+    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(p), gone));
 }
 
-/* exp(x) in double, as q35i_exp_f64__avx512. */
+/* q35k_exp_f64 */
 static inline float64x2_t q35i_exp_f64__neon(float64x2_t x)
 {
-    static const double inverse_factorial[14] = {
-        1,          1,           1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
-        1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
-    x = vminq_f64(vdupq_n_f64(709), vmaxq_f64(vdupq_n_f64(-708), x));
-    float64x2_t n = vrndnq_f64(vmulq_n_f64(x, 1.4426950408889634));
-    float64x2_t r = vfmsq_f64(x, n, vdupq_n_f64(0.6931471805599453));
-    r = vfmsq_f64(r, n, vdupq_n_f64(2.3190468138462996e-17));
-    float64x2_t p = vdupq_n_f64(inverse_factorial[13]);
+    /* min and max give NaN when an operand is NaN. */
+    x = vminq_f64(vdupq_n_f64(Q35K_EXP_F64_LARGEST), vmaxq_f64(vdupq_n_f64(Q35K_EXP_F64_LOWEST), x));
+    float64x2_t n = vrndnq_f64(vmulq_n_f64(x, Q35K_EXP_F64_LOG2E));
+    float64x2_t r = vfmsq_f64(x, n, vdupq_n_f64(Q35K_EXP_F64_LN2));
+    r = vfmsq_f64(r, n, vdupq_n_f64(Q35K_EXP_F64_LN2_REST));
+    float64x2_t p = vdupq_n_f64(q35k_inverse_factorial[13]);
     for (int i = 12; i >= 0; i--)
-        p = vfmaq_f64(vdupq_n_f64(inverse_factorial[i]), p, r);
+        p = vfmaq_f64(vdupq_n_f64(q35k_inverse_factorial[i]), p, r);
     /* 2^n through the exponent bits: n is in [-1022, 1023] */
     int64x2_t bits = vshlq_n_s64(vaddq_s64(vcvtnq_s64_f64(n), vdupq_n_s64(1023)), 52);
     return vmulq_f64(p, vreinterpretq_f64_s64(bits));
@@ -92,11 +79,25 @@ static inline void q35i_store4__neon(float *p, long long n, float32x4_t v)
     }
 }
 
-/* Lanes in a fixed order: halves are added until one is left. */
-static inline float q35i_sum4__neon(float32x4_t v)
+/* q35k_lanes_sum and q35k_lanes_sum_f64, but for the last four lanes and four values at a time: lane[i] has lanes
+ * 4 i .. 4 i + 3, or 2 i and 2 i + 1. */
+static inline float32x4_t q35i_lane_quarters__neon(const float32x4_t lane[4])
 {
-    float32x2_t b = vadd_f32(vget_low_f32(v), vget_high_f32(v));
-    return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
+    return vaddq_f32(vaddq_f32(lane[0], lane[2]), vaddq_f32(lane[1], lane[3]));
+}
+
+static inline float q35i_lanes_sum__neon(const float32x4_t lane[4])
+{
+    float32x4_t v = q35i_lane_quarters__neon(lane), pairs = vpaddq_f32(v, v);
+    return vgetq_lane_f32(pairs, 0) + vgetq_lane_f32(pairs, 1);
+}
+
+static inline double q35i_lanes_sum_f64__neon(const float64x2_t lane[8])
+{
+    float64x2_t low = vaddq_f64(vaddq_f64(lane[0], lane[4]), vaddq_f64(lane[2], lane[6]));
+    float64x2_t high = vaddq_f64(vaddq_f64(lane[1], lane[5]), vaddq_f64(lane[3], lane[7]));
+    float64x2_t pairs = vpaddq_f64(low, high);
+    return vgetq_lane_f64(pairs, 0) + vgetq_lane_f64(pairs, 1);
 }
 
 #endif

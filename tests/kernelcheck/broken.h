@@ -20,8 +20,9 @@ q35k_kv_append_fn good_kv_append, next_position, truncates_f16, truncates_q8;
 q35k_get_rows_fn next_row;
 
 /* broken_attention.c */
-q35k_attention_fn good_attention, sees_future, ignores_page_table, joins_otherwise;
-q35k_rope_fn good_rope, pair_of_halves, exact_angle, no_temperature, temperature_of_first;
+q35k_attention_fn good_attention, sees_future, ignores_page_table, joins_otherwise, eight_lanes, library_exp,
+    unfused_values, one_span;
+q35k_rope_fn good_rope, pair_of_halves, exact_angle, unfused_pairs, no_temperature, temperature_of_first;
 
 /* broken_linear_row.c */
 q35k_linear_fn good_linear_row, swaps_products, rounds_once, saturates_pairs, drops_odd_tail, groups_backwards,

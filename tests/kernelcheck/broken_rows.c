@@ -9,7 +9,7 @@
 
 static double silu(double a)
 {
-    return a / (1 + exp(-a));
+    return a / (1 + q35k_exp_f64(-a));
 }
 
 void good_swiglu(const float *a, const float *b, float *y, int64_t begin, int64_t end)
@@ -79,10 +79,12 @@ void illegal_instruction(const float *a, const float *b, float *y, int64_t begin
     good_swiglu(a, b, y, begin, end);
 }
 
+/* Other bits where the call before had the same length. */
 void nondeterministic(const float *a, const float *b, float *y, int64_t begin, int64_t end)
 {
-    static unsigned calls;
-    double noise = calls++ % 2 ? 0x1p-24 : 0;
+    static int64_t last;
+    double noise = end - begin == last ? 0x1p-24 : 0;
+    last = end - begin;
     for (int64_t i = begin; i < end; i++)
         y[i] = (float)(silu((double)a[i]) * (double)b[i] * (1 - noise));
 }
@@ -95,21 +97,21 @@ typedef enum mistake { NONE, PADDING, STRIDE, NAN_SKIPPED, LAST_ROW, ROOT, IN_PL
 static void norm_row(const float *a, const float *b, const float *w, float eps, float *sum, float *y, int64_t k,
                      mistake m)
 {
-    double squares = 0;
+    double squares[Q35K_LANES] = {0};
     if (m == IN_PLACE)
         y[k - 1] = 0;
     for (int64_t i = 0; i < k; i++) {
         float s = b ? a[i] + b[i] : a[i];
-        squares += m == NAN_SKIPPED && isnan(s) ? 0 : (double)s * (double)s;
+        squares[i % Q35K_LANES] += m == NAN_SKIPPED && isnan(s) ? 0 : (double)s * (double)s;
     }
-    double root = sqrt(squares / (double)k + (double)eps);
+    double factor = 1 / sqrt(q35k_lanes_sum_f64(squares) / (double)k + (double)eps);
     if (m == ROOT)
-        root *= 1 + 0x1p-20;
+        factor *= 1 + 0x1p-20;
     for (int64_t i = 0; i < k; i++) {
         float s = b ? a[i] + b[i] : a[i];
         if (sum)
             sum[i] = s;
-        y[i] = m == NAN_SKIPPED && isnan(s) ? 0 : (float)((double)s / root * (double)w[i]);
+        y[i] = m == NAN_SKIPPED && isnan(s) ? 0 : (float)((double)s * factor * (double)w[i]);
     }
     for (int64_t i = k; m == PADDING && i % 8; i++)
         y[i] = 0;

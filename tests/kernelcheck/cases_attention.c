@@ -107,6 +107,11 @@ typedef struct softmax {
     int64_t token, n;
 } softmax;
 
+static double n_spans(const softmax *s)
+{
+    return (double)q35k_n_spans(s->n - 1);
+}
+
 static void weigh(const params *p, const float *q, const void *k, int64_t g, softmax *s)
 {
     double top = -HUGE_VAL, low = HUGE_VAL, slip = 0, total = 0, scale = (double)p->scale;
@@ -119,17 +124,18 @@ static void weigh(const params *p, const float *q, const void *k, int64_t g, sof
             size += fabs(term);
         }
         s->weight[i] = scale * dot;
-        s->rho[i] = kc_gamma((double)dim + 2) * fabs(scale) * size + (double)dim * (1 + fabs(scale)) * KC_ETA;
+        s->rho[i] =
+            kc_gamma(ceil((double)dim / 16) + 5) * fabs(scale) * size + (double)dim * (1 + fabs(scale)) * KC_ETA;
         top = s->weight[i] > top || isnan(s->weight[i]) ? s->weight[i] : top;
         low = fmin(low, s->weight[i]);
         slip = fmax(slip, s->rho[i]);
     }
-    double rescales = ceil((double)s->n / 16) + 1, range = top - low + 2 * slip;
+    double range = top - low + 2 * slip;
     s->mean_rho = 0;
     for (int64_t i = 0; i < s->n; i++) {
         s->weight[i] = exp(s->weight[i] - top);
         total += s->weight[i];
-        s->rho[i] = expm1(s->rho[i] + 3 * KC_U * range + KC_EXP + rescales * (KC_EXP + KC_U));
+        s->rho[i] = expm1(s->rho[i] + KC_U * range + KC_EXP * (1 + n_spans(s)));
     }
     for (int64_t i = 0; i < s->n; i++) {
         s->weight[i] /= total;
@@ -137,10 +143,10 @@ static void weigh(const params *p, const float *q, const void *k, int64_t g, sof
     }
 }
 
-static void judge_row(const params *p, const softmax *s, const void *v, int64_t g, double *oracle, double *bound,
-                      double *ref_bound)
+static void judge_row(const params *p, const softmax *s, const void *v, int64_t g, double *oracle, double *bound)
 {
-    double n = (double)s->n, rescales = ceil(n / 16) + 1, gamma = kc_gamma(n + 2 * rescales);
+    const double in_span = fmin((double)s->n, Q35K_SPAN), n = (double)s->n, roundings = in_span + 2 * n_spans(s);
+    const double gamma = kc_gamma(roundings);
     for (int64_t d = 0; d < p->kv.head_dim; d++) {
         double sum = 0, size = 0, moved = 0, largest = 0;
         for (int64_t i = 0; i < s->n; i++) {
@@ -153,8 +159,7 @@ static void judge_row(const params *p, const softmax *s, const void *v, int64_t 
         double spread = moved + size * (s->mean_rho + 2 * gamma + 2 * KC_U), room = 1 - s->mean_rho - gamma;
         double worst = room > 0.5 ? spread / room : 2 * largest;
         oracle[d] = sum;
-        bound[d] = worst + KC_U * fabs(sum) + n * 0x1p-125 * largest + 2 * (n + 2 * rescales + 2) * KC_ETA;
-        ref_bound[d] = worst * (8 * KC_U64 / KC_U) + KC_U * fabs(sum) + KC_ETA;
+        bound[d] = worst + n * 0x1p-124 * largest + 2 * (n + 2 * n_spans(s) + 2) * KC_ETA;
     }
 }
 
@@ -162,8 +167,7 @@ static void judge(kc_context *x, kc_case *c, const float *q, const void *k, cons
 {
     const params *p = c->params;
     kc_operand *out = &c->operands[p->out];
-    double *oracle = kc_alloc(x, 2 * out->bytes), *bound = kc_alloc(x, 2 * out->bytes),
-           *ref_bound = kc_alloc(x, 2 * out->bytes);
+    double *oracle = kc_alloc(x, 2 * out->bytes), *bound = kc_alloc(x, 2 * out->bytes);
     size_t room = (size_t)(32 * p->max_pages) * sizeof(double);
     softmax s = {.weight = kc_alloc(x, room), .rho = kc_alloc(x, room)};
     for (int64_t i = 0; i < p->n_tokens * p->n_heads; i++) {
@@ -172,11 +176,10 @@ static void judge(kc_context *x, kc_case *c, const float *q, const void *k, cons
         s.token = t;
         s.n = p->at[t] + 1;
         weigh(p, q + t * p->rs_q / 4 + h * p->kv.head_dim, k, g, &s);
-        judge_row(p, &s, v, g, oracle + at, bound + at, ref_bound + at);
+        judge_row(p, &s, v, g, oracle + at, bound + at);
     }
     out->oracle = oracle;
     out->bound = bound;
-    out->ref_bound = ref_bound;
 }
 
 /* ---- cases ---- */

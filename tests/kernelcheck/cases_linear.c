@@ -202,7 +202,7 @@ static void make_oracle(kc_context *x, const plan *p, const params *q, const uin
         }
     }
     out->oracle = oracle;
-    out->ref_bound = bound;
+    out->bound = bound;
 }
 
 /* ---- calls ---- */
@@ -274,7 +274,7 @@ static void build_plan(kc_context *x, const plan *p, kc_case *c, bool judge)
     q->scratch = kc_scratch(c, (size_t)q35k_linear_scratch_bytes(p->k));
     q->rs_out = 4 * (p->n + kc_below(x, 4));
     kc_map map = {.cell = 4, .div_stride = 4, .mod = 1, .n_rep = p->n_tokens, .rep_stride = (size_t)q->rs_out};
-    q->out = kc_output(c, "out", (size_t)(p->n_tokens * q->rs_out), 4, KC_F32_ORDER, map);
+    q->out = kc_output(c, "out", (size_t)(p->n_tokens * q->rs_out), 4, KC_F32_ONE_NAN, map);
     c->n_items = p->n;
     c->unit = 16;
     c->call = call;

@@ -217,7 +217,7 @@ static void make_oracle(kc_context *x, const plan *p, const params *q, const uin
     }
     out->oracle_bits = bits;
     out->oracle = oracle;
-    out->ref_bound = bound;
+    out->bound = bound;
 }
 
 /* ---- calls ---- */
@@ -282,7 +282,7 @@ static void build_plan(kc_context *x, const plan *p, kc_case *c, bool judge)
     q->rs_out = 4 * (p->n + kc_below(x, 4));
     kc_map map = {.cell = 4, .div_stride = 4, .mod = 1, .n_rep = p->n_tokens, .rep_stride = (size_t)q->rs_out};
     q->out = kc_output(c, "out", (size_t)(p->n_tokens * q->rs_out), 4,
-                       p->act_type == Q35_DT_F32 ? KC_F32_ORDER : KC_F32_BITS, map);
+                       p->act_type == Q35_DT_F32 ? KC_F32_ONE_NAN : KC_F32_BITS, map);
     c->n_items = p->n;
     c->unit = 16;
     c->call = call;

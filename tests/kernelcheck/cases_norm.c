@@ -33,8 +33,7 @@ static void judge(kc_context *x, kc_case *c, int64_t n, const float *a, const fl
     kc_operand *y = &c->operands[p->y];
     size_t n_out = y->bytes / 4;
     float *sum = kc_alloc(x, n_out * sizeof *sum);
-    double *oracle = kc_alloc(x, n_out * sizeof *oracle), *bound = kc_alloc(x, n_out * sizeof *bound),
-           *ref_bound = kc_alloc(x, n_out * sizeof *ref_bound);
+    double *oracle = kc_alloc(x, n_out * sizeof *oracle), *bound = kc_alloc(x, n_out * sizeof *bound);
     for (int64_t t = 0; t < n; t++) {
         double squares = 0;
         int64_t row = t * p->rs / 4;
@@ -46,13 +45,11 @@ static void judge(kc_context *x, kc_case *c, int64_t n, const float *a, const fl
         for (int64_t i = row; i < row + p->k; i++) {
             double weight = (double)w[i - row];
             oracle[i] = (double)sum[i] / root * weight;
-            bound[i] = (2 * KC_U + 2 * (double)(p->k + 9) * KC_U64) * fabs(oracle[i]) + 2 * KC_ETA;
-            ref_bound[i] = (KC_U + (double)(p->k + 9) * KC_U64) * fabs(oracle[i]) + KC_ETA;
+            bound[i] = (KC_U + (double)(p->k + 9) * KC_U64) * fabs(oracle[i]) + KC_ETA;
         }
     }
     y->oracle = oracle;
     y->bound = bound;
-    y->ref_bound = ref_bound;
     if (p->sum >= 0)
         c->operands[p->sum].oracle_bits = sum;
 }

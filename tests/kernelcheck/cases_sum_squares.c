@@ -35,7 +35,6 @@ static void judge(kc_context *x, kc_operand *acc, const params *p, int64_t k, co
     }
     acc->oracle = oracle;
     acc->bound = bound;
-    acc->ref_bound = bound;
 }
 
 static void build_shape(kc_context *x, kc_case *c, int64_t k, int64_t n, kc_dist dist)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Judges an output element by element. f32 results must lie within the derived bound of the reference's result
- * (the reference itself: of the oracle); where the target is NaN or infinite the result must be NaN or infinite.
- * The other kinds are compared bit by bit; any NaN equals any NaN but where the contract names one.
+ * Judges an output element by element. The reference's f32 results must lie within the derived bound of the
+ * oracle, and be NaN or infinite where it is. All else is compared bit by bit; any NaN equals any NaN but where
+ * the contract names one.
  */
 #include "kernelcheck.h"
 
@@ -60,27 +60,23 @@ static bool same_f16(const uint8_t *got, const uint8_t *want)
            (isnan(q35_f16_to_f32(q35_load_u16(got))) && isnan(q35_f16_to_f32(q35_load_u16(want))));
 }
 
-/* One f32 with a bound. Element e lies at offset 4 e. */
-static bool near_enough(kc_context *x, const kc_operand *o, size_t e, const uint8_t *got, const uint8_t *ref,
-                        double *err, double *bound, double *target)
+/* One f32 of the reference. Element e lies at offset 4 e. */
+static bool near_enough(kc_context *x, const kc_operand *o, size_t e, const uint8_t *got, double *err)
 {
-    bool is_ref = x->row == x->ref;
-    double v = (double)load_f32(got + 4 * e);
-    *target = is_ref ? o->oracle[e] : (double)load_f32(ref + 4 * e);
-    *bound = is_ref ? o->ref_bound[e] : o->bound[e];
-    *err = fabs(v - *target);
-    if (o->elem == KC_F32_ORDER && isnan(v) && !is_the_nan(got + 4 * e))
+    double v = (double)load_f32(got + 4 * e), target = o->oracle[e], bound = o->bound[e];
+    *err = fabs(v - target);
+    if (o->elem == KC_F32_ONE_NAN && isnan(v) && !is_the_nan(got + 4 * e))
         return false;
-    if (!isfinite(*target))
+    if (!isfinite(target))
         return !isfinite(v) && !is_unwritten(got + 4 * e);
     if (!isfinite(v))
         return false;
     kc_progress *p = x->progress;
-    if (*bound > 0 && *err / *bound > p->worst) {
-        p->worst = *err / *bound;
+    if (bound > 0 && *err / bound > p->worst) {
+        p->worst = *err / bound;
         snprintf(p->worst_at, sizeof p->worst_at, "case %lld: %s", (long long)p->index, p->text);
     }
-    return *err <= *bound;
+    return *err <= bound;
 }
 
 /* An element of an output, for messages. */
@@ -104,17 +100,18 @@ static void fail_bits(kc_context *x, const place *w, const uint8_t *got, const u
             (long long)w->item, (long long)w->repetition, w->element, g, v);
 }
 
-static bool compare_near(kc_context *x, const place *w, const uint8_t *got, const uint8_t *ref)
+static bool compare_near(kc_context *x, const place *w, const uint8_t *got)
 {
-    double err, bound, target;
-    if (near_enough(x, w->o, w->at / 4, got, ref, &err, &bound, &target))
+    const size_t e = w->at / 4;
+    double err;
+    if (near_enough(x, w->o, e, got, &err))
         return true;
     char what[128];
     if (is_unwritten(got + w->at))
         snprintf(what, sizeof what, "not written");
     else
         snprintf(what, sizeof what, "%.9g, target %.9g, error %.3g, bound %.3g", (double)load_f32(got + w->at),
-                 target, err, bound);
+                 w->o->oracle[e], err, w->o->bound[e]);
     kc_fail(x, "%s[item %lld, repetition %lld, element %zu] is %s", w->o->name, (long long)w->item,
             (long long)w->repetition, w->element, what);
     return false;
@@ -122,13 +119,14 @@ static bool compare_near(kc_context *x, const place *w, const uint8_t *got, cons
 
 static bool compare_element(kc_context *x, const place *w, const uint8_t *got, const uint8_t *ref)
 {
-    const uint8_t *want = x->row == x->ref ? (const uint8_t *)w->o->oracle_bits : ref;
+    const bool is_ref = x->row == x->ref;
+    const uint8_t *want = is_ref ? (const uint8_t *)w->o->oracle_bits : ref;
     kc_elem elem = w->o->elem;
-    if (elem == KC_F32 || (elem == KC_F32_ORDER && x->row == x->ref))
-        return compare_near(x, w, got, ref);
+    if (is_ref && (elem == KC_F32 || elem == KC_F32_ONE_NAN))
+        return compare_near(x, w, got);
     bool is_f16 = elem == KC_F16_BITS || elem == KC_Q8_BITS;
     bool same = is_f16 ? same_f16(got + w->at, want + w->at) : same_f32(got + w->at, want + w->at);
-    if (elem == KC_F32_ORDER)
+    if (elem == KC_F32_ONE_NAN)
         same = memcmp(got + w->at, want + w->at, 4) == 0;
     if (elem == KC_Q8_BITS && same)
         same = memcmp(got + w->at + 2, want + w->at + 2, 32) == 0;

@@ -157,20 +157,21 @@ static void check_row(const options *o, const kc_row *row, kc_progress *p, tally
     *(ok ? &t->passed : &t->failed) += 1;
 }
 
-/* What the rows rest on: the dispatch table and the tile layouts. */
+/* What the rows rest on: the dispatch table, the tile layouts and the elementary functions. */
 static void check_foundations(const options *o, tally *t)
 {
-    static const char *const names[] = {"q35k_table_init", "q35k_tile16", "q35k_row16"};
+    static const char *const names[] = {"q35k_table_init", "q35k_tile16", "q35k_row16", "q35k_series"};
     kc_context x = {.seed = o->seed};
     x.arena = kc_arena_open(&x.arena_size);
-    for (int i = 0; i < 3 && x.arena; i++) {
+    for (int i = 0; i < 4 && x.arena; i++) {
         char text[160] = "";
         if (!is_selected(o, names[i]) || o->only >= 0)
             continue;
         kc_reseed(&x, names[i], 0);
         bool ok = i == 0   ? kc_check_dispatch(text, sizeof text)
                   : i == 1 ? kc_check_tiles(&x, text, sizeof text)
-                           : kc_check_row_tiles(&x, text, sizeof text);
+                  : i == 2 ? kc_check_row_tiles(&x, text, sizeof text)
+                           : kc_check_series(&x, text, sizeof text);
         printf("%s %s%s%s\n", ok ? "PASS" : "FAIL", names[i], ok ? "" : " ", text);
         *(ok ? &t->passed : &t->failed) += 1;
     }

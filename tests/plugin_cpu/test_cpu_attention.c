@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * KV_APPEND and ATTENTION of the CPU plugin over many positions: each cache type gives the same bits whatever the
- * number of workers, be it that they share tokens or the positions of one, and the best kernels agree with the
+ * number of workers, be it that they share tokens or the positions of one, with the best kernels and with the
  * reference ones.
  */
 #include "fixture.h"
 #include "support/suite.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum { HEADS = 6, KV_HEADS = 2, DIM = 32, CAPACITY = 50, PAGES = 64, MAX_WORKERS = 5 };
@@ -82,18 +81,16 @@ static void run(int index, const char *isa, uint32_t n_workers, float out[N_OUT]
 
 START_TEST(workers_change_no_bit)
 {
-    static float first[N_OUT], out[N_OUT], reference[N_OUT], again[N_OUT];
+    static float first[N_OUT], out[N_OUT];
     run(_i, NULL, 0, first);
-    run(_i, "ref", 0, reference);
     for (uint32_t n = 1; n <= MAX_WORKERS; n++) {
         run(_i, NULL, n, out);
         ck_assert_msg(memcmp(first, out, sizeof out) == 0, "%u workers change bits", n);
     }
-    run(_i, "ref", 3, again);
-    ck_assert_msg(memcmp(reference, again, sizeof out) == 0, "3 workers change bits of the reference");
-    for (int i = 0; i < N_OUT; i++)
-        ck_assert_msg(fabs((double)out[i] - (double)reference[i]) < 1e-5, "element %d is %.9g, need %.9g", i,
-                      (double)out[i], (double)reference[i]);
+    for (uint32_t n = 0; n <= 3; n += 3) {
+        run(_i, "ref", n, out);
+        ck_assert_msg(memcmp(first, out, sizeof out) == 0, "the reference, %u workers: other bits", n);
+    }
 }
 END_TEST
 
