@@ -97,7 +97,7 @@ q35_status q35i_cpu_op_cost(q35_device *dev, const q35_region *region, q35_cost 
         flops += node_flops(region, region->nodes[i]);
         node_bytes(region, region->nodes[i], &read, &written);
     }
-    double compute = flops / 2 / (macs_per_ns(dev->linear_features) * workers);
+    double compute = flops / 2 / (macs_per_ns(dev->kernels.features) * workers);
     double memory = (read + written) / (BYTES_PER_NS_WORKER * workers);
     q35_cost cost = {.h = {sizeof cost, Q35_STRUCT_COST, NULL},
                      .flops = to_count(flops),

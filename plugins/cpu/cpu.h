@@ -35,7 +35,6 @@ struct q35_device {
     uint32_t n_workers;
     uint64_t memory_cap; /* 0: none */
     q35k_table kernels;
-    uint32_t linear_features;       /* that its linear kernels use, Q35K_CPU_* */
     bool reads_tile16, reads_row16; /* layouts that its linear kernels read: all but the references do */
 };
 

@@ -40,13 +40,8 @@ const char *q35i_cpu_level_name(uint32_t features)
     return "reference";
 }
 
-/* Newest instruction sets that kernels may use. */
-typedef struct isa_options {
-    uint32_t all;    /* option "isa" */
-    uint32_t linear; /* option "linear": of the linear kernels; as `all` where it is not given */
-} isa_options;
-
-static q35_status parse_isa(const char *key, const char *value, uint32_t *features)
+/* Features of the newest instruction set that kernels may use, by the value of option "isa". */
+static q35_status parse_isa(const char *value, uint32_t *features)
 {
     static const struct {
         const char *name;
@@ -67,22 +62,20 @@ static q35_status parse_isa(const char *key, const char *value, uint32_t *featur
         if (strcmp(value, levels[i].name) != 0)
             continue;
         if (levels[i].features & ~offered)
-            return q35i_cpu_fail(Q35_E_UNAVAILABLE, "cpu option %s: this machine has %s, need %s", key,
+            return q35i_cpu_fail(Q35_E_UNAVAILABLE, "cpu option isa: this machine has %s, need %s",
                                  q35i_cpu_level_name(offered), q35i_cpu_level_name(levels[i].features));
         *features = levels[i].features;
         return Q35_OK;
     }
     return q35i_cpu_fail(Q35_E_INVALID,
-                         "cpu option %s: value '%s', need auto, ref, avx2, avxvnni, avx512, amx, neon, neon_dot "
+                         "cpu option isa: value '%s', need auto, ref, avx2, avxvnni, avx512, amx, neon, neon_dot "
                          "or neon_i8mm",
-                         key, value);
+                         value);
 }
 
-static q35_status parse_options(const q35_open_options *options, isa_options *out)
+static q35_status parse_options(const q35_open_options *options, uint32_t *features)
 {
-    bool linear_given = false;
-    out->all = q35k_cpu_features();
-    out->linear = out->all;
+    *features = q35k_cpu_features();
     if (!options || !Q35_HAS_FIELD(options, q35_open_options, values) || options->n_options == 0)
         return Q35_OK;
     if (!options->keys || !options->values)
@@ -92,39 +85,31 @@ static q35_status parse_options(const q35_open_options *options, isa_options *ou
         const char *key = options->keys[i], *value = options->values[i];
         if (!key || !value)
             return q35i_cpu_fail(Q35_E_INVALID, "cpu option %u: key or value is missing, need both", i);
-        bool linear = strcmp(key, "linear") == 0;
-        if (!linear && strcmp(key, "isa") != 0)
-            return q35i_cpu_fail(Q35_E_INVALID, "cpu option '%s': unknown, need isa or linear", key);
-        q35_status status = parse_isa(key, value, linear ? &out->linear : &out->all);
+        if (strcmp(key, "isa") != 0)
+            return q35i_cpu_fail(Q35_E_INVALID, "cpu option '%s': unknown, need isa", key);
+        q35_status status = parse_isa(value, features);
         if (status)
             return status;
-        linear_given = linear_given || linear;
     }
-    if (!linear_given)
-        out->linear = out->all;
     return Q35_OK;
 }
 
-static void choose_kernels(q35_device *dev, const isa_options *isa)
+static void choose_kernels(q35_device *dev, uint32_t features)
 {
-    q35k_table linear, reference;
-    q35k_table_init(&dev->kernels, isa->all);
-    q35k_table_init(&linear, isa->linear);
+    q35k_table reference;
+    q35k_table_init(&dev->kernels, features);
     q35k_table_init(&reference, 0);
-    dev->kernels.linear = linear.linear;
-    dev->kernels.linear_row = linear.linear_row;
-    dev->linear_features = linear.features;
-    dev->reads_tile16 = linear.linear != reference.linear;
-    dev->reads_row16 = linear.linear_row != reference.linear_row;
+    dev->reads_tile16 = dev->kernels.linear != reference.linear;
+    dev->reads_row16 = dev->kernels.linear_row != reference.linear_row;
 }
 
 q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out)
 {
     const q35_host *host = q35i_cpu_host;
-    isa_options isa;
+    uint32_t features;
     if (i != 0)
         return q35i_cpu_fail(Q35_E_RANGE, "cpu device %u: need 0", i);
-    q35_status status = parse_options(options, &isa);
+    q35_status status = parse_options(options, &features);
     if (status)
         return status;
     q35_device *dev = host->alloc(sizeof *dev, Q35I_CPU_LINE, -1);
@@ -137,7 +122,7 @@ q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35
     }
     if (options && Q35_HAS_FIELD(options, q35_open_options, memory_cap))
         dev->memory_cap = options->memory_cap;
-    choose_kernels(dev, &isa);
+    choose_kernels(dev, features);
     *out = dev;
     return Q35_OK;
 }

@@ -58,7 +58,7 @@ static uint64_t choose_rounds(q35k_peak_fn *run)
 
 q35_status q35i_cpu_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *out)
 {
-    const q35k_peak *peak = q35k_peak_at(dev->linear_features, i);
+    const q35k_peak *peak = q35k_peak_at(dev->kernels.features, i);
     if (!peak)
         return q35i_cpu_fail(Q35_E_RANGE, "cpu limit %u: there is none", i);
     pass p = {.run = peak->run,
