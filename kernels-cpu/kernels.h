@@ -67,7 +67,7 @@ typedef void q35k_linear_fn(const void *x, uint32_t act_type, int64_t rs_x, int6
 static inline uint64_t q35k_linear_scratch_bytes(int64_t k)
 {
     uint64_t padded = ((uint64_t)k + 255) / 256 * 256;
-    return padded * 128 + 65536;
+    return padded * 136 + 65536;
 }
 
 /* How a row of K inputs is rotated. K is cut into blocks of `width`, what is left over into blocks of decreasing
@@ -94,7 +94,22 @@ typedef void q35k_rotate_fn(const float *x, int64_t rs_x, int64_t k, const q35k_
  *           in int32; out = s_row * acc.
  *   F32     weights are s_row * level, one f32 rounding each; then as LINEAR of float weights.
  *
- * A NaN is 0x7fc00000. */
+ * A NaN is 0x7fc00000.
+ *
+ * act_type A8_ROW or A8_128 with Q35K_PANEL added: x is a panel, which PACK_ACT of the same instruction set has
+ * filled for as many tokens; rs_x is unused. */
+#define Q35K_PANEL 0x80000000u
+
+/* PACK_ACT, token rows [begin, end) of T: canonical rows of A8_ROW or A8_128, K inputs each, to a panel: the order
+ * in which LINEAR of row types reads the rows of many tokens, made once for all workers and all linears of an
+ * input.
+ *
+ * x      the row of token begin; rs_x
+ * panel  T * q35_row_bytes(act_type, K) bytes, 4-byte aligned, best 64. Sixteen tokens from a multiple of 16 on
+ * take the bytes that their rows would take without gaps; so tokens [16 i, 16 j), or [16 i, T), are a panel, too.
+ *        How codes and heads lie in there is known to one instruction set alone. */
+typedef void q35k_pack_act_fn(const void *x, uint32_t act_type, int64_t rs_x, int64_t k, int64_t n_tokens,
+                              void *panel, int64_t begin, int64_t end);
 
 /* QUANTIZE_ACT, token rows [begin, end). x f32 [T][K], rotated first where rotation is not NULL; out [T]:
  *   Q35_DT_A8_32   q35_act_block [ceil(K/32)]
@@ -263,6 +278,7 @@ int q35k_cpu_request_amx(void);
 typedef struct q35k_table {
     uint32_t features; /* levels actually used */
     q35k_linear_fn *linear, *linear_row;
+    q35k_pack_act_fn *pack_act;
     q35k_quantize_act_fn *quantize_act;
     q35k_rotate_fn *rotate;
     q35k_norm_fn *norm;

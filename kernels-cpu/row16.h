@@ -25,16 +25,16 @@
 #define Q35K_ROW16_HEAD_BYTES 64
 #define Q35K_ROW16_SET        64 /* inputs per set */
 
-/* Where input i of a chunk is, when decoded codes of pairs are left as a lookup gives them: vector 2 j has inputs
- * 8 j,
- * + 2, + 4, + 6 of each row, vector 2 j + 1 the odd ones between. */
+/* Where input i of a chunk is, when decoded codes of pairs are left as a lookup gives them, and those of single
+ * weights are brought into the same order: vector 2 j has inputs 8 j, + 2, + 4, + 6 of each row, vector 2 j + 1
+ * the odd ones between. */
 typedef struct q35i_place {
     int vector, byte;
 } q35i_place;
 
-static inline q35i_place q35i_sorted_place(uint32_t dtype, int i)
+static inline q35i_place q35i_sorted_place(int i)
 {
-    return dtype == Q35_DT_Q60_ROW ? (q35i_place){i / 4, i % 4} : (q35i_place){i / 8 * 2 + i % 2, i % 8 / 2};
+    return (q35i_place){i / 8 * 2 + i % 2, i % 8 / 2};
 }
 
 /* Bytes of one set; 0: the type has no such layout. */

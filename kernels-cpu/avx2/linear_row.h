@@ -2,7 +2,10 @@
  *
  * LINEAR of row types on 256-bit registers: what the shared walks (row_walk.h, row_few.h) need. Mirrors
  * q35k_linear_row__ref: the same bits. Static only; the including file brings first
- *   multiply_bytes  (sum, magnitudes u8, signed activations): sum + the products of each dword's four bytes
+ *   multiply_bytes  (sum, u8, s8): sum + the products of each dword's four bytes
+ *   PANEL_BIAS      what the weights of many tokens are above their levels, 0 or 128
+ *   decode          q35i_row_decode__avx2, with this bias
+ *   add_products    as row_walk.h asks for it
  */
 #ifndef Q35I_AVX2_LINEAR_ROW_H
 #define Q35I_AVX2_LINEAR_ROW_H
@@ -12,7 +15,7 @@
 enum {
     Q35I_ROW_BLOCK = 4, /* by 16 rows: 8 sums in registers */
     Q35I_ROW_FEW = 4,   /* tokens of the walk that keeps codes in registers */
-    ROW_BIAS = 0,
+    ROW_BIAS = 0,       /* of that walk */
     PARTS = 2,
     CHAINS = 2
 };
@@ -26,27 +29,16 @@ typedef __m256 q35i_floats;
 #define multiply_add _mm256_fmadd_ps
 #define multiply     _mm256_mul_ps
 #define add_ints     _mm256_add_epi32
-#define decode       q35i_row_decode__avx2
 #define dot_f32      q35i_dot_f32__avx2
-
-/* Four inputs. Vector u of w lies CHUNK_VECTORS after vector u - 1. */
-Q35I_INLINE void add_products(int n, int tiles, const __m256i *w, const uint8_t *q, int64_t rs, __m256i (*sum)[2])
-{
-    for (int t = 0; t < n; t++) {
-        __m256i a = _mm256_set1_epi32(q35i_load_i32(q + t * rs));
-        for (int u = 0; u < tiles; u++) {
-            __m256i weights = w[u * (Q35I_CHUNK / 4)];
-            sum[t][u] = multiply_bytes(sum[t][u], _mm256_abs_epi8(weights), _mm256_sign_epi8(a, weights));
-        }
-    }
-}
 
 /* One rounding per weight. */
 static void chunk_to_f32(uint32_t dtype, const __m256i *w, int inputs, __m256 scale, __m256 *out)
 {
+    (void)dtype;
     for (int i = 0; i < inputs; i++) {
-        q35i_place at = q35i_sorted_place(dtype, i);
-        __m256i level = _mm256_srai_epi32(_mm256_slli_epi32(w[at.vector], 24 - 8 * at.byte), 24);
+        q35i_place at = q35i_sorted_place(i);
+        __m256i levels = _mm256_xor_si256(w[at.vector], _mm256_set1_epi8((char)PANEL_BIAS));
+        __m256i level = _mm256_srai_epi32(_mm256_slli_epi32(levels, 24 - 8 * at.byte), 24);
         out[i] = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(level));
     }
 }
@@ -111,12 +103,12 @@ static void linear_row(const void *x, uint32_t act_type, int64_t rs_x, int64_t n
         return;
     work *wk = scratch;
     q35i_row_load_book__avx2(w, &wk->book);
-    if (n_tokens <= Q35I_ROW_FEW && act_type != Q35_DT_F32 && w->layout == Q35K_LAYOUT_ROW16) {
+    if (n_tokens <= Q35I_ROW_FEW && act_type != Q35_DT_F32 && !(act_type & Q35K_PANEL) &&
+        w->layout == Q35K_LAYOUT_ROW16) {
         few_tokens(x, act_type, rs_x, (int)n_tokens, w, &wk->book, out, rs_out, begin, end, wk + 1);
         return;
     }
-    const job j = {w, x, act_type, rs_x, out, rs_out, wk};
-    walk(&j, n_tokens, begin, end);
+    linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk);
 }
 
 #endif

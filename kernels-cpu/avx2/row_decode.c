@@ -24,11 +24,22 @@ void q35i_row_load_book__avx2(const q35k_weights *w, q35i_row_book *book)
     }
 }
 
+/* Weights of inputs 8 j .. 8 j + 3 and of the next four, to even and odd ones. */
+Q35I_INLINE void sort_singles(__m256i first, __m256i second, __m256i *w)
+{
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+    __m256i a = _mm256_shuffle_epi8(q35i_row_weight6(first), order);
+    __m256i b = _mm256_shuffle_epi8(q35i_row_weight6(second), order);
+    w[0] = _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa);
+    w[1] = _mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa);
+}
+
 /* v: the code vectors of one set; w: its 16 vectors of weights. */
 Q35I_INLINE void weights_of_set(uint32_t dtype, const __m256i *v, const q35i_row_book *book, __m256i *w)
 {
-    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j++)
-        w[j] = q35i_row_weight6(v[j]);
+    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j += 2)
+        sort_singles(v[j], v[j + 1], w + j);
     for (int j = 0; j < 8 && dtype != Q35_DT_Q60_ROW; j++) {
         q35i_row_pair p = q35i_row_lookup(dtype, v[j], book);
         w[2 * j] = _mm256_sign_epi8(p.even, p.even_sign);

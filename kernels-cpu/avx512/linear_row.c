@@ -14,15 +14,16 @@ enum {
 };
 #define FEW_UP_TO_8
 
-/* Four inputs. Vector u of w lies CHUNK_VECTORS after vector u - 1. vpdpbusd does not saturate. */
-Q35I_INLINE void add_products(int n, int tiles, const __m512i *w, const uint8_t *q, int64_t rs, __m512i (*sum)[2])
+/* Four inputs of n tokens, whose codes lie side by side. Vector u of w lies `stride` after vector u - 1. vpdpbusd
+ * does not saturate. */
+Q35I_INLINE void add_products(int n, int tiles, const __m512i *w, int stride, const uint8_t *q, __m512i (*sum)[2])
 {
     for (int t = 0; t < n; t++) {
         int32_t codes;
-        memcpy(&codes, q + t * rs, 4);
+        memcpy(&codes, q + 4 * t, 4);
         __m512i a = _mm512_set1_epi32(codes);
         for (int u = 0; u < tiles; u++)
-            sum[t][u] = _mm512_dpbusd_epi32(sum[t][u], w[u * (Q35I_CHUNK / 4)], a);
+            sum[t][u] = _mm512_dpbusd_epi32(sum[t][u], w[u * stride], a);
     }
 }
 
@@ -56,6 +57,12 @@ Q35I_INLINE void add_set(uint32_t dtype, int n, const uint8_t *set, const q35i_r
 
 #include "kernels-cpu/simd/row_few.h"
 
+void q35k_pack_act__avx512(const void *x, uint32_t act_type, int64_t rs_x, int64_t k, int64_t n_tokens,
+                           void *panel, int64_t begin, int64_t end)
+{
+    pack_tokens(x, act_type, rs_x, k, n_tokens, panel, begin, end);
+}
+
 void q35k_linear_row__avx512(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens,
                              const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end,
                              void *scratch)
@@ -64,10 +71,10 @@ void q35k_linear_row__avx512(const void *x, uint32_t act_type, int64_t rs_x, int
         return;
     work *wk = scratch;
     load_book(w, &wk->book);
-    if (n_tokens <= Q35I_ROW_FEW && act_type != Q35_DT_F32 && w->layout == Q35K_LAYOUT_ROW16) {
+    if (n_tokens <= Q35I_ROW_FEW && act_type != Q35_DT_F32 && !(act_type & Q35K_PANEL) &&
+        w->layout == Q35K_LAYOUT_ROW16) {
         few_tokens(x, act_type, rs_x, (int)n_tokens, w, &wk->book, out, rs_out, begin, end, wk + 1);
         return;
     }
-    const job j = {w, x, act_type, rs_x, out, rs_out, wk};
-    walk(&j, n_tokens, begin, end);
+    linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk);
 }

@@ -8,7 +8,7 @@
 
 #include "kernels-cpu/avx512/row.h"
 
-enum { ROW_BIAS = 128 };
+enum { ROW_BIAS = 128, PANEL_BIAS = ROW_BIAS };
 
 typedef __m512i q35i_ints;
 typedef __m512 q35i_floats;
@@ -25,10 +25,11 @@ typedef __m512 q35i_floats;
 /* One rounding per weight. */
 static inline void chunk_to_f32(uint32_t dtype, const __m512i *w, int inputs, __m512 scale, __m512 *out)
 {
+    (void)dtype;
     for (int i = 0; i < inputs; i++) {
-        q35i_place at = q35i_sorted_place(dtype, i);
+        q35i_place at = q35i_sorted_place(i);
         __m512i level = _mm512_srli_epi32(w[at.vector], (unsigned)(8 * at.byte));
-        level = _mm512_sub_epi32(_mm512_and_si512(level, _mm512_set1_epi32(255)), _mm512_set1_epi32(ROW_BIAS));
+        level = _mm512_sub_epi32(_mm512_and_si512(level, _mm512_set1_epi32(255)), _mm512_set1_epi32(PANEL_BIAS));
         out[i] = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(level));
     }
 }
@@ -40,7 +41,10 @@ static inline __m512 load_scales(const void *p)
 
 static inline void store_rows(float *out, int64_t n_rows, __m512 y)
 {
-    q35i_store_rows(out, (__mmask16)(n_rows >= Q35I_ROWS ? 0xffffu : (1u << n_rows) - 1u), y);
+    if (n_rows >= Q35I_ROWS)
+        q35i_store_rows(out, 0xffff, y);
+    else
+        q35i_store_rows(out, (__mmask16)((1u << n_rows) - 1u), y);
 }
 
 /* 64 codes: word 2 j takes inputs 8 j, + 2, + 4, + 6, word 2 j + 1 the odd ones between. */

@@ -7,15 +7,24 @@
  */
 #include "kernels-cpu/avx512/row.h"
 
+/* Weights of inputs 8 j .. 8 j + 3 and of the next four, to even and odd ones. */
+Q35I_INLINE void sort_singles(__m512i first, __m512i second, __m512i *w)
+{
+    const __m512i order =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+    const __mmask32 high = 0xaaaaaaaa;
+    __m512i a = _mm512_shuffle_epi8(q35i_row_weight6(first), order);
+    __m512i b = _mm512_shuffle_epi8(q35i_row_weight6(second), order);
+    w[0] = _mm512_mask_blend_epi16(high, a, _mm512_slli_epi32(b, 16));
+    w[1] = _mm512_mask_blend_epi16(high, _mm512_srli_epi32(a, 16), b);
+}
+
 /* v: the code vectors of one set; w: its 16 vectors of weights. */
 Q35I_INLINE void weights_of_set(uint32_t dtype, const __m512i *v, const q35i_row_book *book, __m512i *w)
 {
-    if (dtype == Q35_DT_Q60_ROW) {
-        for (int j = 0; j < 16; j++)
-            w[j] = q35i_row_weight6(v[j]);
-        return;
-    }
-    for (int j = 0; j < 8; j++) {
+    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j += 2)
+        sort_singles(v[j], v[j + 1], w + j);
+    for (int j = 0; j < 8 && dtype != Q35_DT_Q60_ROW; j++) {
         w[2 * j] = q35i_row_even(dtype, book, v[j]);
         w[2 * j + 1] = q35i_row_odd(dtype, book, v[j]);
     }

@@ -14,7 +14,7 @@ enum {
     Q35I_ROW_BLOCK = 8,
     /* Tokens whose sums for 8 rows fill half of the registers. */
     TOKENS_AT_ONCE = Q35I_PRODUCTS == Q35I_PLAIN ? 4 : 8,
-    ROW_BIAS = 0
+    PANEL_BIAS = 0
 };
 
 typedef struct q35i_floats {
@@ -75,7 +75,7 @@ Q35I_INLINE int32x4_t sum_of_token(int n, const q35i_partial *sum, int t)
     return q35i_finish(sum[t]);
 }
 
-/* n <= TOKENS_AT_ONCE tokens from t0 on, tile u. */
+/* n <= TOKENS_AT_ONCE tokens from q on, tile u; a set of a token lies `rs` after the set before. */
 Q35I_INLINE void add_tile(int n, const q35i_ints *w, int vectors, const int8_t *q, int64_t rs, q35i_ints (*to)[2],
                           int u)
 {
@@ -83,28 +83,30 @@ Q35I_INLINE void add_tile(int n, const q35i_ints *w, int vectors, const int8_t *
     for (int h = 0; h < 2; h++)
         for (int t = 0; t < n; t++)
             sum[h][t].a = sum[h][t].b = vdupq_n_s32(0);
-    for (int j = 0; j < vectors; j += 2)
-        for (int h = 0; h < 2; h++)
-            add_rows(n, w + j, h, q + 4 * j, rs, sum[h]);
+    for (int set = 0; set < vectors / 16; set++, w += 16, q += rs)
+        for (int j = 0; j < 16; j += 2)
+            for (int h = 0; h < 2; h++)
+                add_rows(n, w + j, h, q + 4 * j, Q35K_ROW16_SET, sum[h]);
     for (int h = 0; h < 2; h++)
         for (int t = 0; t < n; t++)
             to[t][u].v[h] = vaddq_s32(to[t][u].v[h], sum_of_token(n, sum[h], t));
 }
 
-/* As the walk's own: vector u of w lies Q35I_CHUNK / 4 after vector u - 1. */
+#define PANEL_OF_ROWS
 #define OWN_ADD_VECTORS
-Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, const uint8_t *q,
-                             q35i_ints sum[Q35I_ROW_BLOCK][2])
+
+/* As row_walk.h says. */
+Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int stride, int vectors, const uint8_t *q,
+                             q35i_ints (*sum)[2])
 {
-    const int8_t *codes = (const int8_t *)q;
-    const int64_t rs = Q35I_CHUNK;
-    for (int u = 0; u < tiles; u++) {
-        const q35i_ints *of_tile = w + u * (Q35I_CHUNK / 4);
+    const int8_t *codes = (const int8_t *)q, *later = codes + TOKENS_AT_ONCE * Q35K_ROW16_SET;
+    const int64_t rs = n * Q35K_ROW16_SET;
+    for (int u = 0; u < tiles; u++, w += stride) {
         if (n <= TOKENS_AT_ONCE) {
-            add_tile(n, of_tile, vectors, codes, rs, sum, u);
+            add_tile(n, w, vectors, codes, rs, sum, u);
         } else {
-            add_tile(TOKENS_AT_ONCE, of_tile, vectors, codes, rs, sum, u);
-            add_tile(TOKENS_AT_ONCE, of_tile, vectors, codes + TOKENS_AT_ONCE * rs, rs, sum + TOKENS_AT_ONCE, u);
+            add_tile(TOKENS_AT_ONCE, w, vectors, codes, rs, sum, u);
+            add_tile(TOKENS_AT_ONCE, w, vectors, later, rs, sum + TOKENS_AT_ONCE, u);
         }
     }
 }
@@ -137,6 +139,13 @@ static inline void store_rows(float *out, int64_t n_rows, q35i_floats y)
         q35i_store_lanes(out + 4, n_rows - 4, q35i_one_nan(y.v[1]));
 }
 
+/* As the activations are. */
+static inline void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
+{
+    (void)dtype;
+    memcpy(out, q, Q35K_ROW16_SET);
+}
+
 #define decode q35i_row_decode__neon
 
 #include "kernels-cpu/simd/row_walk.h"
@@ -149,8 +158,7 @@ static inline void linear_row(const void *x, uint32_t act_type, int64_t rs_x, in
         return;
     work *wk = scratch;
     q35i_row_load_book__neon(w, &wk->book);
-    const job j = {w, x, act_type, rs_x, out, rs_out, wk};
-    walk(&j, n_tokens, begin, end);
+    linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk);
 }
 
 #endif

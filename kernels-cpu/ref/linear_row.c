@@ -74,10 +74,24 @@ static void row_tokens(const char *x, uint32_t act_type, int64_t rs_x, int n, co
         *(float *)(void *)(out + t * rs_out) = result(&s, t, x + t * rs_x, act_type, scale);
 }
 
+/* The rows without gaps. */
+void q35k_pack_act__ref(const void *x, uint32_t act_type, int64_t rs_x, int64_t k, int64_t n_tokens, void *panel,
+                        int64_t begin, int64_t end)
+{
+    const int64_t row_bytes = (int64_t)q35_row_bytes(act_type, (uint64_t)k);
+    (void)n_tokens;
+    for (int64_t t = begin; t < end; t++)
+        memcpy((char *)panel + t * row_bytes, (const char *)x + (t - begin) * rs_x, (size_t)row_bytes);
+}
+
 void q35k_linear_row__ref(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens, const q35k_weights *w,
                           float *out, int64_t rs_out, int64_t begin, int64_t end, void *scratch)
 {
     (void)scratch;
+    if (act_type & Q35K_PANEL) {
+        act_type &= ~Q35K_PANEL;
+        rs_x = (int64_t)q35_row_bytes(act_type, (uint64_t)w->k);
+    }
     for (int64_t r = begin; r < end; r++) {
         const uint8_t *row = (const uint8_t *)w->data + r * w->rs;
         for (int64_t t = 0; t < n_tokens; t += TOKENS) {

@@ -23,14 +23,6 @@ typedef struct prepared {
     const int32_t *bias; /* [groups][tokens]: -ROW_BIAS * sum */
 } prepared;
 
-/* 64 codes from input 64 s on, of one token. Both types are padded as far as the last set. */
-static const int8_t *codes_of(const uint8_t *x, uint32_t act_type, int64_t s)
-{
-    if (act_type == Q35_DT_A8_ROW)
-        return (const int8_t *)x + sizeof(q35_act_row) + 64 * s;
-    return ((const q35_act_group *)(const void *)x)[s / 2].q + 64 * (s % 2);
-}
-
 static prepared prepare(const uint8_t *x, uint32_t act_type, int64_t rs_x, int n, const q35k_weights *w,
                         void *prep)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The walk of the LINEAR of row types that the instruction sets share. A chunk of 256 inputs of two tiles
- * (Q35I_ROWS rows each) is decoded once into L1 and multiplied with up to Q35I_TOKENS tokens, in blocks of
+ * The walk of the LINEAR of row types that the instruction sets share. A chunk of up to ROW_CHUNK inputs of two
+ * tiles (Q35I_ROWS rows each) is decoded once into L1 and multiplied with up to ROW_TOKENS tokens, in blocks of
  * Q35I_ROW_BLOCK (or 4, 2, 1) tokens by two tiles: an activation dword serves both, and the int32 sums stay in
- * registers over the chunk, or over each of its groups of 128 inputs where these have scales.
+ * registers over the chunk, or over each of its groups of 128 inputs where these have scales. Results of the last
+ * chunk are stored from registers.
  *
  * Static only. The including file brings first
  *   - the vectors q35i_ints and q35i_floats: Q35I_ROWS lanes, one per row
- *   - the constants Q35I_ROWS, Q35I_CHUNK, Q35I_TOKENS, Q35I_ROW_BLOCK, ROW_BIAS (what decode adds to a level)
+ *   - the constants Q35I_ROWS, Q35I_CHUNK, Q35I_ROW_BLOCK, PANEL_BIAS (what decode adds to a level)
  *   - the operations splat_int, splat_float, to_float, multiply_add, multiply, add_products, sort_codes,
  *     chunk_to_f32, dot_f32, decode, load_scales, store_rows, with the signatures used below
  *   - the type q35i_row_book
@@ -15,9 +16,13 @@
 #ifndef Q35I_SIMD_ROW_WALK_H
 #define Q35I_SIMD_ROW_WALK_H
 
+#include "kernels-cpu/simd/row_panel.h"
+
 enum {
-    TILES = 2,                      /* decoded side by side */
-    CHUNK_VECTORS = Q35I_CHUNK / 4, /* of a tile */
+    TILES = 2,       /* decoded side by side */
+    ROW_CHUNK = 768, /* inputs of both in half of the smallest L1 */
+    ROW_TOKENS = 256,
+    CHUNK_VECTORS = ROW_CHUNK / 4, /* of a tile */
     GROUP_VECTORS = Q35_ACT_GROUP / 4,
     SET_INPUTS = Q35K_ROW16_SET
 };
@@ -26,232 +31,180 @@ enum {
 typedef struct work {
     q35i_ints w[TILES][CHUNK_VECTORS];
     union {
-        q35i_ints exact[Q35I_TOKENS][TILES];     /* A8_ROW: sums over k so far */
-        q35i_floats grouped[Q35I_TOKENS][TILES]; /* A8_128 */
-        q35i_floats decoded[Q35I_TOKENS];        /* F32 */
+        q35i_ints exact[ROW_TOKENS][TILES];     /* A8_ROW: sums over k so far */
+        q35i_floats grouped[ROW_TOKENS][TILES]; /* A8_128 */
+        struct {
+            q35i_floats sum[ROW_TOKENS], w[Q35I_CHUNK];
+        } decoded; /* F32, chunks of Q35I_CHUNK */
     } acc;
-    q35i_floats floats[Q35I_CHUNK]; /* F32: weights of a chunk */
     q35i_row_book book;
 } work;
 
-_Static_assert(Q35I_TOKENS <= 128, "the packed activations of a panel take Q35I_TOKENS bytes per input");
-_Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 128 bytes per input");
+_Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 136 bytes per input");
+_Static_assert(ROW_CHUNK % Q35_ACT_GROUP == 0 && ROW_TOKENS % Q35I_ROW_BLOCK == 0, "whole groups and blocks");
 
 /* What stays the same throughout a call. */
 typedef struct job {
     const q35k_weights *w;
-    const uint8_t *x;
+    const uint8_t *x; /* a panel; F32: rows */
     uint32_t act_type;
-    int64_t rs_x;
+    int64_t rs_x, n_tokens;
     float *out;
     int64_t rs_out;
     work *work;
 } job;
 
-/* Tokens against one chunk. Their codes are packed (pack_panel), so that a chunk of all is one stream: rows a
- * multiple of 4 KiB apart would evict each other from L1. */
-typedef struct block {
-    const uint8_t *q; /* [tokens][Q35I_CHUNK] packed codes, the next token's first */
-    const uint8_t *x; /* the next token's row */
-    int64_t rs_x;
-    int64_t k0;
-    int vectors; /* of a tile in the chunk */
-} block;
+/* What stays the same for the tokens that meet a decoded chunk. */
+typedef struct part {
+    int64_t r0, n_rows; /* of all tiles */
+    q35i_floats scale[TILES];
+    int64_t k0, heads; /* heads: bytes of them per token */
+    int vectors;       /* of a tile in the chunk */
+    int first, last;   /* chunk of the rows? */
+} part;
 
-static inline int64_t least(int64_t a, int64_t b)
+/* Row t of out, at the tiles' first row. */
+static inline float *out_row(const job *j, const part *p, int64_t t)
 {
-    return a < b ? a : b;
-}
-
-/* The head of a token's row, or of a group. */
-static inline q35_act_row head_of(const uint8_t *p)
-{
-    q35_act_row head;
-    memcpy(&head, p, sizeof head);
-    return head;
-}
-
-/* ---- packed activations ---- */
-
-#ifndef OWN_MULTIPLY_CHUNK
-
-/* Tokens that the packed codes of n have room for. */
-#define TOKEN_ROOM(n) (n)
-
-/* Tokens of the block that begins with `left` tokens to go. */
-static inline int tokens_of_block(int64_t left)
-{
-    return left >= Q35I_ROW_BLOCK ? Q35I_ROW_BLOCK : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-}
-
-#else
-
-/* All blocks have room for Q35I_ROW_BLOCK tokens; whatever is in the place of one that is not there counts
- * nowhere. */
-#define TOKEN_ROOM(n) (((n) + Q35I_ROW_BLOCK - 1) / Q35I_ROW_BLOCK * Q35I_ROW_BLOCK)
-
-static inline int tokens_of_block(int64_t left)
-{
-    return (int)least(left, Q35I_ROW_BLOCK);
-}
-
-#endif
-
-#if defined(OWN_MULTIPLY_CHUNK)
-
-/* A file that takes all tokens of a chunk at once defines OWN_MULTIPLY_CHUNK, and behind this header these two. A
- * block is [vectors][Q35I_ROW_BLOCK] dwords in any order within each vector's. */
-#define VECTOR_STRIDE(n) (4 * Q35I_ROW_BLOCK)
-
-static void pack_block(uint32_t dtype, int n, const uint8_t *codes, int64_t rs, int bytes, uint8_t *q);
-static void multiply_chunk(int tiles, int grouped, block b, work *wk, int64_t n);
-
-#elif !defined(OWN_ADD_VECTORS)
-
-/* Of a block of n tokens vector j's dwords lie side by side: [vectors][n], in the order of the weights' vectors.
- */
-#define VECTOR_STRIDE(n) (4 * (n))
-
-static void pack_block(uint32_t dtype, int n, const uint8_t *codes, int64_t rs, int bytes, uint8_t *q)
-{
-    int32_t *to = (int32_t *)(void *)q, word[SET_INPUTS / 4];
-    for (int i = 0; i < bytes; i += SET_INPUTS, to += SET_INPUTS / 4 * n)
-        for (int t = 0; t < n; t++) {
-            sort_codes(dtype, (const int8_t *)codes + t * rs + i, word);
-            for (int v = 0; v < SET_INPUTS / 4; v++)
-                to[v * n + t] = word[v];
-        }
-}
-
-/* sum[t][u] += the weights of tile u times the codes q of token t; n and tiles are constants where this is
- * inlined. A file that takes more than one vector at a time defines OWN_ADD_VECTORS and this function. */
-Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int vectors, const uint8_t *q,
-                             q35i_ints sum[Q35I_ROW_BLOCK][TILES])
-{
-    for (int j = 0; j < vectors; j++, q += VECTOR_STRIDE(n))
-        add_products(n, tiles, w + j, q, 4, sum);
-}
-
-#else
-
-/* Of a block the tokens lie one after another: [n][Q35I_CHUNK]. */
-#define VECTOR_STRIDE(n) 4
-
-static void pack_block(uint32_t dtype, int n, const uint8_t *codes, int64_t rs, int bytes, uint8_t *q)
-{
-    (void)dtype;
-    for (int t = 0; t < n; t++)
-        memcpy(q + t * Q35I_CHUNK, codes + t * rs, (size_t)bytes);
-}
-
-#endif
-
-/* The chunk at k0, `bytes` of it, of a block of n tokens. */
-static void pack_chunk(const job *j, int n, const uint8_t *x, int64_t k0, int bytes, uint8_t *q)
-{
-    if (j->act_type == Q35_DT_A8_ROW) {
-        pack_block(j->w->dtype, n, x + sizeof(q35_act_row) + k0, j->rs_x, bytes, q);
-        return;
-    }
-    const uint8_t *group = x + k0 / Q35_ACT_GROUP * (int64_t)sizeof(q35_act_group);
-    for (int at = 0; at < bytes; at += Q35_ACT_GROUP, group += sizeof(q35_act_group))
-        pack_block(j->w->dtype, n, group + sizeof(q35_act_row), j->rs_x, (int)least(bytes - at, Q35_ACT_GROUP),
-                   q + at / 4 * VECTOR_STRIDE(n));
-}
-
-/* Codes of n tokens from x on: chunk after chunk, in each block after block. */
-static void pack_panel(const job *j, const uint8_t *x, int64_t n, uint8_t *q)
-{
-    for (int64_t k0 = 0; k0 < j->w->k; k0 += Q35I_CHUNK) {
-        int bytes = (int)least((j->w->k - k0 + SET_INPUTS - 1) / SET_INPUTS * SET_INPUTS, Q35I_CHUNK);
-        for (int64_t t = 0; t < n;) {
-            int some = tokens_of_block(n - t);
-            pack_chunk(j, some, x + t * j->rs_x, k0, bytes, q);
-            q += TOKEN_ROOM(some) * Q35I_CHUNK;
-            t += some;
-        }
-    }
+    return (float *)(void *)((uint8_t *)j->out + t * j->rs_out) + p->r0;
 }
 
 /* ---- sums ---- */
 
-#ifndef OWN_MULTIPLY_CHUNK
+#ifndef OWN_ADD_VECTORS
 
-/* One scale per token: the sums go on over the chunks. */
-Q35I_INLINE void add_exact(int n, int tiles, const block *b, const q35i_ints *w, q35i_ints (*acc)[TILES])
+/* sum[t][u] += the weights of tile u, w + stride * u, times the codes q of token t; n and tiles are constants
+ * where this is inlined. A file with PANEL_OF_ROWS defines OWN_ADD_VECTORS and this function. */
+Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int stride, int vectors, const uint8_t *q,
+                             q35i_ints (*sum)[TILES])
 {
-    q35i_ints sum[Q35I_ROW_BLOCK][TILES];
-    for (int t = 0; t < n; t++)
-        for (int u = 0; u < tiles; u++)
-            sum[t][u] = acc[t][u];
-    add_vectors(n, tiles, w, b->vectors, b->q, sum);
-    for (int t = 0; t < n; t++)
-        for (int u = 0; u < tiles; u++)
-            acc[t][u] = sum[t][u];
-}
-
-/* One scale per token and group. */
-Q35I_INLINE void add_grouped(int n, int tiles, const block *b, const q35i_ints *w, q35i_floats (*acc)[TILES])
-{
-    const uint8_t *group = b->x + b->k0 / Q35_ACT_GROUP * (int64_t)sizeof(q35_act_group), *q = b->q;
-    for (int j = 0; j < b->vectors; j += GROUP_VECTORS, w += GROUP_VECTORS, group += sizeof(q35_act_group)) {
-        int vectors = (int)least(b->vectors - j, GROUP_VECTORS);
-        q35i_ints sum[Q35I_ROW_BLOCK][TILES];
-        for (int t = 0; t < n; t++)
-            sum[t][0] = sum[t][1] = splat_int(-ROW_BIAS * head_of(group + t * b->rs_x).sum);
-        add_vectors(n, tiles, w, vectors, q, sum);
-        q += GROUP_VECTORS * VECTOR_STRIDE(n);
-        for (int t = 0; t < n; t++) {
-            q35i_floats scale = splat_float(head_of(group + t * b->rs_x).scale);
-            for (int u = 0; u < tiles; u++)
-                acc[t][u] = multiply_add(to_float(sum[t][u]), scale, acc[t][u]);
-        }
-    }
-}
-
-/* The next n tokens. */
-Q35I_INLINE void some_tokens(int n, int tiles, int grouped, block *b, work *wk, int64_t *t)
-{
-    if (grouped)
-        add_grouped(n, tiles, b, wk->w[0], wk->acc.grouped + *t);
-    else
-        add_exact(n, tiles, b, wk->w[0], wk->acc.exact + *t);
-    *t += n;
-    b->x += n * b->rs_x;
-    b->q += n * Q35I_CHUNK;
-}
-
-Q35I_INLINE void all_tokens(int tiles, int grouped, block b, work *wk, int64_t n)
-{
-    int64_t t = 0;
-    while (n - t >= Q35I_ROW_BLOCK)
-        some_tokens(Q35I_ROW_BLOCK, tiles, grouped, &b, wk, &t);
-    if (n - t >= 4)
-        some_tokens(4, tiles, grouped, &b, wk, &t);
-    if (n - t >= 2)
-        some_tokens(2, tiles, grouped, &b, wk, &t);
-    if (n - t >= 1)
-        some_tokens(1, tiles, grouped, &b, wk, &t);
-}
-
-static void multiply_chunk(int tiles, int grouped, block b, work *wk, int64_t n)
-{
-    if (tiles == 2 && grouped)
-        all_tokens(2, 1, b, wk, n);
-    else if (tiles == 2)
-        all_tokens(2, 0, b, wk, n);
-    else if (grouped)
-        all_tokens(1, 1, b, wk, n);
-    else
-        all_tokens(1, 0, b, wk, n);
+    for (int j = 0; j < vectors; j++, q += 4 * n)
+        add_products(n, tiles, w + j, stride, q, sum);
 }
 
 #endif
 
-/* Sets of 64 inputs in the chunk at k0. */
-static int sets_of_chunk(const q35k_weights *w, int64_t k0)
+/* A8_ROW: the results of n tokens from t on. */
+Q35I_INLINE void finish_exact(int n, int tiles, const job *j, const part *p, const float *scale, int64_t t,
+                              q35i_ints (*sum)[TILES])
 {
-    return (int)((least(w->k - k0, Q35I_CHUNK) + SET_INPUTS - 1) / SET_INPUTS);
+    const int64_t n_rows = p->n_rows, rs = j->rs_out;
+    const q35i_floats row_scale[TILES] = {p->scale[0], p->scale[1]};
+    uint8_t *row = (uint8_t *)out_row(j, p, t);
+    for (int i = 0; i < n; i++, row += rs)
+        for (int u = 0; u < tiles; u++) {
+            q35i_floats y = multiply(multiply(row_scale[u], splat_float(scale[i])), to_float(sum[i][u]));
+            store_rows((float *)(void *)row + u * Q35I_ROWS, n_rows - u * Q35I_ROWS, y);
+        }
+}
+
+/* A8_128, likewise. */
+Q35I_INLINE void finish_grouped(int n, int tiles, const job *j, const part *p, int64_t t,
+                                q35i_floats (*acc)[TILES])
+{
+    for (int i = 0; i < n; i++)
+        for (int u = 0; u < tiles; u++)
+            store_rows(out_row(j, p, t + i) + u * Q35I_ROWS, p->n_rows - u * Q35I_ROWS,
+                       multiply(p->scale[u], acc[i][u]));
+}
+
+#ifndef OWN_MULTIPLY
+
+/* One scale per token: the sums go on over the chunks. */
+Q35I_INLINE void exact_block(int n, int tiles, const job *j, const part *p, const uint8_t *block, int64_t t,
+                             q35i_ints (*acc)[TILES])
+{
+    const float *scale = (const float *)(const void *)block;
+    const int32_t *bias = (const int32_t *)(const void *)block + n;
+    q35i_ints sum[Q35I_ROW_BLOCK][TILES];
+    for (int i = 0; i < n && p->first; i++)
+        acc[i][0] = acc[i][1] = splat_int(bias[i]);
+    for (int i = 0; i < n; i++)
+        for (int u = 0; u < tiles; u++)
+            sum[i][u] = acc[i][u];
+    add_vectors(n, tiles, j->work->w[0], CHUNK_VECTORS, p->vectors, block + n * (p->heads + p->k0), sum);
+    for (int i = 0; i < n; i++)
+        for (int u = 0; u < tiles; u++)
+            acc[i][u] = sum[i][u];
+    if (p->last)
+        finish_exact(n, tiles, j, p, scale, t, acc);
+}
+
+/* One scale per token and group. */
+Q35I_INLINE void grouped_block(int n, int tiles, const job *j, const part *p, const uint8_t *block, int64_t t,
+                               q35i_floats (*acc)[TILES])
+{
+    const uint8_t *q = block + n * (p->heads + p->k0);
+    const float *scale = (const float *)(const void *)block + p->k0 / Q35_ACT_GROUP * 2 * n;
+    const q35i_ints *w = j->work->w[0];
+    for (int i = 0; i < n && p->first; i++)
+        acc[i][0] = acc[i][1] = splat_float(0);
+    for (int v = 0; v < p->vectors; v += GROUP_VECTORS, w += GROUP_VECTORS, scale += 2 * n) {
+        const int32_t *bias = (const int32_t *)(const void *)(scale + n);
+        q35i_ints sum[Q35I_ROW_BLOCK][TILES];
+        for (int i = 0; i < n; i++)
+            sum[i][0] = sum[i][1] = splat_int(bias[i]);
+        add_vectors(n, tiles, w, CHUNK_VECTORS, (int)least(p->vectors - v, GROUP_VECTORS), q + 4 * v * n, sum);
+        for (int i = 0; i < n; i++)
+            for (int u = 0; u < tiles; u++)
+                acc[i][u] = multiply_add(to_float(sum[i][u]), splat_float(scale[i]), acc[i][u]);
+    }
+    if (p->last)
+        finish_grouped(n, tiles, j, p, t, acc);
+}
+
+Q35I_INLINE void some_tokens(int n, int tiles, int grouped, const job *j, const part *p, int64_t t, int64_t t0)
+{
+    const uint8_t *block = j->x + t * j->rs_x;
+    if (grouped)
+        grouped_block(n, tiles, j, p, block, t, j->work->acc.grouped + (t - t0));
+    else
+        exact_block(n, tiles, j, p, block, t, j->work->acc.exact + (t - t0));
+}
+
+/* Tokens [t0, end). */
+Q35I_INLINE void all_tokens(int tiles, int grouped, const job *j, const part *p, int64_t t0, int64_t end)
+{
+    int64_t t = t0;
+    for (; end - t >= Q35I_ROW_BLOCK; t += Q35I_ROW_BLOCK)
+        some_tokens(Q35I_ROW_BLOCK, tiles, grouped, j, p, t, t0);
+    if (end - t >= 4) {
+        some_tokens(4, tiles, grouped, j, p, t, t0);
+        t += 4;
+    }
+    if (end - t >= 2) {
+        some_tokens(2, tiles, grouped, j, p, t, t0);
+        t += 2;
+    }
+    if (end - t >= 1)
+        some_tokens(1, tiles, grouped, j, p, t, t0);
+}
+
+static void multiply_part(int tiles, int grouped, const job *j, const part *p, int64_t t0, int64_t end)
+{
+    if (tiles == 2 && grouped)
+        all_tokens(2, 1, j, p, t0, end);
+    else if (tiles == 2)
+        all_tokens(2, 0, j, p, t0, end);
+    else if (grouped)
+        all_tokens(1, 1, j, p, t0, end);
+    else
+        all_tokens(1, 0, j, p, t0, end);
+}
+
+#else
+
+/* A file that takes all tokens of a chunk at once defines OWN_MULTIPLY, and behind this header this function. */
+static void multiply_part(int tiles, int grouped, const job *j, const part *p, int64_t t0, int64_t end);
+
+#endif
+
+/* ---- tiles ---- */
+
+/* Sets of 64 inputs that n inputs are, the last perhaps in part. */
+static int sets_of(int64_t n)
+{
+    return (int)((n + SET_INPUTS - 1) / SET_INPUTS);
 }
 
 /* Scales of the rows [r0, r0 + n_rows), of which a packed tile has all. */
@@ -266,76 +219,91 @@ static q35i_floats row_scales(const q35k_weights *w, int64_t r0, int64_t n_rows)
     return load_scales(scale);
 }
 
-static void store(const job *j, int64_t t, int64_t r0, int64_t n_rows, q35i_floats y)
+/* Inputs of each chunk but the last: whole groups, shared out evenly. */
+static int64_t chunk_of(int64_t k)
 {
-    store_rows((float *)(void *)((uint8_t *)j->out + t * j->rs_out) + r0, n_rows, y);
+    int64_t chunks = (k + ROW_CHUNK - 1) / ROW_CHUNK, groups = (k + Q35_ACT_GROUP - 1) / Q35_ACT_GROUP;
+    return chunks ? (groups + chunks - 1) / chunks * Q35_ACT_GROUP : 0;
 }
 
-/* The results of one tile from its sums: the f32 operations of kernels.h. x: the first token. */
-static void finish_tile(const job *j, int u, int64_t r0, int64_t n_rows, int64_t t0, int64_t n, const uint8_t *x)
-{
-    const work *wk = j->work;
-    const q35i_floats row = row_scales(j->w, r0, n_rows);
-    for (int64_t t = 0; t < n; t++) {
-        q35i_floats y = multiply(row, wk->acc.grouped[t][u]);
-        if (j->act_type == Q35_DT_A8_ROW)
-            y = multiply(multiply(row, splat_float(head_of(x + t * j->rs_x).scale)),
-                         to_float(wk->acc.exact[t][u]));
-        store(j, t0 + t, r0, n_rows, y);
-    }
-}
-
-/* The tiles of rows [r0, r0 + n_rows), at most two, for tokens [t0, t0 + n), which are packed behind the work. */
-static void tiles_a8(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64_t n)
+/* The tiles of rows [r0, r0 + n_rows), at most two, for tokens [t0, end), at most ROW_TOKENS. */
+static void tiles_a8(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64_t end)
 {
     work *wk = j->work;
-    const int grouped = j->act_type == Q35_DT_A8_128, tiles = n_rows > Q35I_ROWS ? 2 : 1;
-    block b = {.q = (const uint8_t *)(wk + 1), .x = j->x + t0 * j->rs_x, .rs_x = j->rs_x};
-    for (int64_t t = 0; t < n; t++) /* integer 0 is 0.0f */
-        wk->acc.exact[t][0] = wk->acc.exact[t][1] =
-            splat_int(grouped ? 0 : -ROW_BIAS * head_of(b.x + t * b.rs_x).sum);
-    for (; b.k0 < j->w->k; b.k0 += Q35I_CHUNK, b.q += TOKEN_ROOM(n) * Q35I_CHUNK) {
-        int sets = sets_of_chunk(j->w, b.k0);
-        b.vectors = sets * SET_INPUTS / 4;
-        for (int u = 0; u < tiles; u++)
-            decode(j->w, r0 + u * Q35I_ROWS, least(n_rows - u * Q35I_ROWS, Q35I_ROWS), b.k0, sets, &wk->book,
-                   wk->w[u]);
-        multiply_chunk(tiles, grouped, b, wk, n);
-    }
+    const int64_t chunk = chunk_of(j->w->k), k = j->w->k;
+    const int tiles = n_rows > Q35I_ROWS ? 2 : 1;
+    part p = {.r0 = r0, .n_rows = n_rows, .heads = 8 * groups_of(j->act_type, k), .first = 1};
     for (int u = 0; u < tiles; u++)
-        finish_tile(j, u, r0 + u * Q35I_ROWS, least(n_rows - u * Q35I_ROWS, Q35I_ROWS), t0, n, b.x);
+        p.scale[u] = row_scales(j->w, r0 + u * Q35I_ROWS, n_rows - u * Q35I_ROWS);
+    do {
+        const int sets = sets_of(least(k - p.k0, chunk));
+        for (int u = 0; u < tiles; u++)
+            decode(j->w, r0 + u * Q35I_ROWS, least(n_rows - u * Q35I_ROWS, Q35I_ROWS), p.k0, sets, &wk->book,
+                   wk->w[u]);
+        p.vectors = sets * SET_INPUTS / 4;
+        p.last = k - p.k0 <= chunk;
+        multiply_part(tiles, j->act_type == Q35_DT_A8_128, j, &p, t0, end);
+        p.k0 += chunk;
+        p.first = 0;
+    } while (!p.last);
 }
 
 /* One tile, F32 activations. */
-static void tile_f32(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64_t n)
+static void tile_f32(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64_t end)
 {
     work *wk = j->work;
-    const q35i_floats scale = row_scales(j->w, r0, n_rows);
-    memset(wk->acc.decoded, 0, (size_t)n * sizeof wk->acc.decoded[0]);
+    const part p = {.r0 = r0, .n_rows = n_rows, .scale = {row_scales(j->w, r0, n_rows)}};
+    q35i_floats *sum = wk->acc.decoded.sum;
+    memset(sum, 0, (size_t)(end - t0) * sizeof *sum);
     for (int64_t k0 = 0; k0 < j->w->k; k0 += Q35I_CHUNK) {
         int inputs = (int)least(j->w->k - k0, Q35I_CHUNK);
-        decode(j->w, r0, n_rows, k0, sets_of_chunk(j->w, k0), &wk->book, wk->w[0]);
-        chunk_to_f32(j->w->dtype, wk->w[0], inputs, scale, wk->floats);
-        dot_f32(wk->floats, inputs, j->x + t0 * j->rs_x + 4 * k0, j->rs_x, n, (float *)wk->acc.decoded);
+        decode(j->w, r0, n_rows, k0, sets_of(inputs), &wk->book, wk->w[0]);
+        chunk_to_f32(j->w->dtype, wk->w[0], inputs, p.scale[0], wk->acc.decoded.w);
+        dot_f32(wk->acc.decoded.w, inputs, j->x + t0 * j->rs_x + 4 * k0, j->rs_x, end - t0, (float *)sum);
     }
-    for (int64_t t = 0; t < n; t++)
-        store(j, t0 + t, r0, n_rows, wk->acc.decoded[t]);
+    for (int64_t t = t0; t < end; t++)
+        store_rows(out_row(j, &p, t), n_rows, sum[t - t0]);
 }
 
 /* Rows [begin, end) of out for all tokens. */
-static void walk(const job *j, int64_t n_tokens, int64_t begin, int64_t end)
+static void walk(const job *j, int64_t begin, int64_t end)
 {
     const int64_t step = j->act_type == Q35_DT_F32 ? Q35I_ROWS : TILES * Q35I_ROWS;
-    for (int64_t t0 = 0; t0 < n_tokens; t0 += Q35I_TOKENS) {
-        int64_t n = least(n_tokens - t0, Q35I_TOKENS);
-        if (j->act_type != Q35_DT_F32)
-            pack_panel(j, j->x + t0 * j->rs_x, n, (uint8_t *)(j->work + 1));
+    for (int64_t t0 = 0; t0 < j->n_tokens; t0 += ROW_TOKENS) {
+        const int64_t t1 = least(j->n_tokens, t0 + ROW_TOKENS);
         for (int64_t r0 = begin; r0 < end; r0 += step) {
             if (j->act_type == Q35_DT_F32)
-                tile_f32(j, r0, least(end - r0, step), t0, n);
+                tile_f32(j, r0, least(end - r0, step), t0, t1);
             else
-                tiles_a8(j, r0, least(end - r0, step), t0, n);
+                tiles_a8(j, r0, least(end - r0, step), t0, t1);
         }
+    }
+}
+
+/* LINEAR_ROW of many tokens; x: canonical rows, which are packed behind the work, or a panel. */
+static void linear_row_many(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens,
+                            const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end,
+                            work *wk)
+{
+    enum { PACKED = 128 }; /* tokens that the scratch has room for */
+    const uint32_t type = act_type & ~Q35K_PANEL;
+    job j = {w, x, type, rs_x, n_tokens, out, rs_out, wk};
+    if (type == Q35_DT_F32) {
+        walk(&j, begin, end);
+        return;
+    }
+    j.rs_x = (int64_t)q35_row_bytes(type, (uint64_t)w->k);
+    if (act_type & Q35K_PANEL) {
+        walk(&j, begin, end);
+        return;
+    }
+    j.x = (const uint8_t *)(wk + 1);
+    for (int64_t t = 0; t < n_tokens; t += PACKED) {
+        j.n_tokens = least(n_tokens - t, PACKED);
+        pack_tokens((const uint8_t *)x + t * rs_x, type, rs_x, w->k, j.n_tokens, (uint8_t *)(wk + 1), 0,
+                    j.n_tokens);
+        walk(&j, begin, end);
+        j.out = (float *)(void *)((uint8_t *)j.out + PACKED * rs_out);
     }
 }
 

@@ -27,9 +27,10 @@ q35k_rope_fn good_rope, pair_of_halves, exact_angle, unfused_pairs, no_temperatu
 /* broken_linear_row.c */
 q35k_linear_fn good_linear_row, swaps_products, rounds_once, saturates_pairs, drops_odd_tail, groups_backwards,
     unfused_groups, sums_in_f32;
+q35k_pack_act_fn good_pack_act, packs_at_the_start;
 
 /* broken_amx.c, x86-64 with AVX-512 only */
-q35k_linear_fn swaps_tiles;
+q35k_linear_fn swaps_signs;
 
 /* broken_acts.c */
 q35k_quantize_act_fn good_quantize_act, rounds_half_up, leaves_padding, sums_magnitudes, takes_sample,

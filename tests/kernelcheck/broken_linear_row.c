@@ -111,6 +111,10 @@ static void linear(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tok
                    float *out, int64_t rs_out, int64_t begin, int64_t end, mistake m)
 {
     static int8_t level[MAX_K + 16];
+    if (act_type & Q35K_PANEL) { /* of the reference: canonical rows */
+        act_type &= ~Q35K_PANEL;
+        rs_x = (int64_t)q35_row_bytes(act_type, (uint64_t)w->k);
+    }
     for (int64_t r = begin; r < end; r++) {
         float row = decode(w, r, level);
         for (int64_t t = 0; t < n_tokens; t++) {
@@ -135,3 +139,27 @@ LINEAR_ROW(drops_odd_tail, TAIL)
 LINEAR_ROW(groups_backwards, BACKWARDS)
 LINEAR_ROW(unfused_groups, UNFUSED)
 LINEAR_ROW(sums_in_f32, FLOAT_SUM)
+
+/* Panels of the reference are rows without gaps. */
+static void pack_rows(const uint8_t *x, uint32_t act_type, int64_t rs_x, int64_t k, uint8_t *panel, int64_t n)
+{
+    const size_t row_bytes = (size_t)q35_row_bytes(act_type, (uint64_t)k);
+    for (int64_t t = 0; t < n; t++)
+        memcpy(panel + (size_t)t * row_bytes, x + t * rs_x, row_bytes);
+}
+
+void good_pack_act(const void *x, uint32_t act_type, int64_t rs_x, int64_t k, int64_t n_tokens, void *panel,
+                   int64_t begin, int64_t end)
+{
+    (void)n_tokens;
+    pack_rows(x, act_type, rs_x, k, (uint8_t *)panel + begin * (int64_t)q35_row_bytes(act_type, (uint64_t)k),
+              end - begin);
+}
+
+/* Each piece over the first. */
+void packs_at_the_start(const void *x, uint32_t act_type, int64_t rs_x, int64_t k, int64_t n_tokens, void *panel,
+                        int64_t begin, int64_t end)
+{
+    (void)n_tokens;
+    pack_rows(x, act_type, rs_x, k, panel, end - begin);
+}

@@ -3,7 +3,8 @@
  * LINEAR of types with one scale per row: type x layout x activation type x shapes x token counts x data. With
  * quantised activations every implementation must have the bits of the formula (docs/numerics.md, "linear of row
  * types"), which the oracle here computes with 64-bit sums; with F32 activations the reference's, for which the
- * bound of linear holds. The reference row reads canonical rows only.
+ * bound of linear holds. The reference row reads canonical rows only. PACK_ACT is held to the same: the linear of
+ * its instruction set must read the panel that it made in pieces.
  */
 #include "kernelcheck.h"
 
@@ -17,7 +18,7 @@ typedef struct params {
     uint32_t act_type;
     int64_t rs_x, n_tokens, rs_out;
     q35k_weights canonical, tiled;
-    int x, w, tiles, book, out, scratch; /* tiles, book -1: none */
+    int x, panel, w, tiles, book, out, scratch; /* panel, tiles, book -1: none */
 } params;
 
 /* What the codes of the activations are. */
@@ -29,26 +30,19 @@ typedef enum codes {
 
 typedef struct plan {
     uint32_t dtype, act_type;
-    bool tiled;
+    bool tiled, panel;
     int64_t k, n, n_tokens;
     kc_scales scales;
     kc_dist dist;
     codes codes;
 } plan;
 
-/* 3 types x 2 layouts x 3 kinds of activations. */
-enum { COMBINATIONS = 18, VARIANTS = 110 };
+/* 3 types x 2 layouts x 5 kinds of activations, the first two of them in panels. */
+enum { ACTS = 5, PANELS = 2, LAYOUTS = 6, VARIANTS = 110, VARIANTS_OF_PACK = 40 };
 
-static void choose_combination(int64_t i, plan *p)
+static plan choose(kc_context *x, int64_t index, int64_t n_acts)
 {
-    static const uint32_t acts[] = {Q35_DT_A8_ROW, Q35_DT_A8_128, Q35_DT_F32};
-    p->act_type = acts[i % 3];
-    p->tiled = i / 3 % 2;
-    p->dtype = kc_row_types[i / 6];
-}
-
-static plan choose(kc_context *x, int64_t index)
-{
+    static const uint32_t acts[ACTS] = {Q35_DT_A8_ROW, Q35_DT_A8_128, Q35_DT_A8_ROW, Q35_DT_A8_128, Q35_DT_F32};
     static const struct {
         int64_t k, n;
     } shapes[] = {{0, 17},   {1, 1},    {15, 16},  {31, 5},   {33, 33},   {64, 15},   {65, 64},
@@ -68,9 +62,11 @@ static plan choose(kc_context *x, int64_t index)
         {KC_SCALES_SUBNORMAL, KC_DIST_NORMAL, CODES_ANY}, {KC_SCALES_NEGATIVE, KC_DIST_UNIFORM, CODES_SIGNS},
         {KC_SCALES_ALL_MAX, KC_DIST_EXTREME, CODES_SIGNS}};
     const int64_t n_shapes = sizeof shapes / sizeof shapes[0], n_data = sizeof data / sizeof data[0];
-    plan p = {.dtype = 0};
-    int64_t combination = index % COMBINATIONS, v = index / COMBINATIONS;
-    choose_combination(combination, &p);
+    const int64_t combinations = n_acts * LAYOUTS, combination = index % combinations, v = index / combinations;
+    plan p = {.dtype = kc_row_types[combination / n_acts / 2],
+              .act_type = acts[combination % n_acts],
+              .tiled = combination / n_acts % 2,
+              .panel = combination % n_acts < PANELS};
     int64_t s = (5 * v + 7 * combination + v / n_shapes) % n_shapes, d = v % n_data;
     p.k = shapes[s].k;
     p.n = shapes[s].n;
@@ -222,7 +218,9 @@ static void make_oracle(kc_context *x, const plan *p, const params *q, const uin
 
 /* ---- calls ---- */
 
-static void call_tokens(const kc_case *c, kc_fn *fn, int64_t token, int64_t n_tokens, int64_t begin, int64_t end)
+/* x: canonical rows, or a panel, of n_tokens, whose first is `token`. */
+static void run_linear(const kc_case *c, kc_fn *fn, const uint8_t *x, uint32_t act_type, int64_t token,
+                       int64_t n_tokens, int64_t begin, int64_t end)
 {
     const params *p = c->params;
     const kc_operand *o = c->operands;
@@ -230,14 +228,47 @@ static void call_tokens(const kc_case *c, kc_fn *fn, int64_t token, int64_t n_to
     q35k_weights w = tiled ? p->tiled : p->canonical;
     w.data = o[tiled ? p->tiles : p->w].p;
     w.book = p->book >= 0 ? (const int8_t(*)[2])o[p->book].p : NULL;
-    ((q35k_linear_fn *)fn)(o[p->x].p + token * p->rs_x, p->act_type, p->rs_x, n_tokens, &w,
-                           (float *)(void *)(o[p->out].p + token * p->rs_out), p->rs_out, begin, end,
-                           o[p->scratch].p);
+    ((q35k_linear_fn *)fn)(x, act_type, p->rs_x, n_tokens, &w, (float *)(void *)(o[p->out].p + token * p->rs_out),
+                           p->rs_out, begin, end, o[p->scratch].p);
+}
+
+/* Tokens [begin, end) of n_tokens, whose first is `token`, to the panel. */
+static void run_pack(const kc_case *c, kc_fn *fn, int64_t token, int64_t n_tokens, int64_t begin, int64_t end)
+{
+    const params *p = c->params;
+    ((q35k_pack_act_fn *)fn)(c->operands[p->x].p + (token + begin) * p->rs_x, p->act_type, p->rs_x, p->canonical.k,
+                             n_tokens, c->operands[p->panel].p, begin, end);
+}
+
+static void call_tokens(const kc_case *c, kc_fn *fn, int64_t token, int64_t n_tokens, int64_t begin, int64_t end)
+{
+    const params *p = c->params;
+    if (p->panel >= 0) {
+        run_pack(c, kc_find_partner("pack_act", fn), token, n_tokens, 0, n_tokens);
+        run_linear(c, fn, c->operands[p->panel].p, p->act_type | Q35K_PANEL, token, n_tokens, begin, end);
+    } else {
+        run_linear(c, fn, c->operands[p->x].p + token * p->rs_x, p->act_type, token, n_tokens, begin, end);
+    }
 }
 
 static void call(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
 {
     call_tokens(c, fn, 0, ((const params *)c->params)->n_tokens, begin, end);
+}
+
+/* fn packs: three pieces, the last one first. The panel is read in two parts. */
+static void call_pack(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
+{
+    const params *p = c->params;
+    const int64_t n = p->n_tokens, first = n / 3, second = n - n / 4, part = n / 2 / 16 * 16;
+    const int64_t row_bytes = (int64_t)q35_row_bytes(p->act_type, (uint64_t)p->canonical.k);
+    const uint8_t *panel = c->operands[p->panel].p;
+    kc_fn *linear = kc_find_partner("linear_row", fn);
+    run_pack(c, fn, 0, n, second, n);
+    run_pack(c, fn, 0, n, 0, first);
+    run_pack(c, fn, 0, n, first, second);
+    run_linear(c, linear, panel, p->act_type | Q35K_PANEL, 0, part, begin, end);
+    run_linear(c, linear, panel + part * row_bytes, p->act_type | Q35K_PANEL, part, n - part, begin, end);
 }
 
 static void call_alone(const kc_case *c, kc_fn *fn, int64_t token)
@@ -278,6 +309,12 @@ static void build_plan(kc_context *x, const plan *p, kc_case *c, bool judge)
     uint8_t *acts = make_activations(x, p, q);
     make_weights(x, p, q, c);
     q->x = kc_input(c, "x", acts, (size_t)(p->n_tokens * q->rs_x), 4);
+    q->panel = -1;
+    if (p->panel) {
+        q->panel = kc_scratch(c, (size_t)p->n_tokens * (size_t)q35_row_bytes(p->act_type, (uint64_t)p->k));
+        c->operands[q->panel].name = "panel";
+        c->operands[q->panel].align = 4;
+    }
     q->scratch = kc_scratch(c, (size_t)q35k_linear_scratch_bytes(p->k));
     q->rs_out = 4 * (p->n + kc_below(x, 4));
     kc_map map = {.cell = 4, .div_stride = 4, .mod = 1, .n_rep = p->n_tokens, .rep_stride = (size_t)q->rs_out};
@@ -288,18 +325,59 @@ static void build_plan(kc_context *x, const plan *p, kc_case *c, bool judge)
     c->call = call;
     c->call_alone = call_alone;
     c->n_alone = p->n_tokens > 1 ? p->n_tokens : 0;
-    snprintf(c->text, sizeof c->text, "%s%s act=%s K=%lld N=%lld T=%lld rs=%lld scales=%s dist=%s codes=%s",
+    snprintf(c->text, sizeof c->text, "%s%s act=%s%s K=%lld N=%lld T=%lld rs=%lld scales=%s dist=%s codes=%s",
              q35_dtype_describe(p->dtype).name, q->tiles >= 0 ? "/row16" : "",
-             q35_dtype_describe(p->act_type).name, (long long)p->k, (long long)p->n, (long long)p->n_tokens,
-             (long long)q->canonical.rs, kc_scales_name(p->scales), kc_dist_name(p->dist), codes_names[p->codes]);
+             q35_dtype_describe(p->act_type).name, p->panel ? "/panel" : "", (long long)p->k, (long long)p->n,
+             (long long)p->n_tokens, (long long)q->canonical.rs, kc_scales_name(p->scales), kc_dist_name(p->dist),
+             codes_names[p->codes]);
     if (judge)
         make_oracle(x, p, q, acts, &c->operands[q->out]);
 }
 
 static void build(kc_context *x, int64_t index, kc_case *c)
 {
-    plan p = choose(x, index);
+    plan p = choose(x, index, ACTS);
     build_plan(x, &p, c, true);
+}
+
+static void build_pack(kc_context *x, int64_t index, kc_case *c)
+{
+    plan p = choose(x, index, PANELS);
+    build_plan(x, &p, c, true);
+    c->call = call_pack;
+    c->n_alone = 0;
+}
+
+/* The linear alone: its speed does not depend on what is in a panel. */
+static void call_bench_panel(const kc_case *c, kc_fn *fn, int64_t begin, int64_t end)
+{
+    const params *p = c->params;
+    run_linear(c, fn, c->operands[p->panel].p, p->act_type | Q35K_PANEL, 0, p->n_tokens, begin, end);
+}
+
+static void set_work(kc_case *c, const plan *p)
+{
+    const params *q = c->params;
+    c->bytes = (double)c->operands[q->tiles >= 0 ? q->tiles : q->w].bytes;
+    c->macs = (double)p->k * (double)p->n * (double)p->n_tokens;
+}
+
+/* Prefill from a panel. */
+static void build_bench_panel(kc_context *x, int64_t index, kc_case *c)
+{
+    static const int64_t tokens[] = {16, 64, 128, 512}, k[] = {576, 1536, 4096};
+    plan p = {.dtype = Q35_DT_Q35_ROW,
+              .act_type = Q35_DT_A8_ROW,
+              .tiled = true,
+              .panel = true,
+              .k = k[index / 4],
+              .n = 576,
+              .n_tokens = tokens[index % 4],
+              .scales = KC_SCALES_PLAIN,
+              .dist = KC_DIST_NORMAL};
+    build_plan(x, &p, c, false);
+    c->call = call_bench_panel;
+    set_work(c, &p);
 }
 
 /* Decode and prefill over a matrix that exceeds the caches of a core. */
@@ -307,6 +385,10 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
 {
     static const int64_t tokens[] = {1, 4, 128};
     int64_t kind = index / 3;
+    if (kind > 4) {
+        build_bench_panel(x, index - 15, c);
+        return;
+    }
     plan p = {.dtype = kc_row_types[kind % 3],
               .act_type = kind == 4 ? Q35_DT_A8_128 : Q35_DT_A8_ROW,
               .tiled = kind != 3,
@@ -317,9 +399,8 @@ static void build_bench(kc_context *x, int64_t index, kc_case *c)
               .dist = KC_DIST_NORMAL};
     p.dtype = kind == 4 ? Q35_DT_Q35_ROW : p.dtype;
     build_plan(x, &p, c, false);
-    const params *q = c->params;
-    c->bytes = (double)c->operands[q->tiles >= 0 ? q->tiles : q->w].bytes;
-    c->macs = (double)p.k * (double)p.n * (double)p.n_tokens;
+    set_work(c, &p);
 }
 
-const kc_op kc_op_linear_row = {"linear_row", (int64_t)COMBINATIONS *VARIANTS, build, 15, build_bench};
+const kc_op kc_op_linear_row = {"linear_row", (int64_t)ACTS *LAYOUTS *VARIANTS, build, 27, build_bench};
+const kc_op kc_op_pack_act = {"pack_act", (int64_t)PANELS *LAYOUTS *VARIANTS_OF_PACK, build_pack, 0, NULL};

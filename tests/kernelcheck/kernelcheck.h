@@ -131,10 +131,14 @@ extern const size_t kc_n_rows;
 extern const size_t kc_n_dispatched; /* the first of them, those of kernels.def */
 const kc_op *kc_find_op(const char *slot);
 const kc_row *kc_find_ref(const char *slot);
+/* The kernel of a slot that works together with fn, a kernel of another: of the same instruction set, else the
+ * reference. */
+kc_fn *kc_find_partner(const char *slot, kc_fn *fn);
 bool kc_check_dispatch(char *text, size_t size); /* does q35k_table_init pick the rows it should? */
 
 /* emulated_amx.c, x86-64 only: q35k_linear_row__amx with its instructions in plain C, for machines without AMX. */
 q35k_linear_fn q35k_linear_row__amx_emulated;
+q35k_pack_act_fn q35k_pack_act__amx_emulated;
 
 /* guard.c: KC_MAX_OPERANDS slots of memory, each between inaccessible pages. */
 kc_guard *kc_guard_open(void);
@@ -260,8 +264,8 @@ void kc_rotate(float *v, int64_t k, const int8_t *signs, int64_t width, bool inv
 int8_t *kc_signs(kc_context *x, int64_t k);
 
 /* cases_<op>.c */
-extern const kc_op kc_op_linear, kc_op_linear_row, kc_op_quantize_act, kc_op_rotate, kc_op_norm, kc_op_rope,
-    kc_op_kv_append, kc_op_attention, kc_op_swiglu, kc_op_add, kc_op_mul, kc_op_silu, kc_op_get_rows,
+extern const kc_op kc_op_linear, kc_op_linear_row, kc_op_pack_act, kc_op_quantize_act, kc_op_rotate, kc_op_norm,
+    kc_op_rope, kc_op_kv_append, kc_op_attention, kc_op_swiglu, kc_op_add, kc_op_mul, kc_op_silu, kc_op_get_rows,
     kc_op_sum_squares;
 
 #endif

@@ -17,6 +17,7 @@ const kc_row kc_rows[] = {
 #if defined(__x86_64__)
     {"linear_row", "q35k_linear_row__amx_emulated", "emulated", Q35K_CPU_AVX512,
      (kc_fn *)q35k_linear_row__amx_emulated},
+    {"pack_act", "q35k_pack_act__amx_emulated", "emulated", Q35K_CPU_AVX512, (kc_fn *)q35k_pack_act__amx_emulated},
 #endif
 };
 const size_t kc_n_rows = sizeof kc_rows / sizeof kc_rows[0];
@@ -29,10 +30,10 @@ const size_t kc_n_dispatched = 0
 
 const kc_op *kc_find_op(const char *slot)
 {
-    static const kc_op *const ops[] = {&kc_op_linear,   &kc_op_linear_row, &kc_op_quantize_act, &kc_op_rotate,
-                                       &kc_op_norm,     &kc_op_rope,       &kc_op_kv_append,    &kc_op_attention,
-                                       &kc_op_swiglu,   &kc_op_add,        &kc_op_mul,          &kc_op_silu,
-                                       &kc_op_get_rows, &kc_op_sum_squares};
+    static const kc_op *const ops[] = {&kc_op_linear,    &kc_op_linear_row, &kc_op_pack_act,   &kc_op_quantize_act,
+                                       &kc_op_rotate,    &kc_op_norm,       &kc_op_rope,       &kc_op_kv_append,
+                                       &kc_op_attention, &kc_op_swiglu,     &kc_op_add,        &kc_op_mul,
+                                       &kc_op_silu,      &kc_op_get_rows,   &kc_op_sum_squares};
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         if (strcmp(ops[i]->slot, slot) == 0)
             return ops[i];
@@ -40,13 +41,28 @@ const kc_op *kc_find_op(const char *slot)
     return NULL;
 }
 
-const kc_row *kc_find_ref(const char *slot)
+static const kc_row *find_row(const char *slot, const char *isa)
 {
     for (size_t i = 0; i < kc_n_rows; i++) {
-        if (strcmp(kc_rows[i].slot, slot) == 0 && strcmp(kc_rows[i].isa, "ref") == 0)
+        if (strcmp(kc_rows[i].slot, slot) == 0 && strcmp(kc_rows[i].isa, isa) == 0)
             return &kc_rows[i];
     }
     return NULL;
+}
+
+const kc_row *kc_find_ref(const char *slot)
+{
+    return find_row(slot, "ref");
+}
+
+kc_fn *kc_find_partner(const char *slot, kc_fn *fn)
+{
+    const kc_row *partner = kc_find_ref(slot);
+    for (size_t i = 0; i < kc_n_rows; i++) {
+        const kc_row *same = kc_rows[i].fn == fn ? find_row(slot, kc_rows[i].isa) : NULL;
+        partner = same ? same : partner;
+    }
+    return partner ? partner->fn : NULL;
 }
 
 /* The last row of kernels.def of the slot whose features all are in `features`. */

@@ -67,8 +67,10 @@ static const trial trials[] = {
     TRIAL("linear_row", groups_backwards, "must be the same bits"),
     TRIAL("linear_row", unfused_groups, "must be the same bits"),
     TRIAL("linear_row", sums_in_f32, "must be the same bits"),
+    TRIAL("pack_act", good_pack_act, NULL),
+    TRIAL("pack_act", packs_at_the_start, "must be the same bits"),
 #if defined(__x86_64__)
-    {{"linear_row", "swaps_tiles", "selftest", Q35K_CPU_AVX512, (kc_fn *)swaps_tiles},
+    {{"linear_row", "swaps_signs", "selftest", Q35K_CPU_AVX512, (kc_fn *)swaps_signs},
      "must be the same bits",
      false},
 #endif
