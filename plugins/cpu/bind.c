@@ -11,7 +11,7 @@ typedef struct access {
     const q35i_cpu_tensor *tensor;
     uintptr_t base, end;
     bool write;
-    bool by_row; /* the step's rows are the tensor's rows */
+    bool by_row; /* the step's rows are the tensor's rows; a panel has none */
 } access;
 
 enum { MAX_ACCESSES = Q35I_CPU_MAX_IN + Q35I_CPU_MAX_OUT };
@@ -37,7 +37,7 @@ static uint32_t list_accesses(const q35_plan *plan, const q35i_cpu_step *step, a
         const q35i_cpu_tensor *t = &plan->tensors[output ? step->out[i - step->n_in] : step->in[i]];
         uintptr_t base = (uintptr_t)t->base;
         bool write = output || writes_input(step->op, i);
-        bool by_row = splits_rows(step->op) && t->desc.rank == 2 &&
+        bool by_row = splits_rows(step->op) && t->desc.rank == 2 && !t->packable &&
                       q35i_cpu_row_kind(&t->desc) == step->row_kind && t->desc.dim[1] == step->row_capacity;
         list[n++] = (access){t, base, base + t->bytes, write, by_row};
     }

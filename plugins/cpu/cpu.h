@@ -20,6 +20,8 @@ enum {
     Q35I_CPU_MAX_OUT = 2,
     Q35I_CPU_LINE = 64, /* bytes of a cache line; alignment of scratch and of packed weights */
     Q35I_CPU_TILE_ROWS = 16,
+    Q35I_CPU_FEW_TOKENS = 8,    /* that the kernels of LINEAR take as they are, without packing */
+    Q35I_CPU_PANEL_TOKENS = 16, /* quantised and packed at a time */
     Q35I_CPU_MAX_EXACT = 66304, /* K up to which the sums of a linear with row types fit an int32 */
     Q35I_CPU_MAX_ROTATION = 4096
 };
@@ -112,6 +114,7 @@ typedef struct q35i_cpu_tensor {
     q35_tensor_desc desc;
     uint32_t role;
     uint32_t used;  /* 1: a step or the host's step values use it, so it must be bound */
+    bool packable;  /* of many tokens it holds a panel (kernels.h): only LINEARs of row types read it */
     uint64_t bytes; /* at capacity */
     char *base;     /* set by bind */
 } q35i_cpu_tensor;
@@ -183,6 +186,17 @@ typedef struct q35i_cpu_ahead {
  * would do nothing while workers wait for each other or one of them works alone. */
 void q35i_cpu_read_ahead(const q35_plan *plan, uint32_t index, uint32_t worker, uint32_t n_workers,
                          q35i_cpu_ahead *ahead);
+
+/* Marks the tensors that may hold panels (panels.c). */
+void q35i_cpu_find_panels(q35_plan *plan);
+
+/* Does the tensor hold a panel when it has so many rows? */
+bool q35i_cpu_is_panel(const q35i_cpu_tensor *tensor, int64_t rows);
+
+/* Scratch of a QUANTIZE_ACT of k inputs: rows of Q35I_CPU_PANEL_TOKENS tokens, in whole cache lines, behind them
+ * the kernel's own. */
+uint64_t q35i_cpu_panel_rows_bytes(uint32_t act_type, int64_t k);
+uint64_t q35i_cpu_quantize_scratch(uint32_t act_type, int64_t k);
 
 /* Valid rows of a tensor in the run in progress. */
 int64_t q35i_cpu_rows(const q35_plan *plan, const q35_tensor_desc *desc);

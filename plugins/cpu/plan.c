@@ -86,6 +86,7 @@ static void copy_region(q35_plan *plan, const q35_region *region)
             q35i_cpu_tensor_bytes(&plan->tensors[i].desc, &plan->tensors[i].bytes);
     if (plan->step_tensor != Q35_NONE)
         plan->tensors[plan->step_tensor].used = 1;
+    q35i_cpu_find_panels(plan);
     for (uint32_t i = 0; i < plan->n_steps; i++)
         for (uint32_t j = 0; j < i && !plan->steps[i].indices_known; j++)
             plan->steps[i].indices_known = q35i_cpu_same_indices(plan, &plan->steps[j], &plan->steps[i]);

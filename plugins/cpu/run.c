@@ -66,13 +66,33 @@ static void run_norm(const share *s)
                          add ? row(output(s, 0), t) : NULL, row(output(s, add), t), 0, k, 0, 1);
 }
 
+/* Token rows [begin, end) to rows `out`. */
+static void quantize_rows(const share *s, int64_t begin, int64_t end, void *out)
+{
+    const q35i_cpu_tensor *x = input(s, 0), *y = output(s, 0);
+    char *own = (char *)scratch(s) + q35i_cpu_panel_rows_bytes(y->desc.dtype, x->desc.dim[0]);
+    s->kernels->quantize_act(row(x, begin), x->desc.stride[1], x->desc.dim[0],
+                             s->step->n_in == 2 ? &s->step->rotation : NULL, y->desc.dtype, out, y->desc.stride[1],
+                             0, end - begin, (float *)(void *)own);
+}
+
+/* To a panel: some rows at a time, which stay in the worker's cache until they are packed. */
 static void run_quantize_act(const share *s)
 {
+    const q35i_cpu_tensor *y = output(s, 0);
     int64_t begin, end;
     split(s, s->rows, 1, &begin, &end);
-    s->kernels->quantize_act(row(input(s, 0), 0), input(s, 0)->desc.stride[1], input(s, 0)->desc.dim[0],
-                             s->step->n_in == 2 ? &s->step->rotation : NULL, output(s, 0)->desc.dtype,
-                             output(s, 0)->base, output(s, 0)->desc.stride[1], begin, end, scratch(s));
+    if (!q35i_cpu_is_panel(y, s->rows)) {
+        quantize_rows(s, begin, end, row(y, begin));
+        return;
+    }
+    for (int64_t t = begin, next; t < end; t = next) {
+        next = (t / Q35I_CPU_PANEL_TOKENS + 1) * Q35I_CPU_PANEL_TOKENS;
+        next = next < end ? next : end;
+        quantize_rows(s, t, next, scratch(s));
+        s->kernels->pack_act(scratch(s), y->desc.dtype, y->desc.stride[1], y->desc.dim[0], s->rows, y->base, t,
+                             next);
+    }
 }
 
 static void run_rotate(const share *s)
@@ -88,16 +108,16 @@ static void linear_rows(const share *s, int64_t begin, int64_t end)
 {
     const q35k_weights *w = &s->step->weights;
     q35k_linear_fn *linear = q35_is_row_type(w->dtype) ? s->kernels->linear_row : s->kernels->linear;
+    uint32_t act_type = input(s, 0)->desc.dtype | (q35i_cpu_is_panel(input(s, 0), s->rows) ? Q35K_PANEL : 0);
     if (begin < end)
-        linear(input(s, 0)->base, input(s, 0)->desc.dtype, input(s, 0)->desc.stride[1], s->rows, w,
-               row(output(s, 0), 0), output(s, 0)->desc.stride[1], begin, end, scratch(s));
+        linear(input(s, 0)->base, act_type, input(s, 0)->desc.stride[1], s->rows, w, row(output(s, 0), 0),
+               output(s, 0)->desc.stride[1], begin, end, scratch(s));
 }
 
 bool q35i_cpu_takes_chunks(const q35_plan *plan, const q35i_cpu_step *step, uint32_t n_workers)
 {
-    enum { FEW_TOKENS = 8 };
     return n_workers > 1 && step->weights.n <= UINT32_MAX &&
-           q35i_cpu_rows(plan, &plan->tensors[step->in[0]].desc) <= FEW_TOKENS;
+           q35i_cpu_rows(plan, &plan->tensors[step->in[0]].desc) <= Q35I_CPU_FEW_TOKENS;
 }
 
 static void run_linear(const share *s)

@@ -433,8 +433,8 @@ uint64_t q35i_cpu_worker_scratch(const q35_region *region)
         uint64_t bytes = 0;
         if (n->op == Q35_OP_LINEAR)
             bytes = q35k_linear_scratch_bytes(region->tensors[n->in[1]].dim[0]);
-        else if (n->op == Q35_OP_QUANTIZE_ACT && n->n_in == 2)
-            bytes = (uint64_t)region->tensors[n->in[0]].dim[0] * sizeof(float);
+        else if (n->op == Q35_OP_QUANTIZE_ACT)
+            bytes = q35i_cpu_quantize_scratch(region->tensors[n->out[0]].dtype, region->tensors[n->in[0]].dim[0]);
         else if (n->op == Q35_OP_ATTENTION)
             bytes = q35k_attention_scratch_bytes(Q35I_CPU_PARAMS(n, q35_attention_params)->head_dim);
         most = bytes > most ? bytes : most;

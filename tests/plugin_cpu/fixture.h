@@ -8,7 +8,7 @@
 #include <q35rt/blocks.h>
 #include <stdbool.h>
 
-enum { MAX_TENSORS = 24, MAX_NODES = 12 };
+enum { MAX_TENSORS = 24, MAX_NODES = 16 };
 
 /* ------------------------------------------------------------------ host services */
 

@@ -2,7 +2,8 @@
  *
  * Weights with one scale per row, rotated and quantised inputs: ROTATE both ways, QUANTIZE_ACT with and without
  * signs, LINEAR with every activation type, packed and not, and GET_ROWS. What is exact by its definition is
- * compared bit by bit, and all results have the same bits for every instruction set and number of workers. */
+ * compared bit by bit, and all results have the same bits for every instruction set and number of workers, whether
+ * quantised inputs are rows, because the host may read them, or lie in the order that the kernels like. */
 #include "fixture.h"
 #include "support/suite.h"
 
@@ -18,13 +19,13 @@ enum { N_TYPES = sizeof types / sizeof types[0] };
 /* Tensors of the region. */
 typedef struct rows_region {
     uint32_t x, signs, ids, weight, book, rotated, back, by_row, by_row_fused, by_group, y_row, y_group, y_f32,
-        rows;
+        own_by_row, own_by_group, y_own_row, y_own_group, rows; /* own_: of which the host sees nothing */
 } rows_region;
 
-static uint32_t token_tensor(fixture *f, uint32_t dtype, int64_t k)
+static uint32_t token_tensor(fixture *f, uint32_t role, uint32_t dtype, int64_t k)
 {
     int64_t dim[2] = {k, CAPACITY};
-    return fixture_tensor(f, Q35_ROLE_TEMP, dtype, 2, dim, TOKEN_ROWS);
+    return fixture_tensor(f, role, dtype, 2, dim, TOKEN_ROWS);
 }
 
 static fixture_params quantize_params(uint32_t dtype, uint32_t width)
@@ -77,11 +78,15 @@ static rows_region build(fixture *f, uint32_t dtype)
     r.book = fixture_tensor(f, Q35_ROLE_WEIGHT, Q35_DT_I8, 2, book_dim, 0);
     r.rotated = fixture_matrix(f, Q35_ROLE_TEMP, K, CAPACITY, TOKEN_ROWS);
     r.back = fixture_matrix(f, Q35_ROLE_OUTPUT, K, CAPACITY, TOKEN_ROWS);
-    r.by_row = token_tensor(f, Q35_DT_A8_ROW, K);
-    r.by_row_fused = token_tensor(f, Q35_DT_A8_ROW, K);
-    r.by_group = token_tensor(f, Q35_DT_A8_128, K);
+    r.by_row = token_tensor(f, Q35_ROLE_OUTPUT, Q35_DT_A8_ROW, K);
+    r.by_row_fused = token_tensor(f, Q35_ROLE_OUTPUT, Q35_DT_A8_ROW, K);
+    r.by_group = token_tensor(f, Q35_ROLE_OUTPUT, Q35_DT_A8_128, K);
+    r.own_by_row = token_tensor(f, Q35_ROLE_TEMP, Q35_DT_A8_ROW, K);
+    r.own_by_group = token_tensor(f, Q35_ROLE_TEMP, Q35_DT_A8_128, K);
     r.y_row = fixture_matrix(f, Q35_ROLE_OUTPUT, N, CAPACITY, TOKEN_ROWS);
     r.y_group = fixture_matrix(f, Q35_ROLE_OUTPUT, N, CAPACITY, TOKEN_ROWS);
+    r.y_own_row = fixture_matrix(f, Q35_ROLE_OUTPUT, N, CAPACITY, TOKEN_ROWS);
+    r.y_own_group = fixture_matrix(f, Q35_ROLE_OUTPUT, N, CAPACITY, TOKEN_ROWS);
     r.y_f32 = fixture_matrix(f, Q35_ROLE_OUTPUT, N, CAPACITY, TOKEN_ROWS);
     r.rows = fixture_matrix(f, Q35_ROLE_OUTPUT, K, CAPACITY, TOKEN_ROWS);
     fill(f, &r);
@@ -96,6 +101,10 @@ static rows_region build(fixture *f, uint32_t dtype)
     fixture_node(f, Q35_OP_LINEAR, NULL, n_in, (uint32_t[]){r.by_row_fused, r.weight, r.book}, 1, &r.y_row);
     fixture_node(f, Q35_OP_LINEAR, NULL, n_in, (uint32_t[]){r.by_group, r.weight, r.book}, 1, &r.y_group);
     fixture_node(f, Q35_OP_LINEAR, NULL, n_in, (uint32_t[]){r.rotated, r.weight, r.book}, 1, &r.y_f32);
+    fixture_node(f, Q35_OP_QUANTIZE_ACT, &fused, 2, (uint32_t[]){r.x, r.signs}, 1, &r.own_by_row);
+    fixture_node(f, Q35_OP_QUANTIZE_ACT, &by_group, 2, (uint32_t[]){r.x, r.signs}, 1, &r.own_by_group);
+    fixture_node(f, Q35_OP_LINEAR, NULL, n_in, (uint32_t[]){r.own_by_row, r.weight, r.book}, 1, &r.y_own_row);
+    fixture_node(f, Q35_OP_LINEAR, NULL, n_in, (uint32_t[]){r.own_by_group, r.weight, r.book}, 1, &r.y_own_group);
     fixture_node(f, Q35_OP_GET_ROWS, NULL, n_in, (uint32_t[]){r.ids, r.weight, r.book}, 1, &r.rows);
     return r;
 }
@@ -154,6 +163,8 @@ static void verify_linear(const fixture *f, const rows_region *r, const uint8_t 
             ck_assert(fabs((double)*fixture_at(f, r->y_f32, t, n) - exact) <= 4 * K * ldexp(1, -24) * size);
             ck_assert(*fixture_at(f, r->y_row, t, n) == expected(f, r, t, level, scale, true));
             ck_assert(*fixture_at(f, r->y_group, t, n) == expected(f, r, t, level, scale, false));
+            ck_assert(*fixture_at(f, r->y_own_row, t, n) == expected(f, r, t, level, scale, true));
+            ck_assert(*fixture_at(f, r->y_own_group, t, n) == expected(f, r, t, level, scale, false));
         }
         for (int64_t t = 0; t < TOKENS && rows; t++) {
             for (int64_t i = 0; i < K && (7 * t + 3) % N == n; i++)
@@ -229,7 +240,8 @@ static void run(uint32_t dtype, const char *isa, uint32_t n_workers, bool packed
         f.region.n_nodes--; /* get_rows reads canonical rows */
         pack(&f, r.weight);
     }
-    const uint32_t results[] = {r.rotated, r.back, r.by_row, r.by_row_fused, r.by_group, r.y_row, r.y_group};
+    const uint32_t results[] = {r.rotated, r.back,    r.by_row,    r.by_row_fused, r.by_group,
+                                r.y_row,   r.y_group, r.y_own_row, r.y_own_group};
     for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
         fixture_blank(&f, results[i]);
     fixture_set_step(&f, TOKENS, 1, 1);
