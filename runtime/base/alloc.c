@@ -103,3 +103,15 @@ void q35i_free(void *ptr)
 {
     free(ptr);
 }
+
+void *q35i_alloc_hook(size_t bytes, void *user)
+{
+    (void)user;
+    return q35i_calloc(1, bytes);
+}
+
+void q35i_free_hook(void *ptr, void *user)
+{
+    (void)user;
+    q35i_free(ptr);
+}

@@ -30,6 +30,10 @@ char *q35i_strndup(const char *text, size_t len);
 
 void q35i_free(void *ptr); /* any of the above, or NULL */
 
+/* q35i_calloc and q35i_free for libraries that are given functions to call; user: unused. */
+void *q35i_alloc_hook(size_t bytes, void *user);
+void q35i_free_hook(void *ptr, void *user);
+
 /* Tests: the n-th allocation from now (1 = next) and all later ones fail; 0 turns it off. */
 void q35i_alloc_fail_at(uint64_t n);
 

@@ -4,11 +4,18 @@
 #include "place.h"
 
 #include "quota.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "topo.h"
 
 #include <stdio.h>
 #include <string.h>
+
+void q35i_topo_free(q35i_topo *topo)
+{
+    q35i_free(topo->cpus);
+    memset(topo, 0, sizeof *topo);
+}
 
 q35_status q35i_place_usable_cores(int32_t *cpus, uint32_t *n_inout)
 {

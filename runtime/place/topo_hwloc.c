@@ -123,12 +123,6 @@ q35_status q35i_topo_read(q35i_topo *out)
     return status;
 }
 
-void q35i_topo_free(q35i_topo *topo)
-{
-    q35i_free(topo->cpus);
-    memset(topo, 0, sizeof *topo);
-}
-
 #else
 typedef int q35i_topo_hwloc_unused; /* ISO C wants a declaration in every file */
 #endif

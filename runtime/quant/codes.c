@@ -6,19 +6,10 @@
  * <= 2 * 8192 * 128^2. */
 #include "runtime/quant/codes.h"
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
-#ifdef __clang__ /* has no such option in an attribute */
-#define WIDE ""
-#else
-#define WIDE ",prefer-vector-width=512"
-#endif
+#include "runtime/quant/variants.h"
 
 #define CODE_MASK 127
 #define AVX512    "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni" WIDE
-#define INLINE    __attribute__((always_inline)) static inline
 
 /* What the searches read: the pairs' factors of points->linear and points->square. */
 typedef struct factors {

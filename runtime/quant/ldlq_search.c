@@ -5,19 +5,10 @@
  * reduced across them. */
 #include "runtime/quant/ldlq_search.h"
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
-#ifdef __clang__ /* has no such option in an attribute */
-#define WIDE ""
-#else
-#define WIDE ",prefer-vector-width=512"
-#endif
+#include "runtime/quant/variants.h"
 
 #define AVX512    "avx512f,avx512bw,avx512vl,avx512dq" WIDE
 #define AVX2      "avx2,fma"
-#define INLINE    __attribute__((always_inline)) static inline
 #define LANES     Q35I_LANES
 #define CODE_MASK 255
 

@@ -121,6 +121,14 @@ static q35_status tell_frontier(const allocating *a)
     return status;
 }
 
+static void release(allocating *a)
+{
+    q35i_free(a->items);
+    q35i_free(a->choices);
+    q35i_free(a->targets);
+    q35i_free(a->chosen);
+}
+
 /* With fixed choices the range can be told before anything is measured. */
 static q35_status check_range(q35i_conversion *c)
 {
@@ -128,10 +136,7 @@ static q35_status check_range(q35i_conversion *c)
     q35_status status = prepare(&a);
     if (status == Q35_OK)
         status = solve(&a);
-    q35i_free(a.items);
-    q35i_free(a.choices);
-    q35i_free(a.targets);
-    q35i_free(a.chosen);
+    release(&a);
     return status;
 }
 
@@ -148,9 +153,6 @@ q35_status q35i_allocate(q35i_conversion *c)
         apply(&a);
         status = tell_frontier(&a);
     }
-    q35i_free(a.items);
-    q35i_free(a.choices);
-    q35i_free(a.targets);
-    q35i_free(a.chosen);
+    release(&a);
     return status;
 }

@@ -36,18 +36,6 @@ struct q35i_rules {
     q35i_quoted examples[EXAMPLES];
 };
 
-static void *allocate(PCRE2_SIZE size, void *user)
-{
-    (void)user;
-    return q35i_calloc(1, size);
-}
-
-static void release(void *ptr, void *user)
-{
-    (void)user;
-    q35i_free(ptr);
-}
-
 static q35i_quoted quote(const char *text)
 {
     return q35i_quote((q35_string){text, strlen(text)});
@@ -77,7 +65,7 @@ static q35_status compile(const q35i_rules *rules, const char *text, rule *out)
 static q35_status create_contexts(q35i_rules *rules)
 {
     enum { MATCH_LIMIT = 100000, DEPTH_LIMIT = 10000, HEAP_LIMIT_KIB = 8 << 10 };
-    rules->general = pcre2_general_context_create(allocate, release, NULL);
+    rules->general = pcre2_general_context_create(q35i_alloc_hook, q35i_free_hook, NULL);
     if (!rules->general)
         return Q35_E_NOMEM;
     rules->compiling = pcre2_compile_context_create(rules->general);

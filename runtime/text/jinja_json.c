@@ -132,49 +132,6 @@ static q35_status add_json_string(const q35i_jstr *s, bool ascii, q35i_jout *out
     return q35i_jout_add_literal(out, "\"");
 }
 
-static q35_status add_break(const q35i_json_style *style, uint32_t depth, q35i_jout *out)
-{
-    if (style->indent < 0)
-        return Q35_OK;
-    Q35_TRY(q35i_jout_add_literal(out, "\n"));
-    for (uint64_t i = 0; i < (uint64_t)style->indent * depth; i++)
-        Q35_TRY(q35i_jout_add_literal(out, " "));
-    return Q35_OK;
-}
-
-static q35_status add_json(q35i_jv v, const q35i_json_style *style, uint32_t depth, q35i_jout *out)
-{
-    bool list = v.kind == Q35I_JV_LIST;
-    if (v.kind == Q35I_JV_STRING)
-        return add_json_string(v.u.s, style->ascii, out);
-    if (v.kind >= Q35I_JV_NONE && v.kind <= Q35I_JV_FLOAT)
-        return add_scalar(v, true, out);
-    if (!list && v.kind != Q35I_JV_DICT)
-        return Q35_FAIL(Q35_E_UNSUPPORTED, "%s for tojson, need a value that JSON has", q35i_jv_kind_name(v.kind));
-    if (depth == MAX_DEPTH)
-        return Q35_FAIL(Q35_E_UNSUPPORTED, "a value of more than %d levels, need fewer", MAX_DEPTH);
-    uint64_t n = list ? v.u.list->n : v.u.dict->n;
-    Q35_TRY(q35i_jout_add_literal(out, list ? "[" : "{"));
-    for (uint64_t i = 0; i < n; i++) {
-        if (i > 0)
-            Q35_TRY(q35i_jout_add_literal(out, style->comma));
-        Q35_TRY(add_break(style, depth + 1, out));
-        if (!list) {
-            Q35_TRY(add_json_string(&v.u.dict->pairs[i].key, style->ascii, out));
-            Q35_TRY(q35i_jout_add_literal(out, style->colon));
-        }
-        Q35_TRY(add_json(list ? v.u.list->items[i] : v.u.dict->pairs[i].value, style, depth + 1, out));
-    }
-    if (n > 0)
-        Q35_TRY(add_break(style, depth, out));
-    return q35i_jout_add_literal(out, list ? "]" : "}");
-}
-
-q35_status q35i_jv_to_json(q35i_jv v, const q35i_json_style *style, q35i_jout *out)
-{
-    return add_json(v, style, 0, out);
-}
-
 /* 'text' or, when it has ' but no ", "text". */
 static q35_status add_quoted(const q35i_jstr *s, q35i_jout *out)
 {
@@ -196,35 +153,68 @@ static q35_status add_quoted(const q35i_jstr *s, q35i_jout *out)
     return q35i_jout_add(out, &quote, 1, NULL);
 }
 
-static q35_status add_repr(q35i_jv v, uint32_t depth, q35i_jout *out)
+static q35_status add_break(const q35i_json_style *style, uint32_t depth, q35i_jout *out)
 {
-    bool list = v.kind == Q35I_JV_LIST;
-    if (v.kind == Q35I_JV_STRING)
-        return add_quoted(v.u.s, out);
-    if (v.kind >= Q35I_JV_NONE && v.kind <= Q35I_JV_FLOAT)
-        return add_scalar(v, false, out);
-    if (!list && v.kind != Q35I_JV_DICT)
-        return Q35_FAIL(Q35_E_UNSUPPORTED, "writes %s, need a string, number, list or dict",
+    if (style->indent < 0)
+        return Q35_OK;
+    Q35_TRY(q35i_jout_add_literal(out, "\n"));
+    for (uint64_t i = 0; i < (uint64_t)style->indent * depth; i++)
+        Q35_TRY(q35i_jout_add_literal(out, " "));
+    return Q35_OK;
+}
+
+static q35_status add_string(const q35i_jstr *s, const q35i_json_style *style, q35i_jout *out)
+{
+    return style->python ? add_quoted(s, out) : add_json_string(s, style->ascii, out);
+}
+
+static q35_status check_depth(q35i_jv v, const q35i_json_style *style, uint32_t depth)
+{
+    if (v.kind != Q35I_JV_LIST && v.kind != Q35I_JV_DICT)
+        return Q35_FAIL(Q35_E_UNSUPPORTED,
+                        style->python ? "writes %s, need a string, number, list or dict"
+                                      : "%s for tojson, need a value that JSON has",
                         q35i_jv_kind_name(v.kind));
     if (depth == MAX_DEPTH)
         return Q35_FAIL(Q35_E_UNSUPPORTED, "a value of more than %d levels, need fewer", MAX_DEPTH);
+    return Q35_OK;
+}
+
+static q35_status add_value(q35i_jv v, const q35i_json_style *style, uint32_t depth, q35i_jout *out)
+{
+    if (v.kind == Q35I_JV_STRING)
+        return add_string(v.u.s, style, out);
+    if (v.kind >= Q35I_JV_NONE && v.kind <= Q35I_JV_FLOAT)
+        return add_scalar(v, !style->python, out);
+    Q35_TRY(check_depth(v, style, depth));
+    const bool list = v.kind == Q35I_JV_LIST;
     uint64_t n = list ? v.u.list->n : v.u.dict->n;
     Q35_TRY(q35i_jout_add_literal(out, list ? "[" : "{"));
     for (uint64_t i = 0; i < n; i++) {
         if (i > 0)
-            Q35_TRY(q35i_jout_add_literal(out, ", "));
+            Q35_TRY(q35i_jout_add_literal(out, style->comma));
+        Q35_TRY(add_break(style, depth + 1, out));
         if (!list) {
-            Q35_TRY(add_quoted(&v.u.dict->pairs[i].key, out));
-            Q35_TRY(q35i_jout_add_literal(out, ": "));
+            Q35_TRY(add_string(&v.u.dict->pairs[i].key, style, out));
+            Q35_TRY(q35i_jout_add_literal(out, style->colon));
         }
-        Q35_TRY(add_repr(list ? v.u.list->items[i] : v.u.dict->pairs[i].value, depth + 1, out));
+        Q35_TRY(add_value(list ? v.u.list->items[i] : v.u.dict->pairs[i].value, style, depth + 1, out));
     }
+    if (n > 0)
+        Q35_TRY(add_break(style, depth, out));
     return q35i_jout_add_literal(out, list ? "]" : "}");
+}
+
+q35_status q35i_jv_to_json(q35i_jv v, const q35i_json_style *style, q35i_jout *out)
+{
+    return add_value(v, style, 0, out);
 }
 
 q35_status q35i_jv_to_text(q35i_jv v, q35i_jout *out)
 {
+    q35i_json_style style = q35i_json_style_default();
+    style.python = true;
     if (v.kind == Q35I_JV_UNDEFINED)
         return Q35_OK;
-    return v.kind == Q35I_JV_STRING ? q35i_jout_add_string(out, v.u.s) : add_repr(v, 0, out);
+    return v.kind == Q35I_JV_STRING ? q35i_jout_add_string(out, v.u.s) : add_value(v, &style, 0, out);
 }

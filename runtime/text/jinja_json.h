@@ -11,8 +11,9 @@
 q35_status q35i_jv_from_json(q35i_heap *heap, const char *name, const char *text, uint64_t n, q35i_jv *out);
 
 typedef struct q35i_json_style {
-    int indent; /* below 0: on one line */
-    bool ascii; /* other characters as \uXXXX */
+    int indent;  /* below 0: on one line */
+    bool ascii;  /* other characters as \uXXXX */
+    bool python; /* strings, none, true and numbers as Python's repr */
     const char *comma, *colon;
 } q35i_json_style;
 

@@ -74,18 +74,6 @@ struct q35i_split_work {
     pcre2_match_data *match;
 };
 
-static void *allocate(PCRE2_SIZE size, void *user)
-{
-    (void)user;
-    return q35i_calloc(1, size);
-}
-
-static void release(void *ptr, void *user)
-{
-    (void)user;
-    q35i_free(ptr);
-}
-
 static bool is_named(const char *candidate, q35_string name)
 {
     return candidate && strlen(candidate) == name.len && memcmp(candidate, name.data, name.len) == 0;
@@ -140,7 +128,7 @@ q35_status q35i_splitter_create(q35_string name, q35i_splitter **out)
     if (!s)
         return Q35_E_NOMEM;
     s->rule = rule;
-    s->general = pcre2_general_context_create(allocate, release, NULL);
+    s->general = pcre2_general_context_create(q35i_alloc_hook, q35i_free_hook, NULL);
     Q35_CHECK_ALLOC_GOTO(s->general, fail);
     s->limits = pcre2_match_context_create(s->general);
     Q35_CHECK_ALLOC_GOTO(s->limits, fail);
