@@ -2,27 +2,17 @@
  *
  * Reasoning in a chat: shown dimmed, kept apart from the answer, written and read again; and turns of a log. What
  * the program prints and the chat format are replaced by ones that keep what they are given. */
+#include "cli/fail_recorder.h"
 #include "runtime/apps/cli/chat_file.h"
 #include "runtime/apps/cli/chat_show.h"
-#include "runtime/apps/cli/cli.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char message[512], shown[512];
+static char shown[512];
 static size_t n_shown;
-
-int cli_fail(int code, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof message, fmt, ap);
-    va_end(ap);
-    return code;
-}
 
 int cli_write_out(const char *text, uint64_t len)
 {

@@ -2,6 +2,7 @@
  *
  * Output files: whole or not at all, never over an existing file unasked, and a full disk ends with a sentence. */
 #define _GNU_SOURCE
+#include "support/child.h"
 #include "support/expect.h"
 #include "support/temp_dir.h"
 
@@ -155,42 +156,20 @@ START_TEST(test_unlink_all)
 }
 END_TEST
 
-/* A child that opens the output and waits; its temporary file is there when this returns. */
-static pid_t start_writer(void)
+static int open_and_write(void)
 {
-    int ready[2];
-    char byte;
-    ck_assert_int_eq(pipe(ready), 0);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        q35i_file_out *file;
-        if (q35i_file_out_create(path, true, &file) != Q35_OK || q35i_file_out_write(file, "half", 4) != Q35_OK ||
-            write(ready[1], "", 1) != 1)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    close(ready[1]);
-    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    return child;
-}
-
-static void kill_writer(pid_t child)
-{
-    ck_assert_int_eq(kill(child, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    q35i_file_out *file;
+    return q35i_file_out_create(path, true, &file) != Q35_OK || q35i_file_out_write(file, "half", 4) != Q35_OK;
 }
 
 START_TEST(test_leftover)
 {
-    pid_t alive = start_writer(), dead = start_writer();
+    pid_t alive = q35t_start_child(open_and_write), dead = q35t_start_child(open_and_write);
     ck_assert_int_eq(q35t_temp_dir_count(), 2);
-    kill_writer(dead);
+    q35t_kill_child(dead);
     q35i_file_out *file = create(true), *other;
     ck_assert_int_eq(q35t_temp_dir_count(), 2); /* that of the living one and ours */
-    kill_writer(alive);
+    q35t_kill_child(alive);
     char beside[Q35T_PATH_BYTES];
     q35t_temp_path(beside, "out.bin2");
     expect_ok(q35i_file_out_create(beside, true, &other), "another output");

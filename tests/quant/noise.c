@@ -52,3 +52,11 @@ double q35t_sqnr_db(const float *x, const float *y, uint64_t n)
     }
     return 10 * log10(signal / noise);
 }
+
+double q35t_weighted_error(const float *x, const float *y, const float *w, uint64_t n)
+{
+    double sum = 0;
+    for (uint64_t i = 0; i < n; i++)
+        sum += (double)w[i] * ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+    return sum;
+}

@@ -14,4 +14,7 @@ void q35t_student5(uint64_t seed, float *out, uint64_t n);
 /* 10 log10 of sum x^2 / sum (x - y)^2. */
 double q35t_sqnr_db(const float *x, const float *y, uint64_t n);
 
+/* Sum of w (x - y)^2. */
+double q35t_weighted_error(const float *x, const float *y, const float *w, uint64_t n);
+
 #endif

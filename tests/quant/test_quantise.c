@@ -84,14 +84,6 @@ START_TEST(sqnr_on_gaussian_groups)
 }
 END_TEST
 
-static double weighted_error(const float *x, const float *y, const float *w, uint64_t n)
-{
-    double sum = 0;
-    for (uint64_t i = 0; i < n; i++)
-        sum += (double)w[i] * ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
-    return sum;
-}
-
 /* Importance lowers the error it weighs and costs plain error. */
 START_TEST(importance_pays)
 {
@@ -103,7 +95,7 @@ START_TEST(importance_pays)
     for (int c = 0; c < 2; c++) {
         round_trip(codecs[c], x, K, NULL, plain);
         round_trip(codecs[c], x, K, w, weighed);
-        ck_assert_double_lt(weighted_error(x, weighed, w, K), 0.97 * weighted_error(x, plain, w, K));
+        ck_assert_double_lt(q35t_weighted_error(x, weighed, w, K), 0.97 * q35t_weighted_error(x, plain, w, K));
         ck_assert_double_gt(q35t_sqnr_db(x, plain, K), q35t_sqnr_db(x, weighed, K));
     }
 }
@@ -132,7 +124,7 @@ START_TEST(search_beats_plain_rounding)
     }
     for (int i = 0; i < K; i++)
         z[i] = 1;
-    ck_assert_double_lt(weighted_error(x, y, z, K), nominal);
+    ck_assert_double_lt(q35t_weighted_error(x, y, z, K), nominal);
 }
 END_TEST
 

@@ -150,14 +150,6 @@ START_TEST(gaussian_rows)
 }
 END_TEST
 
-static double weighted_error(const float *x, const float *y, const float *w, uint64_t n)
-{
-    double sum = 0;
-    for (uint64_t i = 0; i < n; i++)
-        sum += (double)w[i] * ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
-    return sum;
-}
-
 /* Importance lowers the error it weighs and costs plain error (pairs: by choice of the code). */
 START_TEST(importance_pays)
 {
@@ -169,7 +161,7 @@ START_TEST(importance_pays)
     round_trip(types[_i].dtype, x, K, NULL, plain);
     round_trip(types[_i].dtype, x, K, w, weighed);
     double part = types[_i].weights == 2 ? 0.97 : 1.0001;
-    ck_assert_double_lt(weighted_error(x, weighed, w, K), part * weighted_error(x, plain, w, K));
+    ck_assert_double_lt(q35t_weighted_error(x, weighed, w, K), part * q35t_weighted_error(x, plain, w, K));
     if (types[_i].weights == 2)
         ck_assert_double_gt(q35t_sqnr_db(x, plain, K), q35t_sqnr_db(x, weighed, K));
 }

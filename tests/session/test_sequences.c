@@ -3,6 +3,7 @@
  * Several sequences in one session, on the tiny model: whatever is made, forked, cut short, freed and run
  * together, the logits of a sequence have the bits that its tokens give alone; what does not fit changes nothing.
  */
+#include "support/cpu_runtime.h"
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
@@ -40,16 +41,6 @@ static uint32_t below(uint32_t n)
 {
     random_state = random_state * 1664525u + 1013904223u;
     return (uint32_t)((uint64_t)random_state * n >> 32);
-}
-
-static q35_runtime *runtime_with(uint32_t threads)
-{
-    static const char *const plugins[3] = {Q35T_CPU_PLUGIN, Q35T_TEMPLATE_PLUGIN, Q35T_ASYNC_PLUGIN};
-    const q35_runtime_options options = {
-        .n_threads = threads, .plugin_paths = plugins, .n_plugin_paths = 3, .no_default_plugins = 1};
-    q35_runtime *runtime;
-    EXPECT_OK(q35_runtime_create(&options, &runtime));
-    return runtime;
 }
 
 static q35_session *session_with(q35_runtime *runtime, const char *devices, uint32_t n_kv_tokens)
@@ -172,7 +163,7 @@ static const struct {
 
 START_TEST(company_changes_no_bit)
 {
-    q35_runtime *runtime = runtime_with(places[_i].threads);
+    q35_runtime *runtime = q35t_three_devices(places[_i].threads);
     world w = {.session = session_with(runtime, places[_i].devices, KV_TOKENS),
                .alone = session_with(runtime, places[_i].devices, 0),
                .sequences[0].live = 1};
@@ -215,7 +206,7 @@ static void expect_no_room(q35_session *session, uint32_t sequence, uint32_t n, 
 /* Three pages. */
 START_TEST(forks_share_pages)
 {
-    q35_runtime *runtime = runtime_with(1);
+    q35_runtime *runtime = q35t_three_devices(1);
     q35_session *session = session_with(runtime, "cpu", 80);
     uint32_t a, b;
     append(session, 0, 40);
@@ -246,7 +237,7 @@ END_TEST
 START_TEST(wrong_steps_are_refused)
 {
     const int32_t ids[CTX + 1] = {0}, wrong = -1;
-    q35_runtime *runtime = runtime_with(1);
+    q35_runtime *runtime = q35t_three_devices(1);
     q35_session *session = session_with(runtime, "cpu", KV_TOKENS);
     uint32_t a;
     EXPECT_OK(q35_session_new(session, &a));
@@ -284,7 +275,7 @@ START_TEST(eval_shares_the_pages)
 {
     int32_t ids[CTX];
     const float *logits;
-    q35_runtime *runtime = runtime_with(2);
+    q35_runtime *runtime = q35t_three_devices(2);
     q35_session *session = session_with(runtime, "cpu", 5 * 32);
     uint32_t a;
     for (uint32_t i = 0; i < CTX; i++)

@@ -4,6 +4,7 @@
  * state. */
 #include "reference.h"
 #include "support/alloc_sweep.h"
+#include "support/cpu_runtime.h"
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
@@ -48,16 +49,6 @@ static void teardown(void)
     unlink(model_path);
 }
 
-static q35_runtime *runtime_with(uint32_t threads)
-{
-    static const char *const plugins[3] = {Q35T_CPU_PLUGIN, Q35T_TEMPLATE_PLUGIN, Q35T_ASYNC_PLUGIN};
-    const q35_runtime_options options = {
-        .n_threads = threads, .plugin_paths = plugins, .n_plugin_paths = 3, .no_default_plugins = 1};
-    q35_runtime *runtime;
-    EXPECT_OK(q35_runtime_create(&options, &runtime));
-    return runtime;
-}
-
 static q35_session *session_with(q35_runtime *runtime, const q35_session_options *options)
 {
     q35_session *session;
@@ -78,7 +69,7 @@ static q35_session_options exact_options(void)
 /* Logits of all ids, fed in chunks of at most `chunk`. */
 static float *logits_of(uint32_t threads, q35_session_options o, uint32_t chunk)
 {
-    q35_runtime *runtime = runtime_with(threads);
+    q35_runtime *runtime = q35t_three_devices(threads);
     q35_session *session = session_with(runtime, &o);
     float *all = malloc((size_t)N_IDS * n_vocab * sizeof *all);
     ck_assert_ptr_nonnull(all);
@@ -163,7 +154,7 @@ END_TEST
 
 START_TEST(last_logits_and_rewind)
 {
-    q35_runtime *runtime = runtime_with(2);
+    q35_runtime *runtime = q35t_three_devices(2);
     q35_session_options o = exact_options();
     float *all = logits_of(2, o, 512);
     o.all_logits = 0;
@@ -186,7 +177,7 @@ END_TEST
 
 START_TEST(context_and_ids_are_bounded)
 {
-    q35_runtime *runtime = runtime_with(1);
+    q35_runtime *runtime = q35t_three_devices(1);
     q35_session_options o = exact_options();
     q35_session *session;
     const float *logits;
@@ -217,7 +208,7 @@ END_TEST
 /* Mean squares of the first linear's input: those of rms_norm(embedding), computed here. */
 START_TEST(observes_inputs)
 {
-    q35_runtime *runtime = runtime_with(2);
+    q35_runtime *runtime = q35t_three_devices(2);
     q35_session_options o = exact_options();
     q35_model_config c;
     uint32_t k;
@@ -275,7 +266,7 @@ START_TEST(layers_are_handed_out)
 {
     const uint32_t hidden = 64;
     q35_session_options o = exact_options();
-    q35_runtime *runtime = runtime_with(2);
+    q35_runtime *runtime = q35t_three_devices(2);
     q35_session *without = session_with(runtime, &o);
     o.layer_outputs = 1;
     q35_session *all = session_with(runtime, &o), *single = session_with(runtime, &o);
@@ -318,7 +309,7 @@ START_TEST(nan_weights_are_an_error)
     fclose(file);
     q35_model_close(model);
     ck_assert_uint_eq(q35_model_open(model_path, &model), Q35_OK);
-    q35_runtime *runtime = runtime_with(1);
+    q35_runtime *runtime = q35t_three_devices(1);
     q35_session_options o = exact_options();
     q35_session *session = session_with(runtime, &o);
     const float *logits;
@@ -333,7 +324,7 @@ END_TEST
 START_TEST(survives_failed_allocations)
 {
     static const char *const lists[] = {"cpu", "async1,template,cpu"};
-    q35_runtime *runtime = runtime_with(2);
+    q35_runtime *runtime = q35t_three_devices(2);
     q35_session_options o = exact_options();
     const float *logits;
     o.devices = lists[_i];
@@ -405,7 +396,7 @@ static void assert_dump(q35_session *session, uint32_t what, uint32_t n_tokens, 
 
 START_TEST(dumps_are_as_stored)
 {
-    q35_runtime *runtime = runtime_with(1);
+    q35_runtime *runtime = q35t_three_devices(1);
     q35_session_options o = exact_options();
     o.act = Q35_ACT_INT8;
     o.all_logits = 0;

@@ -4,14 +4,13 @@
  * disk without room says. */
 #define _GNU_SOURCE
 #include "runtime/session/windows.h"
+#include "support/child.h"
 #include "support/expect.h"
 #include "support/suite.h"
 #include "support/temp_dir.h"
 
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { N = 5, BYTES = 70000 };
 
@@ -89,28 +88,17 @@ START_TEST(test_wrong)
 }
 END_TEST
 
+static int open_and_write(void)
+{
+    static uint8_t window[BYTES];
+    q35i_windows *w;
+    return q35i_windows_open(N, BYTES, beside, &w) != Q35_OK || q35i_windows_write(w, 0, window) != Q35_OK;
+}
+
 /* Killed while the file is in use: nothing is left. */
 START_TEST(test_killed)
 {
-    int ready[2], code;
-    char byte;
-    ck_assert_int_eq(pipe(ready), 0);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        static uint8_t window[BYTES];
-        q35i_windows *w;
-        if (q35i_windows_open(N, BYTES, beside, &w) != Q35_OK || q35i_windows_write(w, 0, window) != Q35_OK ||
-            write(ready[1], "", 1) != 1)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    close(ready[1]);
-    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    ck_assert_int_eq(kill(child, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(child, &code, 0), child);
-    close(ready[0]);
+    q35t_kill_child(q35t_start_child(open_and_write));
     ck_assert_int_eq(q35t_temp_dir_count(), 0);
 }
 END_TEST

@@ -3,6 +3,8 @@
  * Comparing ids, with the ones found in the message. */
 #include "text/expect_ids.h"
 
+#include "support/alloc_sweep.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,4 +24,22 @@ void expect_ids(const q35_tokenizer *t, const char *text, uint64_t len, uint32_t
     ck_assert_msg((found == NULL) == (n == 0), "'%s': ids %p for %llu tokens", text, (void *)found,
                   (unsigned long long)n);
     q35_tokens_free(found);
+}
+
+void expect_survives_no_memory(const q35_model *model, const char *text, uint64_t len, uint32_t flags)
+{
+    q35t_alloc_sweep sweep = {.limit = 1000};
+    while (q35t_alloc_sweep_next(&sweep)) {
+        q35_tokenizer *t;
+        int32_t *ids = NULL;
+        uint64_t n = 0;
+        q35_status status = q35_tokenizer_create(model, &t);
+        if (status == Q35_OK) {
+            status = q35_tokenizer_encode(t, text, len, flags, &ids, &n);
+            ck_assert(status == Q35_OK || (ids == NULL && n == 0));
+        }
+        q35t_alloc_sweep_end(&sweep, status);
+        q35_tokens_free(ids);
+        q35_tokenizer_destroy(t);
+    }
 }
