@@ -151,7 +151,7 @@ static q35_status query_table(q35i_plugin *plugin, const q35i_host_facts *host)
 /* UNAVAILABLE is what plugins answer that do not know "0 devices and OK"; it means the same. */
 static q35_status count_devices(q35i_plugin *plugin)
 {
-    char why[Q35I_REASON_CAP] = "";
+    char why[Q35I_REASON_CAP - sizeof "no device: "] = ""; /* what it says, cut to what fits in the reason */
     uint32_t n = 0;
     (void)Q35_FAIL(Q35_E_INTERNAL, "it gave no reason");
     q35i_host_capture(why, sizeof why);
