@@ -23,6 +23,7 @@ struct kc_guard {
     size_t page;
     uint8_t *reserved;
     slot slots[KC_MAX_OPERANDS];
+    uint8_t slack[SLACK]; /* what lies beside a buffer that can be written */
 };
 
 static size_t view_bytes(const kc_guard *g)
@@ -61,6 +62,7 @@ kc_guard *kc_guard_open(void)
         return NULL;
     }
     g->reserved = all;
+    kc_fill_unwritten(g->slack, SLACK);
     for (size_t i = 0; i < KC_MAX_OPERANDS; i++) {
         if (!map_slot(g, &g->slots[i], g->reserved + 2 * i * view_bytes(g))) {
             kc_guard_close(g);
@@ -74,11 +76,6 @@ void kc_guard_close(kc_guard *g)
 {
     munmap(g->reserved, 2 * KC_MAX_OPERANDS * view_bytes(g));
     free(g);
-}
-
-static uint8_t slack_byte(size_t offset)
-{
-    return (uint8_t)(KC_UNWRITTEN >> (8 * (offset & 3)));
 }
 
 /* The slack on both sides of the buffer, clipped to the slot. */
@@ -100,13 +97,16 @@ uint8_t *kc_guard_place(kc_guard *g, int slot_index, size_t bytes, size_t align,
     s->offset = tail ? (SLOT_BYTES - bytes) / align * align : 0;
     slack_range(s, &from, &to);
     if (read_only) {
-        memset(s->writable + from, 0xff, to - from);
+        memset(s->writable + from, 0xff, s->offset - from);
+        memset(s->writable + s->offset + bytes, 0xff, to - s->offset - bytes);
     } else {
-        for (size_t i = from; i < to; i++)
-            s->writable[i] = slack_byte(i);
+        memcpy(s->writable + from, g->slack, s->offset - from);
+        memcpy(s->writable + s->offset + bytes, g->slack, to - s->offset - bytes);
     }
     if (init)
         memcpy(s->writable + s->offset, init, bytes);
+    else
+        kc_fill_unwritten(s->writable + s->offset, bytes);
     return (read_only ? s->readable : s->writable) + s->offset;
 }
 
@@ -115,13 +115,6 @@ bool kc_guard_intact(const kc_guard *g, int slot_index)
     const slot *s = &g->slots[slot_index];
     size_t from, to;
     slack_range(s, &from, &to);
-    for (size_t i = from; i < s->offset; i++) {
-        if (s->writable[i] != slack_byte(i))
-            return false;
-    }
-    for (size_t i = s->offset + s->bytes; i < to; i++) {
-        if (s->writable[i] != slack_byte(i))
-            return false;
-    }
-    return true;
+    return memcmp(s->writable + from, g->slack, s->offset - from) == 0 &&
+           memcmp(s->writable + s->offset + s->bytes, g->slack, to - s->offset - s->bytes) == 0;
 }

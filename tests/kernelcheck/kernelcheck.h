@@ -148,6 +148,7 @@ void kc_guard_close(kc_guard *g);
 uint8_t *kc_guard_place(kc_guard *g, int slot, size_t bytes, size_t align, bool tail, bool read_only,
                         const void *init);
 bool kc_guard_intact(const kc_guard *g, int slot); /* slack next to the buffer unchanged? */
+void kc_fill_unwritten(uint8_t *p, size_t bytes);  /* with KC_UNWRITTEN */
 
 /* inputs.c: everything deterministic from x->rng. */
 typedef enum kc_dist {

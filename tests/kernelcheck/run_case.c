@@ -56,11 +56,15 @@ static bool is_written(const kc_operand *o)
     return o->role == KC_OUT || o->role == KC_INOUT;
 }
 
-static void fill_unwritten(uint8_t *p, size_t bytes)
+void kc_fill_unwritten(uint8_t *p, size_t bytes)
 {
-    uint32_t word = KC_UNWRITTEN;
-    for (size_t i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(word >> (8 * (i & 3)));
+    const uint32_t word = KC_UNWRITTEN;
+    size_t done = bytes < sizeof word ? bytes : sizeof word;
+    memcpy(p, &word, done);
+    for (size_t n; done < bytes; done += n) { /* twice as much each time */
+        n = bytes - done < done ? bytes - done : done;
+        memcpy(p + done, p, n);
+    }
 }
 
 void kc_bind_plain(kc_context *x, kc_case *c)
@@ -71,7 +75,7 @@ void kc_bind_plain(kc_context *x, kc_case *c)
         if (o->init)
             memcpy(o->p, o->init, o->bytes);
         else
-            fill_unwritten(o->p, o->bytes);
+            kc_fill_unwritten(o->p, o->bytes);
     }
 }
 
@@ -99,8 +103,6 @@ static void place_operands(run *r, bool tail)
         o->p = kc_guard_place(r->x->guard, i, o->bytes, o->align, tail, o->role == KC_IN, o->init);
         if (o->role == KC_SCRATCH)
             memset(o->p, 0xff, o->bytes);
-        else if (!o->init)
-            fill_unwritten(o->p, o->bytes);
         if (is_written(o))
             memcpy(r->expected[i], o->p, o->bytes);
     }
