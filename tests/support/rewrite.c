@@ -8,6 +8,7 @@
 #include "runtime/model/gguf_write.h"
 
 #include <q35rt/blocks.h>
+#include <stdio.h>
 
 static int is(const char *name, q35_string key)
 {
@@ -44,7 +45,9 @@ static q35_status write_meta(q35i_gguf_writer *w, const q35_model *from, const q
 
 static int kept(const q35_tensor_info *t, const q35t_change *c)
 {
-    return !(c->drop_tensor && strcmp(c->drop_tensor, t->name) == 0) &&
+    unsigned layer;
+    return !(c->layers && sscanf(t->name, "blk.%u.", &layer) == 1 && layer >= c->layers) &&
+           !(c->drop_tensor && strcmp(c->drop_tensor, t->name) == 0) &&
            !(c->add_tensor && strcmp(c->add_tensor, t->name) == 0);
 }
 

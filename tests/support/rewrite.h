@@ -12,6 +12,7 @@ typedef struct q35t_change {
     uint32_t type;        /* of set_key: U32, I32, F32, BOOL, STRING, or ARRAY (of two U32) */
     double number;
     const char *text;
+    uint32_t layers;         /* tensors of the first so many are kept (set_key is then .block_count); 0: all */
     const char *drop_tensor; /* NULL: none */
     const char *add_tensor;  /* added or replaced by zeros (F32: ones); NULL: none */
     uint32_t dtype, rank;
