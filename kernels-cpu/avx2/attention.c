@@ -85,7 +85,7 @@ INLINE void multiply(int n_rows, int n_positions, uint32_t dtype, const row *row
         for (int i = 0; i < n_rows; i++)
             q[i] = load_f32(rows[i].q, d, dim);
         for (int i = 0; i < n_rows; i++)
-            __asm__("" : "+x"(q[i]));
+            __asm__("" : "+x"(q[i])); /* in a register: gcc would load it again for each position */
         for (int p = 0; p < n_positions; p++) {
             __m256 x = load_cache(k[p], dtype, d, dim);
             __asm__("" : "+x"(x));

@@ -12,9 +12,9 @@
 
 enum {
     GROUP = 4,
-    QUARTERS = -1,     /* a layout of keys */
-    QUARTERS_ROWS = 6, /* from how many rows on it pays */
-    VALUE_REGS = 4     /* vectors of dimensions per pass over the values */
+    QUARTERS = INT32_MAX, /* a layout of keys, beside the types of the cache */
+    QUARTERS_ROWS = 6,    /* from how many rows on it pays */
+    VALUE_REGS = 4        /* vectors of dimensions per pass over the values */
 };
 
 #define ATTENTION_WALK_TYPES
@@ -170,6 +170,7 @@ INLINE void multiply_quarters(int n_rows, const row *rows, const float *tile, in
     for (int64_t d = 0; d < dim; d += 16, tile += 256)
         for (int m = 0; m < 4; m++) {
             __m512 k[2] = {_mm512_loadu_ps(tile + 64 * g + 16 * m), _mm512_loadu_ps(tile + 64 * g + 64 + 16 * m)};
+            /* In registers: gcc would load them again for each row, and loads are what limits. */
             __asm__("" : "+v"(k[0]), "+v"(k[1]));
             for (int i = 0; i < n_rows; i++) {
                 __m512 q = _mm512_broadcast_f32x4(_mm_loadu_ps(rows[i].q + d + 4 * m));
@@ -200,7 +201,7 @@ INLINE void score_quarters(int n_rows, const row *rows, float scale, const posit
 static positions lay_keys(const positions *page, int n_rows, float *tile)
 {
     positions keys = *page;
-    if (n_rows < 2 || (n_rows < QUARTERS_ROWS && page->dtype == Q35_DT_F32))
+    if (n_rows < 2)
         return keys;
     if (n_rows < QUARTERS_ROWS || page->dim % 16 != 0)
         return widened(page, tile);
@@ -211,13 +212,13 @@ static positions lay_keys(const positions *page, int n_rows, float *tile)
     else
         lay_quarters(Q35_DT_F32, page, tile);
     keys.at = (const uint8_t *)tile;
-    keys.dtype = (uint32_t)QUARTERS;
+    keys.dtype = QUARTERS;
     return keys;
 }
 
 static void score(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
 {
-    if (k->dtype != (uint32_t)QUARTERS) {
+    if (k->dtype != QUARTERS) {
         score_rows(n_rows, rows, scale, k, at);
         return;
     }

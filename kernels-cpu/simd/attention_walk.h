@@ -9,10 +9,12 @@
  *   GROUP = 4         the rows that add_values_rows takes at a time
  * then includes this with ATTENTION_WALK_TYPES, then brings
  *   widen             as declared below
- *   lay_keys          a page of keys as score wants it for so many rows; `tile` is [PAGE][dim]
- *   score             scores of a page's positions to w[at ..] of all rows, -inf where a row does not see one, up
- * to the next multiple of 16 weigh             scores w[0 .. n) of a row to weights relative to the largest; sets
- * its top and total add_values_rows   adds w[at ..] times values of n <= PAGE positions to the rows' acc exp_of
+ *   lay_keys          a page of keys as score wants it for so many rows; tile: [PAGE][dim]
+ *   score             scores of a page's positions to w[at ..] of all rows, up to the next multiple of 16; -inf
+ *                     where a row does not see one
+ *   weigh             scores w[0 .. n) of a row to weights relative to the largest; sets its top and total
+ *   add_values_rows   adds w[at ..] times values of n <= PAGE positions to the rows' acc
+ *   exp_of            q35k_exp
  * and includes this again.
  */
 #ifdef ATTENTION_WALK_TYPES
@@ -120,6 +122,27 @@ static positions page_of(const job *j, const band *b, const void *base, int64_t 
                        .dim = j->dim};
 }
 
+/* The page that is read after the one at p, of a span's positions [from, end): keys, then values, then the next
+ * span's keys; NULL: none. */
+static const uint8_t *page_after(const job *j, const band *b, bool values, int64_t p, int64_t from, int64_t end)
+{
+    p += PAGE;
+    if (p >= end) {
+        p = values ? p : from;
+        values = !values;
+    }
+    if (p >= j->rows[b->n_rows - 1].n_seen)
+        return NULL;
+    return page_of(j, b, values ? j->a->kv->v : j->a->kv->k, p, PAGE).at;
+}
+
+/* Asks for n bytes of such a page: by itself the hardware does not look beyond the 4 KiB that are being read. */
+static void ask_for(const uint8_t *page, int64_t from, int64_t n)
+{
+    for (int64_t i = from; page && i < from + n; i += 64)
+        __builtin_prefetch(page + i, 0, 2);
+}
+
 /* Scores of positions [from, end) of one span. */
 static void score_span(const job *j, const band *b, int64_t from, int64_t end)
 {
@@ -127,27 +150,42 @@ static void score_span(const job *j, const band *b, int64_t from, int64_t end)
     for (int64_t p = from; p < end; p += PAGE) {
         const positions page = page_of(j, b, j->a->kv->k, p, end - p < PAGE ? end - p : PAGE);
         const positions keys = lay_keys(&page, b->n_rows, j->tile);
+        ask_for(page_after(j, b, false, p, from, end), 0, PAGE * j->row_bytes);
         while (j->rows[first].n_seen <= p)
             first++;
         score(b->n_rows - first, &j->rows[first], j->a->scale, &keys, p - from);
     }
 }
 
+/* Values of a page times the weights w[at ..]. Where there are few rows, memory is slower than they are: they go
+ * by 8 positions, and as many of the page after it are asked for each time, so that these come meanwhile. */
+static void add_page(const job *j, const band *b, int first, const positions *page, const uint8_t *after,
+                     int64_t at)
+{
+    const int64_t step = b->n_rows > GROUP ? PAGE : 8;
+    const positions values = b->n_rows > GROUP ? widened(page, j->tile) : *page;
+    for (int i = first, run; i < b->n_rows; i += run) {
+        run = run_length(j->rows, i, b->n_rows, page->first);
+        const int64_t n = seen_of(&j->rows[i], page->first, PAGE);
+        for (int64_t p = 0; p < n; p += step) {
+            positions some = values;
+            some.at += p * values.row_bytes;
+            if (i == first)
+                ask_for(after, p * page->row_bytes, step * page->row_bytes);
+            add_values(run, &j->rows[i], &some, n - p < step ? n - p : step, at + p);
+        }
+    }
+}
+
 /* Values of positions [from, end) of one span, times their weights. */
 static void add_span(const job *j, const band *b, int64_t from, int64_t end)
 {
-    row *rows = j->rows;
     int first = 0;
     for (int64_t p = from; p < end; p += PAGE) {
-        positions page = page_of(j, b, j->a->kv->v, p, end - p < PAGE ? end - p : PAGE);
-        if (b->n_rows > GROUP)
-            page = widened(&page, j->tile);
-        while (rows[first].n_seen <= p)
+        const positions page = page_of(j, b, j->a->kv->v, p, end - p < PAGE ? end - p : PAGE);
+        while (j->rows[first].n_seen <= p)
             first++;
-        for (int i = first, run; i < b->n_rows; i += run) {
-            run = run_length(rows, i, b->n_rows, p);
-            add_values(run, &rows[i], &page, seen_of(&rows[i], p, PAGE), p - from);
-        }
+        add_page(j, b, first, &page, page_after(j, b, true, p, from, end), p - from);
     }
 }
 
