@@ -83,7 +83,7 @@ static const char *signal_name(int number)
 static void record_death(const kc_row *row, int status, kc_progress *progress)
 {
     kc_context x = {.row = row, .progress = progress};
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF)
         kc_fail(&x, "does not end");
     else if (WIFSIGNALED(status))
         kc_fail(&x, "SIG%s", signal_name(WTERMSIG(status)));

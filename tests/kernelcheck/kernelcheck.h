@@ -17,9 +17,10 @@
 
 enum {
     KC_MAX_OPERANDS = 9,
-    KC_TEXT = 320,        /* bytes of a case's or failure's text */
-    KC_MAX_FAILURES = 5,  /* a row is given up after so many */
-    KC_CASE_SECONDS = 120 /* a case that takes longer is a hang; generous, for sanitizers and valgrind */
+    KC_TEXT = 320,       /* bytes of a case's or failure's text */
+    KC_MAX_FAILURES = 5, /* a row is given up after so many */
+    KC_CASE_SECONDS =
+        120 /* of CPU time; a case that takes longer is a hang; generous, for sanitizers and valgrind */
 };
 
 /* Unit roundoff of f32, half its smallest subnormal, unit roundoff of f64. */
@@ -113,7 +114,7 @@ typedef struct kc_context {
     kc_guard *guard;
     uint8_t *arena; /* memory of the current case */
     size_t arena_used, arena_size;
-    unsigned case_seconds;
+    unsigned case_seconds; /* of CPU time */
 } kc_context;
 
 /* One slot's cases. build is deterministic in (seed, slot, index), whatever ran before. */
@@ -248,8 +249,8 @@ typedef struct kc_limits {
     int64_t first, last; /* last < 0: all */
     int64_t step;        /* 0 is 1 */
     int max_failures;
-    unsigned case_seconds;
-    bool as_reference; /* the row takes the reference's place */
+    unsigned case_seconds; /* of CPU time */
+    bool as_reference;     /* the row takes the reference's place */
 } kc_limits;
 bool kc_run_row(const kc_row *row, const kc_limits *limits, kc_progress *progress);
 uint8_t *kc_arena_open(size_t *bytes); /* address space, touched as needed; NULL: none to be had */
