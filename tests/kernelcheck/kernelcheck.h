@@ -17,10 +17,9 @@
 
 enum {
     KC_MAX_OPERANDS = 9,
-    KC_TEXT = 320,       /* bytes of a case's or failure's text */
-    KC_MAX_FAILURES = 5, /* a row is given up after so many */
-    KC_CASE_SECONDS =
-        120 /* of CPU time; a case that takes longer is a hang; generous, for sanitizers and valgrind */
+    KC_TEXT = 320,        /* bytes of a case's or failure's text */
+    KC_MAX_FAILURES = 5,  /* a row is given up after so many */
+    KC_CASE_SECONDS = 120 /* of CPU time make a hang; generous, for sanitizers and valgrind */
 };
 
 /* Unit roundoff of f32, half its smallest subnormal, unit roundoff of f64. */
