@@ -97,8 +97,9 @@ Q35I_INLINE void add_tile(int n, const q35i_ints *w, int vectors, const int8_t *
 
 /* As row_walk.h says. */
 Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int stride, int vectors, const uint8_t *q,
-                             q35i_ints (*sum)[2])
+                             q35i_ints (*sum)[2], int64_t ahead)
 {
+    (void)ahead;
     const int8_t *codes = (const int8_t *)q, *later = codes + TOKENS_AT_ONCE * Q35K_ROW16_SET;
     const int64_t rs = n * Q35K_ROW16_SET;
     for (int u = 0; u < tiles; u++, w += stride) {

@@ -76,10 +76,13 @@ static inline float *out_row(const job *j, const part *p, int64_t t)
 /* sum[t][u] += the weights of tile u, w + stride * u, times the codes q of token t; n and tiles are constants
  * where this is inlined. A file with PANEL_OF_ROWS defines OWN_ADD_VECTORS and this function. */
 Q35I_INLINE void add_vectors(int n, int tiles, const q35i_ints *w, int stride, int vectors, const uint8_t *q,
-                             q35i_ints (*sum)[TILES])
+                             q35i_ints (*sum)[TILES], int64_t ahead)
 {
-    for (int j = 0; j < vectors; j++, q += 4 * n)
+    for (int j = 0; j < vectors; j += 2, q += 8 * n) {
+        __builtin_prefetch((const void *)((uintptr_t)q + (uintptr_t)ahead), 0, 3);
         add_products(n, tiles, w + j, stride, q, sum);
+        add_products(n, tiles, w + j + 1, stride, q + 4 * n, sum);
+    }
 }
 
 #endif
@@ -122,7 +125,8 @@ Q35I_INLINE void exact_block(int n, int tiles, const job *j, const part *p, cons
     for (int i = 0; i < n; i++)
         for (int u = 0; u < tiles; u++)
             sum[i][u] = acc[i][u];
-    add_vectors(n, tiles, j->work->w[0], CHUNK_VECTORS, p->vectors, block + n * (p->heads + p->k0), sum);
+    add_vectors(n, tiles, j->work->w[0], CHUNK_VECTORS, p->vectors, block + n * (p->heads + p->k0), sum,
+                n * j->rs_x);
     for (int i = 0; i < n; i++)
         for (int u = 0; u < tiles; u++)
             acc[i][u] = sum[i][u];
@@ -144,7 +148,8 @@ Q35I_INLINE void grouped_block(int n, int tiles, const job *j, const part *p, co
         q35i_ints sum[Q35I_ROW_BLOCK][TILES];
         for (int i = 0; i < n; i++)
             sum[i][0] = sum[i][1] = splat_int(bias[i]);
-        add_vectors(n, tiles, w, CHUNK_VECTORS, (int)least(p->vectors - v, GROUP_VECTORS), q + 4 * v * n, sum);
+        add_vectors(n, tiles, w, CHUNK_VECTORS, (int)least(p->vectors - v, GROUP_VECTORS), q + 4 * v * n, sum,
+                    n * j->rs_x);
         for (int i = 0; i < n; i++)
             for (int u = 0; u < tiles; u++)
                 acc[i][u] = multiply_add(to_float(sum[i][u]), splat_float(scale[i]), acc[i][u]);
