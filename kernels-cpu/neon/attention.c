@@ -71,24 +71,46 @@ static void widen(const positions *from, float *to)
     q35i_store4__neon(to + i, count - i, load_cache(from->at, Q35_DT_F16, i, count));
 }
 
-/* What the rows and positions that go together multiply: sum[row][position][quarter]. */
+/* What goes together: n_rows times n_positions is TOGETHER. */
 enum { TOGETHER = 4 };
-typedef float32x4_t lanes[TOGETHER][TOGETHER][4];
+typedef float32x4_t lanes[TOGETHER][TOGETHER][4]; /* [row][position][quarter] */
 
-/* 16 dimensions of n_positions; `dim` ends those that exist. */
-INLINE void multiply(int n_rows, int n_positions, uint32_t dtype, const row *rows, const uint8_t *const k[LANES],
-                     int64_t d, int64_t dim, lanes sum)
+/* 16 dimensions from d on of rows q and positions k. */
+INLINE void multiply(int n_rows, int n_positions, uint32_t dtype, const float *const q[], const uint8_t *const k[],
+                     int64_t d, lanes sum)
 {
-    for (int quarter = 0; quarter < 4; quarter++, d += LANES) {
-        float32x4_t q[TOGETHER];
-        for (int i = 0; i < n_rows; i++)
-            q[i] = q35i_load4__neon(rows[i].q + d, dim - d);
+    for (int quarter = 0; quarter < 4; quarter++, d += LANES)
         for (int p = 0; p < n_positions; p++) {
-            float32x4_t x = load_cache(k[p], dtype, d, dim);
+            float32x4_t x = load_cache(k[p], dtype, d, d + LANES);
             for (int i = 0; i < n_rows; i++)
-                sum[i][p][quarter] = vfmaq_f32(sum[i][p][quarter], q[i], x);
+                sum[i][p][quarter] = vfmaq_f32(sum[i][p][quarter], vld1q_f32(q[i] + d), x);
         }
+}
+
+/* The elements of a row of F16 or F32 from d on, fewer than 16, and zeros after them: to out [16]. */
+static void copy_tail(const uint8_t *at, uint32_t dtype, int64_t d, int64_t dim, float *out)
+{
+    for (int i = 0; i < 16; i += LANES)
+        vst1q_f32(out + i, dtype == Q35_DT_F16 ? load_cache(at, Q35_DT_F16, d + i, dim)
+                                               : load_cache(at, Q35_DT_F32, d + i, dim));
+}
+
+/* The last dimensions, fewer than 16. */
+INLINE void multiply_tail(int n_rows, int n_positions, uint32_t dtype, const float *const q[],
+                          const uint8_t *const k[], int64_t d, int64_t dim, lanes sum)
+{
+    float q_copy[TOGETHER][16], k_copy[TOGETHER][16];
+    const float *q_at[TOGETHER];
+    const uint8_t *k_at[TOGETHER];
+    for (int i = 0; i < n_rows; i++) {
+        copy_tail((const uint8_t *)q[i], Q35_DT_F32, d, dim, q_copy[i]);
+        q_at[i] = q_copy[i];
     }
+    for (int p = 0; p < n_positions; p++) {
+        copy_tail(k[p], dtype, d, dim, k_copy[p]);
+        k_at[p] = (const uint8_t *)k_copy[p];
+    }
+    multiply(n_rows, n_positions, Q35_DT_F32, q_at, k_at, 0, sum);
 }
 
 /* Scores of positions s .. s + 3 of a page, of which n exist, the others being read as the first of them. */
@@ -97,9 +119,12 @@ INLINE void score4(int n_rows, uint32_t dtype, const row *rows, float scale, con
 {
     const int n_positions = TOGETHER / n_rows;
     const uint8_t *from[LANES];
+    const float *q[TOGETHER];
     float32x4_t v[2][LANES];
     for (int p = 0; p < LANES; p++)
         from[p] = k->at + (p < n ? s + p : s) * k->row_bytes;
+    for (int i = 0; i < n_rows; i++)
+        q[i] = rows[i].q;
     for (int p = 0; p < LANES; p += n_positions) {
         lanes sum;
         for (int i = 0; i < n_rows; i++)
@@ -108,9 +133,9 @@ INLINE void score4(int n_rows, uint32_t dtype, const row *rows, float scale, con
                     sum[i][j][quarter] = vdupq_n_f32(0);
         int64_t d = 0;
         for (; d + 16 <= k->dim; d += 16)
-            multiply(n_rows, n_positions, dtype, rows, from + p, d, d + 16, sum);
+            multiply(n_rows, n_positions, dtype, q, from + p, d, sum);
         if (d < k->dim)
-            multiply(n_rows, n_positions, dtype, rows, from + p, d, k->dim, sum);
+            multiply_tail(n_rows, n_positions, dtype, q, from + p, d, k->dim, sum);
         for (int i = 0; i < n_rows; i++)
             for (int j = 0; j < n_positions; j++)
                 v[i][p + j] = q35i_lane_quarters__neon(sum[i][j]);
