@@ -27,6 +27,31 @@ Q35I_INLINE void add_products(int n, int tiles, const __m512i *w, int stride, co
     }
 }
 
+/* The 16 words of each of 8 tokens to 16 vectors of 8. */
+#define OWN_PACK_SET
+static void pack_set(const int8_t *codes, int64_t rs, int32_t *set)
+{
+    const __m512i pairs = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11); /* 128-bit lanes 0 of both, 1 of both */
+    const __m512i later = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    __m512i fours[2][4]; /* lane l of vector j: word 4 l + j of four tokens */
+    for (int h = 0; h < 2; h++) {
+        __m512i row[4];
+        for (int i = 0; i < 4; i++)
+            row[i] = q35i_sorted(codes + (4 * h + i) * rs);
+        q35i_transpose4(row, fours[h]);
+    }
+    for (int j = 0; j < 4; j += 2) {
+        __m512i a = _mm512_permutex2var_epi64(fours[0][j], pairs, fours[1][j]);
+        __m512i b = _mm512_permutex2var_epi64(fours[0][j + 1], pairs, fours[1][j + 1]);
+        __m512i c = _mm512_permutex2var_epi64(fours[0][j], later, fours[1][j]);
+        __m512i d = _mm512_permutex2var_epi64(fours[0][j + 1], later, fours[1][j + 1]);
+        _mm512_storeu_si512((void *)(set + 8 * j), _mm512_shuffle_i64x2(a, b, 0x44));
+        _mm512_storeu_si512((void *)(set + 8 * j + 32), _mm512_shuffle_i64x2(a, b, 0xee));
+        _mm512_storeu_si512((void *)(set + 8 * j + 64), _mm512_shuffle_i64x2(c, d, 0x44));
+        _mm512_storeu_si512((void *)(set + 8 * j + 96), _mm512_shuffle_i64x2(c, d, 0xee));
+    }
+}
+
 #include "kernels-cpu/simd/row_walk.h"
 
 /* The weights of code vector j, or of 6-bit codes of two; i: even ones, or odd. */

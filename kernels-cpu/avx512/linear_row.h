@@ -48,12 +48,17 @@ static inline void store_rows(float *out, int64_t n_rows, __m512 y)
 }
 
 /* 64 codes: word 2 j takes inputs 8 j, + 2, + 4, + 6, word 2 j + 1 the odd ones between. */
-Q35I_INLINE void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
+Q35I_INLINE __m512i q35i_sorted(const int8_t *q)
 {
     const __m512i order =
         _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
-    __m512i v = _mm512_loadu_si512((const void *)q);
-    _mm512_storeu_si512((void *)out, dtype == Q35_DT_Q60_ROW ? v : _mm512_shuffle_epi8(v, order));
+    return _mm512_shuffle_epi8(_mm512_loadu_si512((const void *)q), order);
+}
+
+Q35I_INLINE void sort_codes(uint32_t dtype, const int8_t *q, int32_t *out)
+{
+    __m512i v = dtype == Q35_DT_Q60_ROW ? _mm512_loadu_si512((const void *)q) : q35i_sorted(q);
+    _mm512_storeu_si512((void *)out, v);
 }
 
 /* Entries first .. first + 31 of a book, each component plus 128. */

@@ -94,6 +94,17 @@ void q35i_tile_matvec__avx512(const q35_act_block *x, const q35k_weights *w, con
 /* One token against canonical Q8_0: rows [begin, end) of out, all of K. */
 void q35i_q8_matvec__avx512(const q35_act_block *x, const q35k_weights *w, float *out, int64_t begin, int64_t end);
 
+/* In each 128-bit lane dword i of v[j] is dword j of z[i]. */
+Q35I_INLINE void q35i_transpose4(const __m512i z[4], __m512i v[4])
+{
+    __m512i a = _mm512_unpacklo_epi32(z[0], z[1]), b = _mm512_unpackhi_epi32(z[0], z[1]);
+    __m512i c = _mm512_unpacklo_epi32(z[2], z[3]), d = _mm512_unpackhi_epi32(z[2], z[3]);
+    v[0] = _mm512_unpacklo_epi64(a, c);
+    v[1] = _mm512_unpackhi_epi64(a, c);
+    v[2] = _mm512_unpacklo_epi64(b, d);
+    v[3] = _mm512_unpackhi_epi64(b, d);
+}
+
 /* 16 bytes of each of 16 rows: lane r of v[j] is bytes 4 j .. 4 j + 3 of row r. */
 Q35I_INLINE void q35i_load_t16(const uint8_t *p, int64_t rs, __m512i v[4])
 {
@@ -105,12 +116,7 @@ Q35I_INLINE void q35i_load_t16(const uint8_t *p, int64_t rs, __m512i v[4])
         z[i] = _mm512_inserti32x4(z[i], _mm_loadu_si128((const __m128i *)(const void *)(q + 8 * rs)), 2);
         z[i] = _mm512_inserti32x4(z[i], _mm_loadu_si128((const __m128i *)(const void *)(q + 12 * rs)), 3);
     }
-    __m512i a = _mm512_unpacklo_epi32(z[0], z[1]), b = _mm512_unpackhi_epi32(z[0], z[1]);
-    __m512i c = _mm512_unpacklo_epi32(z[2], z[3]), d = _mm512_unpackhi_epi32(z[2], z[3]);
-    v[0] = _mm512_unpacklo_epi64(a, c);
-    v[1] = _mm512_unpackhi_epi64(a, c);
-    v[2] = _mm512_unpacklo_epi64(b, d);
-    v[3] = _mm512_unpackhi_epi64(b, d);
+    q35i_transpose4(z, v);
 }
 
 /* The dword at p of each of 16 rows. */

@@ -43,10 +43,9 @@ static inline const int8_t *codes_of(const uint8_t *x, uint32_t act_type, int64_
     return ((const q35_act_group *)(const void *)x)[s / 2].q + 64 * (s % 2);
 }
 
-/* The row x of token i of a block of n. */
-static void pack_token(const uint8_t *x, uint32_t act_type, int64_t k, int n, int i, uint8_t *block)
+/* Scales and biases of token i of a block of n, whose row is x. */
+static void pack_heads(const uint8_t *x, int64_t groups, int n, int i, uint8_t *block)
 {
-    const int64_t groups = groups_of(act_type, k), sets = (k + Q35K_ROW16_SET - 1) / Q35K_ROW16_SET;
     float *scale = (float *)(void *)block;
     int32_t *bias = (int32_t *)(void *)block + n;
     for (int64_t g = 0; g < groups; g++) {
@@ -55,16 +54,49 @@ static void pack_token(const uint8_t *x, uint32_t act_type, int64_t k, int n, in
         scale[2 * n * g + i] = head.scale;
         bias[2 * n * g + i] = -PANEL_BIAS * head.sum;
     }
-    int32_t *to = (int32_t *)(void *)block + 2 * n * groups;
-    for (int64_t s = 0; s < sets; s++, to += 16 * n) {
+}
+
+/* Codes of a token of a set, to its place in the set of its block of n tokens. */
+static void pack_codes(const int8_t *codes, int n, int i, int32_t *set)
+{
 #ifdef PANEL_OF_ROWS
-        sort_codes(Q35_DT_Q35_ROW, codes_of(x, act_type, s), to + 16 * i);
+    (void)n;
+    sort_codes(Q35_DT_Q35_ROW, codes, set + 16 * i);
 #else
-        int32_t word[16];
-        sort_codes(Q35_DT_Q35_ROW, codes_of(x, act_type, s), word);
-        for (int v = 0; v < 16; v++)
-            to[v * n + i] = word[v];
+    int32_t word[16];
+    sort_codes(Q35_DT_Q35_ROW, codes, word);
+    for (int v = 0; v < 16; v++)
+        set[v * n + i] = word[v];
 #endif
+}
+
+#ifndef OWN_PACK_SET
+
+/* A set of a whole block, from the rows' codes, rs bytes apart. A file that has something faster defines
+ * OWN_PACK_SET and this function. */
+static void pack_set(const int8_t *codes, int64_t rs, int32_t *set)
+{
+    for (int i = 0; i < Q35I_ROW_BLOCK; i++)
+        pack_codes(codes + i * rs, Q35I_ROW_BLOCK, i, set);
+}
+
+#endif
+
+/* Tokens [first, last) of a block of n; x: the row of the first. */
+static void pack_some(const uint8_t *x, uint32_t act_type, int64_t rs_x, int64_t k, int n, int first, int last,
+                      uint8_t *block)
+{
+    const int64_t groups = groups_of(act_type, k), sets = (k + Q35K_ROW16_SET - 1) / Q35K_ROW16_SET;
+    int32_t *set = (int32_t *)(void *)block + 2 * n * groups;
+    for (int i = first; i < last; i++)
+        pack_heads(x + (i - first) * rs_x, groups, n, i, block);
+    for (int64_t s = 0; s < sets; s++, set += 16 * n) {
+        const int8_t *codes = codes_of(x, act_type, s);
+        if (last - first == Q35I_ROW_BLOCK)
+            pack_set(codes, rs_x, set);
+        else
+            for (int i = first; i < last; i++)
+                pack_codes(codes + (i - first) * rs_x, n, i, set);
     }
 }
 
@@ -73,13 +105,12 @@ static inline void pack_tokens(const uint8_t *x, uint32_t act_type, int64_t rs_x
                                uint8_t *panel, int64_t begin, int64_t end)
 {
     const int64_t rs = (int64_t)q35_row_bytes(act_type, (uint64_t)k);
-    int64_t t = begin / Q35I_ROW_BLOCK * Q35I_ROW_BLOCK;
-    while (t < end) {
-        const int n = tokens_of_block(n_tokens - t);
-        for (int i = 0; i < n; i++)
-            if (t + i >= begin && t + i < end)
-                pack_token(x + (t + i - begin) * rs_x, act_type, k, n, i, panel + t * rs);
-        t += n;
+    for (int64_t t = begin / Q35I_ROW_BLOCK * Q35I_ROW_BLOCK, n; t < end; t += n) {
+        n = tokens_of_block(n_tokens - t);
+        const int64_t first = t < begin ? begin : t, last = least(t + n, end);
+        if (first < last)
+            pack_some(x + (first - begin) * rs_x, act_type, rs_x, k, (int)n, (int)(first - t), (int)(last - t),
+                      panel + t * rs);
     }
 }
 
