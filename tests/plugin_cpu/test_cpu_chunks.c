@@ -77,6 +77,22 @@ START_TEST(own_share_first)
 }
 END_TEST
 
+/* The last chunks of a share are small, so that nobody waits long for the worker that has one. */
+START_TEST(chunks_shrink)
+{
+    int64_t begin, end, from, to, before = INT64_MAX;
+    make(4096);
+    q35i_cpu_split(4096, 16, 2, WORKERS, &from, &to);
+    for (int64_t at = from; at < to; at = end) {
+        ck_assert(q35i_cpu_next_chunk(&plan, &steps[0], 2, WORKERS, &begin, &end));
+        ck_assert_int_eq(begin, at);
+        ck_assert_int_le(end - begin, before);
+        before = end - begin;
+    }
+    ck_assert_int_le(before, (to - from) / 16);
+}
+END_TEST
+
 /* A worker alone does all of one step while another has not left the one before. */
 START_TEST(others_are_not_needed)
 {
@@ -124,6 +140,7 @@ int main(void)
     TCase *t = tcase_create("chunks");
     tcase_add_test(t, each_row_once);
     tcase_add_test(t, own_share_first);
+    tcase_add_test(t, chunks_shrink);
     tcase_add_test(t, others_are_not_needed);
     tcase_add_test(t, threads);
     suite_add_tcase(s, t);
