@@ -101,5 +101,5 @@ void q35k_linear_row__avx512(const void *x, uint32_t act_type, int64_t rs_x, int
         few_tokens(x, act_type, rs_x, (int)n_tokens, w, &wk->book, out, rs_out, begin, end, wk + 1);
         return;
     }
-    linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk);
+    linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk, (uint8_t *)(wk + 1));
 }

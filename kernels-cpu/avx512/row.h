@@ -17,7 +17,7 @@ typedef struct q35i_row_book {
     __m512i even[2], odd[2];
 } q35i_row_book;
 
-/* Weights plus 128 of `sets` sets of 64 inputs from k0 (a multiple of 256) on, of the tile at row r0, n_rows of
+/* Weights plus 128 of `sets` sets of 64 inputs from k0 (a multiple of 128) on, of the tile at row r0, n_rows of
  * whose rows are there. w: 16 vectors per set, and 16 more where sets is odd; in w[j] byte 4 r + i belongs to row
  * r, its input is that of q35i_sorted_place. Inputs and rows that are not there have any weights. */
 void q35i_row_decode__avx512(const q35k_weights *m, int64_t r0, int64_t n_rows, int64_t k0, int sets,
@@ -73,6 +73,37 @@ Q35I_INLINE __m512i q35i_row_weight6(__m512i code)
 {
     __m512i c = _mm512_and_si512(code, _mm512_set1_epi8(63));
     return _mm512_add_epi8(_mm512_add_epi8(c, c), _mm512_set1_epi8(65));
+}
+
+/* Weights of inputs 8 j .. 8 j + 3 and of the next four, to even and odd ones. */
+Q35I_INLINE void q35i_row_sort_singles(__m512i first, __m512i second, __m512i *w)
+{
+    const __m512i order =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+    const __mmask32 high = 0xaaaaaaaa;
+    __m512i a = _mm512_shuffle_epi8(q35i_row_weight6(first), order);
+    __m512i b = _mm512_shuffle_epi8(q35i_row_weight6(second), order);
+    w[0] = _mm512_mask_blend_epi16(high, a, _mm512_slli_epi32(b, 16));
+    w[1] = _mm512_mask_blend_epi16(high, _mm512_srli_epi32(a, 16), b);
+}
+
+/* v: the code vectors of one set; w: its 16 vectors of weights. */
+Q35I_INLINE void q35i_row_weights(uint32_t dtype, const __m512i *v, const q35i_row_book *book, __m512i *w)
+{
+    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j += 2)
+        q35i_row_sort_singles(v[j], v[j + 1], w + j);
+    for (int j = 0; j < 8 && dtype != Q35_DT_Q60_ROW; j++) {
+        w[2 * j] = q35i_row_even(dtype, book, v[j]);
+        w[2 * j + 1] = q35i_row_odd(dtype, book, v[j]);
+    }
+}
+
+/* One set of a packed tile to its 16 vectors of weights. */
+Q35I_INLINE void q35i_row_decode_set(uint32_t dtype, const uint8_t *set, const q35i_row_book *book, __m512i *w)
+{
+    __m512i v[16];
+    q35i_row_load_set(dtype, set, v);
+    q35i_row_weights(dtype, v, book, w);
 }
 
 /* The bytes of one set into L2. */

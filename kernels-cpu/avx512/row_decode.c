@@ -7,38 +7,13 @@
  */
 #include "kernels-cpu/avx512/row.h"
 
-/* Weights of inputs 8 j .. 8 j + 3 and of the next four, to even and odd ones. */
-Q35I_INLINE void sort_singles(__m512i first, __m512i second, __m512i *w)
-{
-    const __m512i order =
-        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
-    const __mmask32 high = 0xaaaaaaaa;
-    __m512i a = _mm512_shuffle_epi8(q35i_row_weight6(first), order);
-    __m512i b = _mm512_shuffle_epi8(q35i_row_weight6(second), order);
-    w[0] = _mm512_mask_blend_epi16(high, a, _mm512_slli_epi32(b, 16));
-    w[1] = _mm512_mask_blend_epi16(high, _mm512_srli_epi32(a, 16), b);
-}
-
-/* v: the code vectors of one set; w: its 16 vectors of weights. */
-Q35I_INLINE void weights_of_set(uint32_t dtype, const __m512i *v, const q35i_row_book *book, __m512i *w)
-{
-    for (int j = 0; j < 16 && dtype == Q35_DT_Q60_ROW; j += 2)
-        sort_singles(v[j], v[j + 1], w + j);
-    for (int j = 0; j < 8 && dtype != Q35_DT_Q60_ROW; j++) {
-        w[2 * j] = q35i_row_even(dtype, book, v[j]);
-        w[2 * j + 1] = q35i_row_odd(dtype, book, v[j]);
-    }
-}
-
 /* ahead: bytes to the same set of the tiles that come next. */
 Q35I_INLINE void decode_tile(uint32_t dtype, const uint8_t *set, int64_t ahead, int sets,
                              const q35i_row_book *book, __m512i *w)
 {
     for (int s = 0; s < sets; s++, set += q35k_row16_set_bytes(dtype), w += 16) {
-        __m512i v[16];
         q35i_row_prefetch_set(dtype, (uintptr_t)set + (uintptr_t)ahead);
-        q35i_row_load_set(dtype, set, v);
-        weights_of_set(dtype, v, book, w);
+        q35i_row_decode_set(dtype, set, book, w);
     }
 }
 
@@ -83,9 +58,9 @@ Q35I_INLINE void decode_rows(uint32_t dtype, const uint8_t *at, int64_t rs, int6
             rows[r] = _mm512_setzero_si512();
         for (int j = 0; j < 4; j++)
             q35i_load_t16((const uint8_t *)rows + 16 * j, 64, v + 4 * j);
-        weights_of_set(dtype, v, book, w);
+        q35i_row_weights(dtype, v, book, w);
         if (step == 2)
-            weights_of_set(dtype, v + 8, book, w + 16);
+            q35i_row_weights(dtype, v + 8, book, w + 16);
     }
 }
 

@@ -159,7 +159,7 @@ static inline void linear_row(const void *x, uint32_t act_type, int64_t rs_x, in
         return;
     work *wk = scratch;
     q35i_row_load_book__neon(w, &wk->book);
-    linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk);
+    linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk, (uint8_t *)(wk + 1));
 }
 
 #endif

@@ -22,7 +22,7 @@ static inline int64_t least(int64_t a, int64_t b)
 /* Tokens of the block that begins with `left` tokens to go. */
 static inline int tokens_of_block(int64_t left)
 {
-#ifdef OWN_MULTIPLY
+#ifdef ANY_BLOCK
     return (int)least(left, Q35I_ROW_BLOCK);
 #else
     return left >= Q35I_ROW_BLOCK ? Q35I_ROW_BLOCK : left >= 4 ? 4 : left >= 2 ? 2 : 1;

@@ -16,19 +16,17 @@
 #ifndef Q35I_SIMD_ROW_WALK_H
 #define Q35I_SIMD_ROW_WALK_H
 
-#include "kernels-cpu/simd/row_panel.h"
+#include "kernels-cpu/simd/row_job.h"
 
 enum {
-    TILES = 2,       /* decoded side by side */
     ROW_CHUNK = 768, /* inputs of both in half of the smallest L1 */
     ROW_TOKENS = 256,
     CHUNK_VECTORS = ROW_CHUNK / 4, /* of a tile */
-    GROUP_VECTORS = Q35_ACT_GROUP / 4,
-    SET_INPUTS = Q35K_ROW16_SET
+    GROUP_VECTORS = Q35_ACT_GROUP / 4
 };
 
 /* A call's scratch. What a file needs beside it follows it. */
-typedef struct work {
+struct work {
     q35i_ints w[TILES][CHUNK_VECTORS];
     union {
         q35i_ints exact[ROW_TOKENS][TILES];     /* A8_ROW: sums over k so far */
@@ -38,36 +36,10 @@ typedef struct work {
         } decoded; /* F32, chunks of Q35I_CHUNK */
     } acc;
     q35i_row_book book;
-} work;
+};
 
 _Static_assert(sizeof(work) <= 65536, "q35k_linear_scratch_bytes gives 64 KiB beside 136 bytes per input");
 _Static_assert(ROW_CHUNK % Q35_ACT_GROUP == 0 && ROW_TOKENS % Q35I_ROW_BLOCK == 0, "whole groups and blocks");
-
-/* What stays the same throughout a call. */
-typedef struct job {
-    const q35k_weights *w;
-    const uint8_t *x; /* a panel; F32: rows */
-    uint32_t act_type;
-    int64_t rs_x, n_tokens;
-    float *out;
-    int64_t rs_out;
-    work *work;
-} job;
-
-/* What stays the same for the tokens that meet a decoded chunk. */
-typedef struct part {
-    int64_t r0, n_rows; /* of all tiles */
-    q35i_floats scale[TILES];
-    int64_t k0, heads; /* heads: bytes of them per token */
-    int vectors;       /* of a tile in the chunk */
-    int first, last;   /* chunk of the rows? */
-} part;
-
-/* Row t of out, at the tiles' first row. */
-static inline float *out_row(const job *j, const part *p, int64_t t)
-{
-    return (float *)(void *)((uint8_t *)j->out + t * j->rs_out) + p->r0;
-}
 
 /* ---- sums ---- */
 
@@ -101,18 +73,6 @@ Q35I_INLINE void finish_exact(int n, int tiles, const job *j, const part *p, con
         }
 }
 
-/* A8_128, likewise. */
-Q35I_INLINE void finish_grouped(int n, int tiles, const job *j, const part *p, int64_t t,
-                                q35i_floats (*acc)[TILES])
-{
-    for (int i = 0; i < n; i++)
-        for (int u = 0; u < tiles; u++)
-            store_rows(out_row(j, p, t + i) + u * Q35I_ROWS, p->n_rows - u * Q35I_ROWS,
-                       multiply(p->scale[u], acc[i][u]));
-}
-
-#ifndef OWN_MULTIPLY
-
 /* One scale per token: the sums go on over the chunks. */
 Q35I_INLINE void exact_block(int n, int tiles, const job *j, const part *p, const uint8_t *block, int64_t t,
                              q35i_ints (*acc)[TILES])
@@ -125,7 +85,7 @@ Q35I_INLINE void exact_block(int n, int tiles, const job *j, const part *p, cons
     for (int i = 0; i < n; i++)
         for (int u = 0; u < tiles; u++)
             sum[i][u] = acc[i][u];
-    add_vectors(n, tiles, j->work->w[0], CHUNK_VECTORS, p->vectors, block + n * (p->heads + p->k0), sum,
+    add_vectors(n, tiles, j->work->w[0], CHUNK_VECTORS, p->sets * SET_VECTORS, block + n * (p->heads + p->k0), sum,
                 n * j->rs_x);
     for (int i = 0; i < n; i++)
         for (int u = 0; u < tiles; u++)
@@ -143,13 +103,13 @@ Q35I_INLINE void grouped_block(int n, int tiles, const job *j, const part *p, co
     const q35i_ints *w = j->work->w[0];
     for (int i = 0; i < n && p->first; i++)
         acc[i][0] = acc[i][1] = splat_float(0);
-    for (int v = 0; v < p->vectors; v += GROUP_VECTORS, w += GROUP_VECTORS, scale += 2 * n) {
+    for (int v = 0; v < p->sets * SET_VECTORS; v += GROUP_VECTORS, w += GROUP_VECTORS, scale += 2 * n) {
         const int32_t *bias = (const int32_t *)(const void *)(scale + n);
         q35i_ints sum[Q35I_ROW_BLOCK][TILES];
         for (int i = 0; i < n; i++)
             sum[i][0] = sum[i][1] = splat_int(bias[i]);
-        add_vectors(n, tiles, w, CHUNK_VECTORS, (int)least(p->vectors - v, GROUP_VECTORS), q + 4 * v * n, sum,
-                    n * j->rs_x);
+        add_vectors(n, tiles, w, CHUNK_VECTORS, (int)least(p->sets * SET_VECTORS - v, GROUP_VECTORS),
+                    q + 4 * v * n, sum, n * j->rs_x);
         for (int i = 0; i < n; i++)
             for (int u = 0; u < tiles; u++)
                 acc[i][u] = multiply_add(to_float(sum[i][u]), splat_float(scale[i]), acc[i][u]);
@@ -197,32 +157,7 @@ static void multiply_part(int tiles, int grouped, const job *j, const part *p, i
         all_tokens(1, 0, j, p, t0, end);
 }
 
-#else
-
-/* A file that takes all tokens of a chunk at once defines OWN_MULTIPLY, and behind this header this function. */
-static void multiply_part(int tiles, int grouped, const job *j, const part *p, int64_t t0, int64_t end);
-
-#endif
-
 /* ---- tiles ---- */
-
-/* Sets of 64 inputs that n inputs are, the last perhaps in part. */
-static int sets_of(int64_t n)
-{
-    return (int)((n + SET_INPUTS - 1) / SET_INPUTS);
-}
-
-/* Scales of the rows [r0, r0 + n_rows), of which a packed tile has all. */
-static q35i_floats row_scales(const q35k_weights *w, int64_t r0, int64_t n_rows)
-{
-    const uint8_t *data = w->data;
-    if (w->layout == Q35K_LAYOUT_ROW16)
-        return load_scales(data + r0 / 16 * w->rs + 4 * (r0 % 16));
-    float scale[Q35I_ROWS] = {0};
-    for (int64_t r = 0; r < n_rows && r < Q35I_ROWS; r++)
-        memcpy(&scale[r], data + (r0 + r) * w->rs, 4);
-    return load_scales(scale);
-}
 
 /* Inputs of each chunk but the last: whole groups, shared out evenly. */
 static int64_t chunk_of(int64_t k)
@@ -241,11 +176,10 @@ static void tiles_a8(const job *j, int64_t r0, int64_t n_rows, int64_t t0, int64
     for (int u = 0; u < tiles; u++)
         p.scale[u] = row_scales(j->w, r0 + u * Q35I_ROWS, n_rows - u * Q35I_ROWS);
     do {
-        const int sets = sets_of(least(k - p.k0, chunk));
+        p.sets = sets_of(least(k - p.k0, chunk));
         for (int u = 0; u < tiles; u++)
-            decode(j->w, r0 + u * Q35I_ROWS, least(n_rows - u * Q35I_ROWS, Q35I_ROWS), p.k0, sets, &wk->book,
+            decode(j->w, r0 + u * Q35I_ROWS, least(n_rows - u * Q35I_ROWS, Q35I_ROWS), p.k0, p.sets, &wk->book,
                    wk->w[u]);
-        p.vectors = sets * SET_INPUTS / 4;
         p.last = k - p.k0 <= chunk;
         multiply_part(tiles, j->act_type == Q35_DT_A8_128, j, &p, t0, end);
         p.k0 += chunk;
@@ -282,33 +216,6 @@ static void walk(const job *j, int64_t begin, int64_t end)
             else
                 tiles_a8(j, r0, least(end - r0, step), t0, t1);
         }
-    }
-}
-
-/* LINEAR_ROW of many tokens; x: canonical rows, which are packed behind the work, or a panel. */
-static void linear_row_many(const void *x, uint32_t act_type, int64_t rs_x, int64_t n_tokens,
-                            const q35k_weights *w, float *out, int64_t rs_out, int64_t begin, int64_t end,
-                            work *wk)
-{
-    enum { PACKED = 128 }; /* tokens that the scratch has room for */
-    const uint32_t type = act_type & ~Q35K_PANEL;
-    job j = {w, x, type, rs_x, n_tokens, out, rs_out, wk};
-    if (type == Q35_DT_F32) {
-        walk(&j, begin, end);
-        return;
-    }
-    j.rs_x = (int64_t)q35_row_bytes(type, (uint64_t)w->k);
-    if (act_type & Q35K_PANEL) {
-        walk(&j, begin, end);
-        return;
-    }
-    j.x = (const uint8_t *)(wk + 1);
-    for (int64_t t = 0; t < n_tokens; t += PACKED) {
-        j.n_tokens = least(n_tokens - t, PACKED);
-        pack_tokens((const uint8_t *)x + t * rs_x, type, rs_x, w->k, j.n_tokens, (uint8_t *)(wk + 1), 0,
-                    j.n_tokens);
-        walk(&j, begin, end);
-        j.out = (float *)(void *)((uint8_t *)j.out + PACKED * rs_out);
     }
 }
 
