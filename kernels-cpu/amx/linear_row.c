@@ -31,7 +31,7 @@ typedef q35i_ints step_weights[TILES][STEP][SET_VECTORS];
 
 struct work {
     step_weights w[2]; /* in turn */
-    int turn, tokens; /* that the tiles are configured for */
+    int turn, tokens;  /* that the tiles are configured for */
     q35i_ints sum[PAIR][TILES];
     q35i_floats grouped[PAIR][TILES];
     q35i_row_book book;

@@ -69,7 +69,7 @@ static inline void q35i_tile_store(int tile, void *p, int64_t stride)
         memcpy((uint8_t *)p + i * stride, from->byte[i], q35i_emulated.config.row_bytes[tile]);
 }
 
-static inline void q35i_tile_multiply(int c, int a, int b)
+static inline void q35i_emulated_multiply(int c, int a, int b, int b_signed)
 {
     const q35i_tile_config *shape = &q35i_emulated.config;
     q35i_emulated_tile *sum = q35i_emulated_at(c);
@@ -79,9 +79,20 @@ static inline void q35i_tile_multiply(int c, int a, int b)
     for (int i = 0; i < shape->rows[c]; i++)
         for (int k = 0; k < shape->row_bytes[a]; k++)
             for (int j = 0; j < shape->row_bytes[c] / 4; j++) {
-                int32_t product = (int8_t)x->byte[i][k] * w->byte[k / 4][4 * j + k % 4];
+                const uint8_t weight = w->byte[k / 4][4 * j + k % 4];
+                int32_t product = (int8_t)x->byte[i][k] * (b_signed ? (int8_t)weight : weight);
                 sum->dword[i][j] = (int32_t)((uint32_t)sum->dword[i][j] + (uint32_t)product);
             }
+}
+
+static inline void q35i_tile_multiply(int c, int a, int b)
+{
+    q35i_emulated_multiply(c, a, b, 0);
+}
+
+static inline void q35i_tile_multiply_signed(int c, int a, int b)
+{
+    q35i_emulated_multiply(c, a, b, 1);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The AMX instructions that kernels use: eight tiles, 0..7, of 16 rows of 64 bytes each. Tile numbers are
- * literals. Sources: Intel SDM volume 1, chapter 18; volume 2, TDPBSUD, LDTILECFG.
+ * literals. Sources: Intel SDM volume 1, chapter 18; volume 2, TDPBSUD, TDPBSSD, LDTILECFG.
  *
  * Compilers do not all see what memory the instructions read: gcc 12 takes LDTILECFG to read 8 bytes of its 64,
  * and TILELOADD none. So each is preceded by a fence for the compiler, which costs no instruction.
@@ -62,11 +62,14 @@ static inline __attribute__((always_inline)) void q35i_tile_configure(const q35i
         q35i_tile_fence(p);                                                                                       \
         _tile_loadd(tile, p, stride);                                                                             \
     } while (0)
-#define q35i_tile_store(tile, p, stride) _tile_stored(tile, p, stride)
+#define q35i_tile_store(tile, p, stride)   _tile_stored(tile, p, stride)
 
 /* c[i][j] += the sum over k = 0..63 of a[i][k], signed, times byte 4 j + k % 4 of row k / 4 of b, unsigned, in
  * int32. */
-#define q35i_tile_multiply(c, a, b)      _tile_dpbsud(c, a, b)
+#define q35i_tile_multiply(c, a, b)        _tile_dpbsud(c, a, b)
+
+/* The same, b signed, too. */
+#define q35i_tile_multiply_signed(c, a, b) _tile_dpbssd(c, a, b)
 
 #endif
 

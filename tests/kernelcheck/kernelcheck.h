@@ -136,8 +136,8 @@ const kc_row *kc_find_ref(const char *slot);
 kc_fn *kc_find_partner(const char *slot, kc_fn *fn);
 bool kc_check_dispatch(char *text, size_t size); /* does q35k_table_init pick the rows it should? */
 
-/* emulated_amx.c, x86-64 only: q35k_linear_row__amx with its instructions in plain C, for machines without AMX. */
-q35k_linear_fn q35k_linear_row__amx_emulated;
+/* emulated_amx.c, x86-64 only: the AMX kernels with their instructions in plain C, for machines without AMX. */
+q35k_linear_fn q35k_linear__amx_emulated, q35k_linear_row__amx_emulated;
 q35k_pack_act_fn q35k_pack_act__amx_emulated;
 
 /* guard.c: KC_MAX_OPERANDS slots of memory, each between inaccessible pages. */

@@ -15,6 +15,7 @@ const kc_row kc_rows[] = {
 #include <kernels-cpu/kernels.def>
 #undef KERNEL
 #if defined(__x86_64__)
+    {"linear", "q35k_linear__amx_emulated", "emulated", Q35K_CPU_AVX512, (kc_fn *)q35k_linear__amx_emulated},
     {"linear_row", "q35k_linear_row__amx_emulated", "emulated", Q35K_CPU_AVX512,
      (kc_fn *)q35k_linear_row__amx_emulated},
     {"pack_act", "q35k_pack_act__amx_emulated", "emulated", Q35K_CPU_AVX512, (kc_fn *)q35k_pack_act__amx_emulated},
