@@ -8,16 +8,15 @@
 #define BYTES_PER_NS_WORKER 8.0 /* one core streaming from memory */
 #define LAUNCH_NS           3000.0
 
-/* Multiply-adds per nanosecond and worker in LINEAR with int8 activations. */
+/* Multiply-adds per nanosecond and worker in LINEAR of many tokens with int8 activations; of few, memory decides.
+ */
 static double macs_per_ns(uint32_t features)
 {
     static const struct {
         uint32_t bit;
         double rate;
-    } levels[] = {{Q35K_CPU_AVX512, 60.0},
-                  {Q35K_CPU_AVX2, 20.0},
-                  {Q35K_CPU_NEON_I8MM, 40.0},
-                  {Q35K_CPU_NEON_DOT, 30.0},
+    } levels[] = {{Q35K_CPU_AMX, 900.0}, {Q35K_CPU_AVX512, 300.0},   {Q35K_CPU_AVXVNNI, 100.0},
+                  {Q35K_CPU_AVX2, 50.0}, {Q35K_CPU_NEON_I8MM, 40.0}, {Q35K_CPU_NEON_DOT, 30.0},
                   {Q35K_CPU_NEON, 10.0}};
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
         if (features & levels[i].bit)
