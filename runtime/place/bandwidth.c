@@ -16,8 +16,8 @@
 #include <string.h>
 
 #define MIN_BYTES (UINT64_C(64) << 20)
-#define MAX_BYTES (UINT64_C(256) << 20) /* clearing more would take longer than measuring */
-#define GRAIN     4096u                 /* words per split step: 32 KiB */
+#define MAX_BYTES (UINT64_C(1) << 30)
+#define GRAIN     4096u /* words per split step: 32 KiB */
 
 typedef struct probe {
     uint64_t *words; /* [n_words] */
