@@ -22,6 +22,7 @@ enum {
     ACTIVATION_BYTES = 1 << 20, /* of the tokens that all strips meet in turn */
     STEP = 2,                   /* sets that are decoded while the STEP before them are multiplied */
     GROUP_ROWS = 8 * TILES * Q35I_ROWS,
+    CANONICAL = 0, /* in place of a type: rows as the file has them */
     GROUP_SETS = Q35_ACT_GROUP / SET_INPUTS,
     SUM_STRIDE = TILES * (int)sizeof(q35i_ints) /* from token to token */
 };
@@ -89,9 +90,9 @@ Q35I_INLINE void decode_piece(uint32_t dtype, const job *j, const part *p, const
 {
     const int s = step * STEP + h;
     const int64_t n_rows = least(p->n_rows - u * Q35I_ROWS, Q35I_ROWS);
-    if (dtype == 0 && h == 0 && n_rows > 0)
+    if (dtype == CANONICAL && h == 0 && n_rows > 0)
         decode(j->w, p->r0 + u * Q35I_ROWS, n_rows, s * SET_INPUTS, (int)least(p->sets - s, STEP), book, out[0]);
-    if (dtype != 0 && s < p->sets) {
+    if (dtype != CANONICAL && s < p->sets) {
         const uint8_t *set = first_set(j, p, u) + s * (int64_t)q35k_row16_set_bytes(dtype);
         if (p->first)
             q35i_row_prefetch_set(dtype, (uintptr_t)set + (uintptr_t)(TILES * j->w->rs));
@@ -166,7 +167,7 @@ static void take_sets(shape at, const job *j, const part *p, const part *next, c
 {
     const uint8_t *q = codes + s * at.tokens * SET_INPUTS;
     if (j->w->layout != Q35K_LAYOUT_ROW16)
-        add_steps(0, at, j, p, next, q, s, end);
+        add_steps(CANONICAL, at, j, p, next, q, s, end);
     else if (j->w->dtype == Q35_DT_Q35_ROW)
         add_steps_of(Q35_DT_Q35_ROW, at, j, p, next, q, s, end);
     else if (j->w->dtype == Q35_DT_Q40_ROW)
