@@ -31,21 +31,6 @@ static inline __m512 q35i_exp__avx512(__m512 x)
     return _mm512_maskz_mul_ps(kept, p, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
 }
 
-/* q35k_exp_f64 */
-static inline __m512d q35i_exp_f64__avx512(__m512d x)
-{
-    /* min and max return their second operand when one is NaN. */
-    x = _mm512_min_pd(_mm512_set1_pd(Q35K_EXP_F64_LARGEST), _mm512_max_pd(_mm512_set1_pd(Q35K_EXP_F64_LOWEST), x));
-    __m512d n =
-        _mm512_roundscale_pd(_mm512_mul_pd(x, _mm512_set1_pd(Q35K_EXP_F64_LOG2E)), _MM_FROUND_TO_NEAREST_INT);
-    __m512d r = _mm512_fnmadd_pd(n, _mm512_set1_pd(Q35K_EXP_F64_LN2), x);
-    r = _mm512_fnmadd_pd(n, _mm512_set1_pd(Q35K_EXP_F64_LN2_REST), r);
-    __m512d p = _mm512_set1_pd(q35k_inverse_factorial[13]);
-    for (int i = 12; i >= 0; i--)
-        p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(q35k_inverse_factorial[i]));
-    return _mm512_scalef_pd(p, n);
-}
-
 /* The two halves of 16 floats as doubles, and back with one rounding. */
 static inline __m512d q35i_low_f64__avx512(__m512 v)
 {
