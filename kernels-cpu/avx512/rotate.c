@@ -8,7 +8,7 @@
 #include "kernels-cpu/rotation.h"
 #include "kernels-cpu/simd/avx512_math.h"
 
-enum { LANES = 16, SPAN = 128 };
+enum { LANES = 16, SPAN = 128, PREFETCH_BYTES = 4096 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -33,6 +33,13 @@ INLINE __m512 within(__m512 x)
     x = _mm512_fmadd_ps(x, alternating(0x3333), _mm512_permute_ps(x, 0x4e));
     x = _mm512_fmadd_ps(x, alternating(0x0f0f), _mm512_shuffle_f32x4(x, x, 0xb1));
     return _mm512_fmadd_ps(x, alternating(0x00ff), _mm512_shuffle_f32x4(x, x, 0x4e));
+}
+
+/* Rows of many tokens come from memory, across more pages than a core prefetches by itself. */
+#define OWN_PREFETCH_INPUT
+INLINE void prefetch_input(const float *x)
+{
+    _mm_prefetch((const char *)((uintptr_t)x + PREFETCH_BYTES), _MM_HINT_T0); /* may lie past the end */
 }
 
 typedef __m512 q35i_vector;

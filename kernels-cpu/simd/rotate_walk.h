@@ -8,12 +8,23 @@
 #ifndef Q35I_SIMD_ROTATE_WALK_H
 #define Q35I_SIMD_ROTATE_WALK_H
 
+#ifndef OWN_PREFETCH_INPUT
+
+/* Inputs behind x. A file that has it defines OWN_PREFETCH_INPUT and this function. */
+INLINE void prefetch_input(const float *x)
+{
+    (void)x;
+}
+
+#endif
+
 /* All distances of n registers, a constant power of two; y = the transform of x, whose signs come first when `in`
  * is not NULL, times factor, whose signs come last when `out` is not NULL. */
 INLINE void transform(const float *x, int n, const int8_t *in, float factor, const int8_t *out, float *y)
 {
     q35i_vector v[SPAN / LANES];
     for (int i = 0; i < n; i++) {
+        prefetch_input(x + LANES * i);
         v[i] = load(x + LANES * i);
         v[i] = within(in ? signed_by(v[i], in + LANES * i) : v[i]);
     }
