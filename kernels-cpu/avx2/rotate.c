@@ -20,15 +20,18 @@ INLINE __m256 signed_by(__m256 x, const int8_t *signs)
     return _mm256_castsi256_ps(_mm256_xor_si256(_mm256_castps_si256(x), top));
 }
 
-/* Distances 1, 2 and 4. */
-INLINE __m256 within(__m256 x)
+/* Distances 1, 2 and 4, of n registers side by side: each waits for the one before. */
+INLINE void within(__m256 *v, int n)
 {
     const __m256 by_1 = _mm256_setr_ps(1, -1, 1, -1, 1, -1, 1, -1);
     const __m256 by_2 = _mm256_setr_ps(1, 1, -1, -1, 1, 1, -1, -1);
     const __m256 by_4 = _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1);
-    x = _mm256_fmadd_ps(x, by_1, _mm256_permute_ps(x, 0xb1));
-    x = _mm256_fmadd_ps(x, by_2, _mm256_permute_ps(x, 0x4e));
-    return _mm256_fmadd_ps(x, by_4, _mm256_permute2f128_ps(x, x, 0x01));
+    for (int i = 0; i < n; i++)
+        v[i] = _mm256_fmadd_ps(v[i], by_1, _mm256_permute_ps(v[i], 0xb1));
+    for (int i = 0; i < n; i++)
+        v[i] = _mm256_fmadd_ps(v[i], by_2, _mm256_permute_ps(v[i], 0x4e));
+    for (int i = 0; i < n; i++)
+        v[i] = _mm256_fmadd_ps(v[i], by_4, _mm256_permute2f128_ps(v[i], v[i], 0x01));
 }
 
 typedef __m256 q35i_vector;

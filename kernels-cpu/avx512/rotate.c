@@ -20,19 +20,21 @@ INLINE __m512 signed_by(__m512 x, const int8_t *signs)
     return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(x), top));
 }
 
-/* +1 where bit h of the lane is clear, -1 where it is set. */
-INLINE __m512 alternating(unsigned clear_lanes)
+/* Distances 1, 2, 4 and 8, of n registers side by side: each waits for the one before. by: +1 where the bit of the
+ * lane is clear, -1 where it is set. */
+INLINE void within(__m512 *v, int n)
 {
-    return _mm512_mask_blend_ps((__mmask16)clear_lanes, _mm512_set1_ps(-1), _mm512_set1_ps(1));
-}
-
-/* Distances 1, 2, 4 and 8. */
-INLINE __m512 within(__m512 x)
-{
-    x = _mm512_fmadd_ps(x, alternating(0x5555), _mm512_permute_ps(x, 0xb1));
-    x = _mm512_fmadd_ps(x, alternating(0x3333), _mm512_permute_ps(x, 0x4e));
-    x = _mm512_fmadd_ps(x, alternating(0x0f0f), _mm512_shuffle_f32x4(x, x, 0xb1));
-    return _mm512_fmadd_ps(x, alternating(0x00ff), _mm512_shuffle_f32x4(x, x, 0x4e));
+    const __m512 by_1 = _mm512_setr4_ps(1, -1, 1, -1), by_2 = _mm512_setr4_ps(1, 1, -1, -1);
+    const __m512 by_4 = _mm512_setr_ps(1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1);
+    const __m512 by_8 = _mm512_setr_ps(1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1);
+    for (int i = 0; i < n; i++)
+        v[i] = _mm512_fmadd_ps(v[i], by_1, _mm512_permute_ps(v[i], 0xb1));
+    for (int i = 0; i < n; i++)
+        v[i] = _mm512_fmadd_ps(v[i], by_2, _mm512_permute_ps(v[i], 0x4e));
+    for (int i = 0; i < n; i++)
+        v[i] = _mm512_fmadd_ps(v[i], by_4, _mm512_shuffle_f32x4(v[i], v[i], 0xb1));
+    for (int i = 0; i < n; i++)
+        v[i] = _mm512_fmadd_ps(v[i], by_8, _mm512_shuffle_f32x4(v[i], v[i], 0x4e));
 }
 
 /* Rows of many tokens come from memory, across more pages than a core prefetches by itself. */

@@ -23,12 +23,14 @@ INLINE float32x4_t signed_by(float32x4_t x, const int8_t *signs)
     return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), top));
 }
 
-/* Distances 1 and 2. */
-INLINE float32x4_t within(float32x4_t x)
+/* Distances 1 and 2, of n registers side by side: each waits for the one before. */
+INLINE void within(float32x4_t *v, int n)
 {
     const float32x4_t by_1 = {1, -1, 1, -1}, by_2 = {1, 1, -1, -1};
-    x = vfmaq_f32(vrev64q_f32(x), x, by_1);
-    return vfmaq_f32(vextq_f32(x, x, 2), x, by_2);
+    for (int i = 0; i < n; i++)
+        v[i] = vfmaq_f32(vrev64q_f32(v[i]), v[i], by_1);
+    for (int i = 0; i < n; i++)
+        v[i] = vfmaq_f32(vextq_f32(v[i], v[i], 2), v[i], by_2);
 }
 
 typedef float32x4_t q35i_vector;

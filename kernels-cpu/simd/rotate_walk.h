@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The walk of ROTATE that the instruction sets share: blocks of up to SPAN inputs stay in registers, wider ones go
- * through memory for the last distances. Every step is one sum, difference or product of floats, as in the
- * reference. Static only; the including file brings first LANES, SPAN (8 registers of LANES), INLINE, q35i_vector,
- * load, store, all (a value in every lane), and signed_by, within   with the signatures used below.
+ * through memory for the last distances, two at a time. Every step is one sum, difference or product of floats, as
+ * in the reference. Static only; the including file brings first LANES, SPAN (8 registers of LANES), INLINE,
+ * q35i_vector, load, store, all (a value in every lane), and signed_by, within (the distances inside registers)
+ * with the signatures used below.
  */
 #ifndef Q35I_SIMD_ROTATE_WALK_H
 #define Q35I_SIMD_ROTATE_WALK_H
@@ -26,8 +27,9 @@ INLINE void transform(const float *x, int n, const int8_t *in, float factor, con
     for (int i = 0; i < n; i++) {
         prefetch_input(x + LANES * i);
         v[i] = load(x + LANES * i);
-        v[i] = within(in ? signed_by(v[i], in + LANES * i) : v[i]);
+        v[i] = in ? signed_by(v[i], in + LANES * i) : v[i];
     }
+    within(v, n);
     for (int h = 1; h < n; h *= 2) {
         for (int i = 0; i < n; i++) {
             if (i & h)
@@ -55,16 +57,40 @@ INLINE void short_block(const float *x, const int8_t *signs, int64_t b, int inve
     }
 }
 
+INLINE void store_scaled(float *y, q35i_vector v, float factor, const int8_t *out)
+{
+    v = v * all(factor);
+    store(y, out ? signed_by(v, out) : v);
+}
+
 /* One distance h >= SPAN of a block in memory, then times factor and, where `out` is not NULL, its signs. */
 INLINE void pass(float *y, int64_t b, int64_t h, float factor, const int8_t *out)
 {
     for (int64_t i = 0; i < b; i += h) {
         for (int64_t end = i + h; i < end; i += LANES) {
             q35i_vector low = load(y + i), high = load(y + i + h);
-            q35i_vector sum = (low + high) * all(factor);
-            q35i_vector difference = (low - high) * all(factor);
-            store(y + i, out ? signed_by(sum, out + i) : sum);
-            store(y + i + h, out ? signed_by(difference, out + i + h) : difference);
+            store_scaled(y + i, low + high, factor, out ? out + i : NULL);
+            store_scaled(y + i + h, low - high, factor, out ? out + i + h : NULL);
+        }
+    }
+}
+
+/* Two distances, h and 2 h. */
+INLINE void pass_two(float *y, int64_t b, int64_t h, float factor, const int8_t *out)
+{
+    for (int64_t i = 0; i < b; i += 3 * h) {
+        for (int64_t end = i + h; i < end; i += LANES) {
+            q35i_vector v[4], w[4];
+            for (int j = 0; j < 4; j++)
+                v[j] = load(y + i + j * h);
+            for (int j = 0; j < 4; j += 2) {
+                w[j] = v[j] + v[j + 1];
+                w[j + 1] = v[j] - v[j + 1];
+            }
+            for (int j = 0; j < 2; j++) {
+                store_scaled(y + i + j * h, w[j] + w[j + 2], factor, out ? out + i + j * h : NULL);
+                store_scaled(y + i + (j + 2) * h, w[j] - w[j + 2], factor, out ? out + i + (j + 2) * h : NULL);
+            }
         }
     }
 }
@@ -72,11 +98,17 @@ INLINE void pass(float *y, int64_t b, int64_t h, float factor, const int8_t *out
 /* More than SPAN inputs. A factor of 1, before the last pass, changes nothing. */
 static void wide_block(const float *x, const int8_t *signs, int64_t b, int inverse, float *y)
 {
+    const float factor = q35i_rotation_factor(b);
+    const int8_t *out = inverse ? signs : NULL;
+    int64_t h = SPAN;
     for (int64_t i = 0; i < b; i += SPAN)
         transform(x + i, SPAN / LANES, inverse ? NULL : signs + i, 1, NULL, y + i);
-    for (int64_t h = SPAN; h < b / 2; h *= 2)
-        pass(y, b, h, 1, NULL);
-    pass(y, b, b / 2, q35i_rotation_factor(b), inverse ? signs : NULL);
+    for (; h < b / 4; h *= 4)
+        pass_two(y, b, h, 1, NULL);
+    if (h == b / 4)
+        pass_two(y, b, h, factor, out);
+    else
+        pass(y, b, h, factor, out);
 }
 
 static inline void rotate_rows(const float *x, int64_t rs_x, int64_t k, const q35k_rotation *rotation, int inverse,
