@@ -2,7 +2,7 @@
  *
  * ATTENTION with AVX-512, for the shared walk (attention_walk.h). Mirrors q35k_attention__ref. Scores of few rows:
  * 16 positions give 16 vectors of lanes, added crosswise to one vector. Of many rows: keys lie as quarters, four
- * lanes of four positions in a vector, so that all but the last four lanes are added without crossing; two rows
+ * lanes of four positions in a vector, so that all but the last four lanes are added without crossing; three rows
  * share what is loaded. Values: 64 dimensions of four rows in 16 registers, positions in order.
  */
 #include "kernels-cpu/kernels_decl.h"
@@ -14,6 +14,7 @@ enum {
     GROUP = 4,
     QUARTERS = INT32_MAX, /* a layout of keys, beside the types of the cache */
     QUARTERS_ROWS = 6,    /* from how many rows on it pays */
+    SCORE_ROWS = 3,       /* rows that share what is loaded of quarters: 24 sums, as many as there is room for */
     VALUE_REGS = 4        /* vectors of dimensions per pass over the values */
 };
 
@@ -136,65 +137,75 @@ static void score_rows(int n_rows, const row *rows, float scale, const positions
     }
 }
 
-/* ---- many rows: keys as quarters, [PAGE / 16][dim / 16][4 g][4 m][16]: dimensions 4 m .. 4 m + 3 of a block of
+/* ---- many rows: keys as quarters, [PAGE / 16][4 m][4 g][dim / 16][16]: dimensions 4 m .. 4 m + 3 of a block of
  * 16 of positions g, g + 4, g + 8 and g + 12 ---- */
 
 INLINE void lay_quarters(uint32_t dtype, const positions *page, float *tile)
 {
-    for (int64_t s = 0; s < PAGE; s += 16)
-        for (int64_t d = 0; d < page->dim; d += 16)
-            for (int64_t g = 0; g < 4; g++, tile += 64) {
+    const int64_t dim = page->dim;
+    for (int64_t s = 0; s < PAGE; s += 16, tile += 16 * dim)
+        for (int64_t g = 0; g < 4; g++)
+            for (int64_t d = 0; d < dim; d += 16) {
                 const uint8_t *at = page->at + (s + g) * page->row_bytes;
+                float *to = tile + g * dim + d;
                 __m512 v[4];
                 for (int i = 0; i < 4; i++)
                     v[i] = load_cache(at + 4 * i * page->row_bytes, dtype, d, 0xffff);
                 __m512 a = _mm512_shuffle_f32x4(v[0], v[1], 0x44), b = _mm512_shuffle_f32x4(v[2], v[3], 0x44);
-                _mm512_storeu_ps(tile, _mm512_shuffle_f32x4(a, b, 0x88));
-                _mm512_storeu_ps(tile + 16, _mm512_shuffle_f32x4(a, b, 0xdd));
+                _mm512_storeu_ps(to, _mm512_shuffle_f32x4(a, b, 0x88));
+                _mm512_storeu_ps(to + 4 * dim, _mm512_shuffle_f32x4(a, b, 0xdd));
                 a = _mm512_shuffle_f32x4(v[0], v[1], 0xee);
                 b = _mm512_shuffle_f32x4(v[2], v[3], 0xee);
-                _mm512_storeu_ps(tile + 32, _mm512_shuffle_f32x4(a, b, 0x88));
-                _mm512_storeu_ps(tile + 48, _mm512_shuffle_f32x4(a, b, 0xdd));
+                _mm512_storeu_ps(to + 8 * dim, _mm512_shuffle_f32x4(a, b, 0x88));
+                _mm512_storeu_ps(to + 12 * dim, _mm512_shuffle_f32x4(a, b, 0xdd));
             }
 }
 
-/* Quarters g and g + 1 of 16 positions: the last four lanes of each, of n_rows rows. */
-INLINE void multiply_quarters(int n_rows, const row *rows, const float *tile, int64_t dim, int g,
-                              __m512 quarters[2][4])
+/* Sums of 16 positions for each of several rows: four lanes of each. */
+typedef __m512 quarters[SCORE_ROWS][4];
+
+/* Lanes i + i + 8 of the sums of 16 positions, for the four lanes i from 4 m on. tile: quarters m. */
+INLINE void multiply_quarters(int n_rows, const row *rows, const float *tile, int64_t dim, int m, quarters sum)
 {
-    __m512 sum[2][2][4]; /* [row][quarter][m] */
+    quarters high;
     for (int i = 0; i < n_rows; i++)
-        for (int h = 0; h < 2; h++)
-            for (int m = 0; m < 4; m++)
-                sum[i][h][m] = _mm512_setzero_ps();
-    for (int64_t d = 0; d < dim; d += 16, tile += 256)
-        for (int m = 0; m < 4; m++) {
-            __m512 k[2] = {_mm512_loadu_ps(tile + 64 * g + 16 * m), _mm512_loadu_ps(tile + 64 * g + 64 + 16 * m)};
-            /* In registers: gcc would load them again for each row, and loads are what limits. */
-            __asm__("" : "+v"(k[0]), "+v"(k[1]));
+        for (int g = 0; g < 4; g++)
+            sum[i][g] = high[i][g] = _mm512_setzero_ps();
+    for (int64_t d = 0; d < dim; d += 16)
+        for (int h = 0; h < 2; h++) {
+            __m512 k[4];
+            for (int g = 0; g < 4; g++) {
+                k[g] = _mm512_loadu_ps(tile + (8 * h + g) * dim + d);
+                /* In a register: gcc would load it again for each row. */
+                __asm__("" : "+v"(k[g]));
+            }
             for (int i = 0; i < n_rows; i++) {
-                __m512 q = _mm512_broadcast_f32x4(_mm_loadu_ps(rows[i].q + d + 4 * m));
-                for (int h = 0; h < 2; h++)
-                    sum[i][h][m] = _mm512_fmadd_ps(q, k[h], sum[i][h][m]);
+                __m512 q = _mm512_broadcast_f32x4(_mm_loadu_ps(rows[i].q + 4 * m + 8 * h + d));
+                for (int g = 0; g < 4; g++) {
+                    __m512 *to = h ? &high[i][g] : &sum[i][g];
+                    *to = _mm512_fmadd_ps(q, k[g], *to);
+                }
             }
         }
     for (int i = 0; i < n_rows; i++)
-        for (int h = 0; h < 2; h++)
-            quarters[i][g + h] = _mm512_add_ps(_mm512_add_ps(sum[i][h][0], sum[i][h][2]),
-                                               _mm512_add_ps(sum[i][h][1], sum[i][h][3]));
+        for (int g = 0; g < 4; g++)
+            sum[i][g] = _mm512_add_ps(sum[i][g], high[i][g]);
 }
 
-/* One or two rows. */
+/* Up to SCORE_ROWS rows. */
 INLINE void score_quarters(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
 {
     const float *tile = (const float *)(const void *)k->at;
-    const int64_t n = seen_of(&rows[n_rows - 1], k->first, k->n);
-    for (int64_t s = 0; s < n; s += 16, tile += 16 * k->dim) {
-        __m512 quarters[2][4];
-        for (int g = 0; g < 4; g += 2)
-            multiply_quarters(n_rows, rows, tile, k->dim, g, quarters);
-        for (int i = 0; i < n_rows; i++)
-            put_scores(&rows[i], sum_quarters(quarters[i]), scale, seen_of(&rows[i], k->first + s, 16), at + s);
+    const int64_t n = seen_of(&rows[n_rows - 1], k->first, k->n), step = 4 * k->dim;
+    for (int64_t s = 0; s < n; s += 16, tile += 4 * step) {
+        quarters even, odd;
+        multiply_quarters(n_rows, rows, tile, k->dim, 0, even);
+        multiply_quarters(n_rows, rows, tile + step, k->dim, 1, odd);
+        for (int i = 0; i < n_rows; i++) {
+            for (int g = 0; g < 4; g++)
+                odd[i][g] = _mm512_add_ps(even[i][g], odd[i][g]);
+            put_scores(&rows[i], sum_quarters(odd[i]), scale, seen_of(&rows[i], k->first + s, 16), at + s);
+        }
     }
 }
 
@@ -216,6 +227,14 @@ static positions lay_keys(const positions *page, int n_rows, float *tile)
     return keys;
 }
 
+/* The next rows' queries: all of them, beside the keys, are more than L1 holds. */
+INLINE void ask_for_queries(const row *rows, int n_rows, int64_t dim)
+{
+    for (int i = 0; i < n_rows && i < SCORE_ROWS; i++)
+        for (int64_t d = 0; d < dim; d += 16)
+            __builtin_prefetch(rows[i].q + d);
+}
+
 static void score(int n_rows, const row *rows, float scale, const positions *k, int64_t at)
 {
     if (k->dtype != QUARTERS) {
@@ -223,9 +242,13 @@ static void score(int n_rows, const row *rows, float scale, const positions *k, 
         return;
     }
     int i = 0;
-    for (; i + 2 <= n_rows; i += 2)
+    for (; i + SCORE_ROWS <= n_rows; i += SCORE_ROWS) {
+        ask_for_queries(&rows[i + SCORE_ROWS], n_rows - i - SCORE_ROWS, k->dim);
+        score_quarters(SCORE_ROWS, &rows[i], scale, k, at);
+    }
+    if (n_rows - i == 2)
         score_quarters(2, &rows[i], scale, k, at);
-    if (i < n_rows)
+    else if (n_rows - i == 1)
         score_quarters(1, &rows[i], scale, k, at);
 }
 
