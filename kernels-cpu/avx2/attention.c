@@ -155,17 +155,22 @@ static void score(int n_rows, const row *rows, float scale, const positions *k, 
         score_pairs(n_rows, Q35_DT_F32, rows, scale, k, at);
 }
 
+static void find_top(row *r, int64_t n)
+{
+    __m256 top = _mm256_set1_ps(-INFINITY);
+    for (int64_t p = 0; p < n; p += 8)
+        top = _mm256_max_ps(top, _mm256_loadu_ps(r->w + p));
+    r->top = q35i_max8__avx2(top);
+}
+
 static void weigh(row *r, int64_t n)
 {
-    float *w = r->w;
-    __m256 top = _mm256_set1_ps(-INFINITY), lane[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (int64_t p = 0; p < n; p += 8)
-        top = _mm256_max_ps(top, _mm256_loadu_ps(w + p));
-    r->top = q35i_max8__avx2(top);
+    const __m256 top = _mm256_set1_ps(r->top);
+    __m256 lane[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     for (int64_t p = 0; p < n; p += 16)
         for (int half = 0; half < 2; half++) {
-            float *at = w + p + 8 * half;
-            __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(at), _mm256_set1_ps(r->top)));
+            float *at = r->w + p + 8 * half;
+            __m256 e = q35i_exp__avx2(_mm256_sub_ps(_mm256_loadu_ps(at), top));
             _mm256_storeu_ps(at, e);
             lane[half] = _mm256_add_ps(lane[half], e);
         }

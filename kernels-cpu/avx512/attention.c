@@ -254,16 +254,21 @@ static void score(int n_rows, const row *rows, float scale, const positions *k, 
 
 /* ---- weights and values ---- */
 
+static void find_top(row *r, int64_t n)
+{
+    __m512 top = _mm512_set1_ps(-INFINITY);
+    for (int64_t p = 0; p < n; p += 16)
+        top = _mm512_max_ps(top, _mm512_loadu_ps(r->w + p));
+    r->top = q35i_max16__avx512(top);
+}
+
 static void weigh(row *r, int64_t n)
 {
-    float *w = r->w;
-    __m512 top = _mm512_set1_ps(-INFINITY), total = _mm512_setzero_ps();
-    for (int64_t p = 0; p < n; p += 16)
-        top = _mm512_max_ps(top, _mm512_loadu_ps(w + p));
-    r->top = q35i_max16__avx512(top);
+    const __m512 top = _mm512_set1_ps(r->top);
+    __m512 total = _mm512_setzero_ps();
     for (int64_t p = 0; p < n; p += 16) {
-        __m512 e = q35i_exp__avx512(_mm512_sub_ps(_mm512_loadu_ps(w + p), _mm512_set1_ps(r->top)));
-        _mm512_storeu_ps(w + p, e);
+        __m512 e = q35i_exp__avx512(_mm512_sub_ps(_mm512_loadu_ps(r->w + p), top));
+        _mm512_storeu_ps(r->w + p, e);
         total = _mm512_add_ps(total, e);
     }
     r->total = q35i_lanes_sum__avx512(total);

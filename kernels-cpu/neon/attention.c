@@ -178,19 +178,24 @@ static void score(int n_rows, const row *rows, float scale, const positions *k, 
         score_pairs(n_rows, Q35_DT_F32, rows, scale, k, at);
 }
 
+static void find_top(row *r, int64_t n)
+{
+    float32x4_t top = vdupq_n_f32(-INFINITY);
+    for (int64_t p = 0; p < n; p += LANES)
+        top = vmaxq_f32(top, vld1q_f32(r->w + p));
+    r->top = vmaxvq_f32(top);
+}
+
 static void weigh(row *r, int64_t n)
 {
-    float *w = r->w;
-    float32x4_t top = vdupq_n_f32(-INFINITY), lane[4];
-    for (int64_t p = 0; p < n; p += LANES)
-        top = vmaxq_f32(top, vld1q_f32(w + p));
-    r->top = vmaxvq_f32(top);
+    const float32x4_t top = vdupq_n_f32(r->top);
+    float32x4_t lane[4];
     for (int i = 0; i < 4; i++)
         lane[i] = vdupq_n_f32(0);
     for (int64_t p = 0; p < n; p += 16)
         for (int i = 0; i < 4; i++) {
-            float *at = w + p + LANES * i;
-            float32x4_t e = q35i_exp__neon(vsubq_f32(vld1q_f32(at), vdupq_n_f32(r->top)));
+            float *at = r->w + p + LANES * i;
+            float32x4_t e = q35i_exp__neon(vsubq_f32(vld1q_f32(at), top));
             vst1q_f32(at, e);
             lane[i] = vaddq_f32(lane[i], e);
         }

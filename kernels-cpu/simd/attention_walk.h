@@ -12,7 +12,8 @@
  *   lay_keys          a page of keys as score wants it for so many rows; tile: [PAGE][dim]
  *   score             scores of a page's positions to w[at ..] of all rows, up to the next multiple of 16; -inf
  *                     where a row does not see one
- *   weigh             scores w[0 .. n) of a row to weights relative to the largest; sets its top and total
+ *   find_top          sets a row's top, the largest of its scores w[0 .. n)
+ *   weigh             those scores to weights relative to it; sets the row's total
  *   add_values_rows   adds w[at ..] times values of n <= PAGE positions to the rows' acc
  *   exp_of            q35k_exp
  * and includes this again.
@@ -189,15 +190,19 @@ static void add_span(const job *j, const band *b, int64_t from, int64_t end)
     }
 }
 
-/* acc, top and total of the rows that see any of a span. */
+/* acc, top and total of the rows that see any of a span. The rows' largest scores come first, for all of them: of
+ * one row they are a chain of steps that wait for each other, and that row's weights wait for its end. */
 static void attend_span(const job *j, const band *b, int64_t span)
 {
     const int64_t from = span * SPAN, end = from + seen_of(&j->rows[b->n_rows - 1], from, SPAN);
     score_span(j, b, from, end);
-    for (int i = 0; i < b->n_rows; i++) {
+    int first = 0;
+    while (j->rows[first].n_seen <= from)
+        first++;
+    for (int i = first; i < b->n_rows; i++)
+        find_top(&j->rows[i], seen_of(&j->rows[i], from, SPAN));
+    for (int i = first; i < b->n_rows; i++) {
         row *r = &j->rows[i];
-        if (r->n_seen <= from)
-            continue;
         weigh(r, seen_of(r, from, SPAN));
         memset(r->acc, 0, (size_t)j->dim * sizeof(float));
     }
