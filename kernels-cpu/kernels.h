@@ -237,7 +237,7 @@ typedef void q35k_attention_fn(const q35k_attention *a, int64_t begin, int64_t e
 
 static inline uint64_t q35k_attention_scratch_bytes(int64_t head_dim)
 {
-    return (uint64_t)head_dim * 768 + 81920;
+    return (uint64_t)head_dim * 640 + 131072;
 }
 
 /* SWIGLU / ADD / MUL / SILU, elements [begin, end) of flat f32 arrays. b unused by SILU. y may equal a or b.

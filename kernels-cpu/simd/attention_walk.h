@@ -23,13 +23,14 @@
 
 #include <stdbool.h>
 
-enum { PAGE = Q35_KV_PAGE, SPAN = Q35K_SPAN, MAX_ROWS = 64 };
+enum { PAGE = Q35_KV_PAGE, SPAN = Q35K_SPAN, MAX_ROWS = 128 };
 
 /* One query head of one token. */
 typedef struct row {
-    const float *q;           /* [dim] */
-    float *out, *acc, *far;   /* [dim]: result; weighted values of the span; of the spans joined so far */
-    float *w;                 /* [SPAN]: scores of the span, then weights */
+    const float *q; /* [dim] */
+    float *acc;     /* [dim]: weighted values of the span */
+    float *out; /* [dim]: of the spans joined so far (the first one's acc is here too), at the end the result */
+    float *w;   /* [SPAN]: scores of the span, then weights */
     int64_t n_seen;           /* positions */
     float top, total;         /* largest score of the span, sum of its weights relative to it */
     float far_top, far_total; /* likewise for the spans joined so far */
@@ -90,7 +91,7 @@ static void add_values(int n_rows, const row *rows, const positions *v, int64_t 
 typedef struct job {
     const q35k_attention *a;
     int64_t dim, heads_per_kv, row_bytes; /* of a row of the cache */
-    float *tile;                          /* [PAGE][dim] */
+    float *tile;                          /* [PAGE][dim], then acc [MAX_ROWS][dim] and w [MAX_ROWS][SPAN] */
     row *rows;                            /* [MAX_ROWS] */
 } job;
 
@@ -209,11 +210,12 @@ static void attend_span(const job *j, const band *b, int64_t span)
     add_span(j, b, from, end);
 }
 
-/* Adds a span's result to those before it. */
+/* Adds a span's result to those before it. The first one may be in its place already. */
 static void join_span(row *r, int64_t span, const float *acc, float top, float total, int64_t dim)
 {
     if (span == 0) {
-        memcpy(r->far, acc, (size_t)dim * sizeof(float));
+        if (acc != r->out)
+            memcpy(r->out, acc, (size_t)dim * sizeof(float));
         r->far_top = top;
         r->far_total = total;
         return;
@@ -221,7 +223,7 @@ static void join_span(row *r, int64_t span, const float *acc, float top, float t
     const float largest = top > r->far_top ? top : r->far_top;
     const float before = exp_of(r->far_top - largest), now = exp_of(top - largest);
     for (int64_t d = 0; d < dim; d++)
-        r->far[d] = r->far[d] * before + acc[d] * now;
+        r->out[d] = r->out[d] * before + acc[d] * now;
     r->far_total = r->far_total * before + total * now;
     r->far_top = largest;
 }
@@ -229,7 +231,7 @@ static void join_span(row *r, int64_t span, const float *acc, float top, float t
 static void end_row(row *r, int64_t dim)
 {
     for (int64_t d = 0; d < dim; d++)
-        r->out[d] = r->far[d] / r->far_total;
+        r->out[d] /= r->far_total;
 }
 
 static void attend(const job *j, const band *b)
@@ -237,6 +239,8 @@ static void attend(const job *j, const band *b)
     row *rows = j->rows;
     int64_t n_spans = b->n_rows > 0 ? q35k_n_spans(rows[b->n_rows - 1].n_seen - 1) : 0;
     for (int64_t span = 0; span < n_spans; span++) {
+        for (int i = 0; i < b->n_rows; i++)
+            rows[i].acc = span == 0 ? rows[i].out : j->tile + (PAGE + i) * j->dim;
         attend_span(j, b, span);
         for (int i = 0; i < b->n_rows; i++)
             if (rows[i].n_seen > span * SPAN)
@@ -250,11 +254,9 @@ static void attend(const job *j, const band *b)
 static void begin_row(const job *j, int index, int64_t t, int64_t h)
 {
     const q35k_attention *a = j->a;
-    float *far = j->tile + PAGE * j->dim, *acc = far + MAX_ROWS * j->dim, *w = acc + MAX_ROWS * j->dim;
+    float *w = j->tile + (PAGE + MAX_ROWS) * j->dim;
     j->rows[index] = (row){.q = (const float *)(const void *)((const char *)a->q + t * a->rs_q) + h * j->dim,
                            .out = (float *)(void *)((char *)a->out + t * a->rs_out) + h * j->dim,
-                           .acc = acc + index * j->dim,
-                           .far = far + index * j->dim,
                            .w = w + index * SPAN,
                            .n_seen = (int64_t)a->positions[t] + 1};
 }
