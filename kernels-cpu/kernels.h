@@ -180,7 +180,7 @@ typedef void q35k_kv_append_fn(const float *k, int64_t rs_k, const float *v, int
  * it, whose position p lies in row p % Q35_KV_PAGE of page pages[sequence[t] * max_pages + p / Q35_KV_PAGE]. */
 typedef struct q35k_attention {
     const float *q; /* f32 [T][n_heads * head_dim], rs_q */
-    float *out;     /* likewise, rs_out */
+    float *out;     /* likewise, rs_out; not q */
     int64_t rs_q, rs_out, n_heads;
     float scale;
     const q35k_kv *kv;
