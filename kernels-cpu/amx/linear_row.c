@@ -22,6 +22,7 @@ enum {
     ACTIVATION_BYTES = 1 << 20, /* of the tokens that all strips meet in turn */
     STEP = 2,                   /* sets that are decoded while the STEP before them are multiplied */
     GROUP_ROWS = 8 * TILES * Q35I_ROWS,
+    STREAM_TOKENS = 256,
     CANONICAL = 0, /* in place of a type: rows as the file has them */
     GROUP_SETS = Q35_ACT_GROUP / SET_INPUTS,
     SUM_STRIDE = TILES * (int)sizeof(q35i_ints) /* from token to token */
@@ -176,6 +177,19 @@ static void take_sets(shape at, const job *j, const part *p, const part *next, c
         add_steps_of(Q35_DT_Q60_ROW, at, j, p, next, q, s, end);
 }
 
+/* A result of many tokens is larger than L2: past the caches, where a line is written whole, as it would be read
+ * first otherwise. */
+static inline void store_result(const job *j, float *out, int64_t n_rows, q35i_floats y)
+{
+    if (j->n_tokens < STREAM_TOKENS || n_rows < Q35I_ROWS || (uintptr_t)out % sizeof y != 0) {
+        store_rows(out, n_rows, y);
+        return;
+    }
+    const __mmask16 nan = _mm512_cmp_ps_mask(y, y, _CMP_UNORD_Q);
+    const q35i_ints bits = _mm512_mask_mov_epi32(_mm512_castps_si512(y), nan, _mm512_set1_epi32(0x7fc00000));
+    _mm512_stream_si512((void *)out, bits);
+}
+
 /* The results of a block of n tokens from t on. */
 static void finish_sums(int n, int tiles, const job *j, const part *p, const uint8_t *block, int64_t t,
                         q35i_ints (*sum)[TILES])
@@ -184,9 +198,9 @@ static void finish_sums(int n, int tiles, const job *j, const part *p, const uin
     const int32_t *bias = (const int32_t *)(const void *)block + n;
     for (int i = 0; i < n; i++)
         for (int u = 0; u < tiles; u++)
-            store_rows(out_row(j, p, t + i) + u * Q35I_ROWS, p->n_rows - u * Q35I_ROWS,
-                       multiply(multiply(p->scale[u], splat_float(scale[i])),
-                                to_float(add_ints(sum[i][u], splat_int(bias[i])))));
+            store_result(j, out_row(j, p, t + i) + u * Q35I_ROWS, p->n_rows - u * Q35I_ROWS,
+                         multiply(multiply(p->scale[u], splat_float(scale[i])),
+                                  to_float(add_ints(sum[i][u], splat_int(bias[i])))));
 }
 
 /* One scale per token. */
@@ -346,4 +360,5 @@ void q35k_linear_row__amx(const void *x, uint32_t act_type, int64_t rs_x, int64_
     wk->turn = wk->tokens = 0;
     linear_row_many(x, act_type, rs_x, n_tokens, w, out, rs_out, begin, end, wk, (uint8_t *)(wk + 1));
     q35i_tile_release();
+    _mm_sfence(); /* store_result's stores, before the caller says that it is done */
 }
