@@ -90,9 +90,8 @@ static void load_scales(const job *j)
     int64_t offset[Q35I_ROWS];
     for (int64_t r = 0; r < Q35I_ROWS; r++)
         offset[r] = j->rs * (r < j->n_rows ? r : j->n_rows - 1);
-    for (int64_t b = 0; b < j->blocks; b++) {
+    for (int64_t b = 0; b < j->blocks; b++)
         _mm512_storeu_ps(j->scale[b], _mm512_cvtph_ps(halves_of(j->rows + b * BLOCK_BYTES, offset)));
-    }
 }
 
 /* The sums of block b, or of the last one, in tile c; w_, x_: tiles to use. */

@@ -18,12 +18,12 @@ enum { Q35I_ROW_BLOCK = Q35I_TILE_ROWS, LEAST_TOKENS = 4 };
 #include "kernels-cpu/simd/row_job.h"
 
 enum {
-    PAIR = 2 * Q35I_TILE_ROWS,  /* tokens that are multiplied at a time */
-    ACTIVATION_BYTES = 1 << 20, /* of the tokens that all strips meet in turn */
-    STEP = 2,                   /* sets that are decoded while the STEP before them are multiplied */
-    GROUP_ROWS = 8 * TILES * Q35I_ROWS,
-    STREAM_TOKENS = 256,
-    CANONICAL = 0, /* in place of a type: rows as the file has them */
+    PAIR = 2 * Q35I_TILE_ROWS,          /* tokens that are multiplied at a time */
+    ACTIVATION_BYTES = 1 << 20,         /* of the tokens that all strips meet in turn */
+    STEP = 2,                           /* sets that are decoded while the STEP before them are multiplied */
+    GROUP_ROWS = 8 * TILES * Q35I_ROWS, /* that meet the same tokens in turn (place) */
+    STREAM_TOKENS = 256,                /* store_result */
+    CANONICAL = 0,                      /* in place of a type: rows as the file has them */
     GROUP_SETS = Q35_ACT_GROUP / SET_INPUTS,
     SUM_STRIDE = TILES * (int)sizeof(q35i_ints) /* from token to token */
 };
@@ -95,7 +95,7 @@ Q35I_INLINE void decode_piece(uint32_t dtype, const job *j, const part *p, const
         decode(j->w, p->r0 + u * Q35I_ROWS, n_rows, s * SET_INPUTS, (int)least(p->sets - s, STEP), book, out[0]);
     if (dtype != CANONICAL && s < p->sets) {
         const uint8_t *set = first_set(j, p, u) + s * (int64_t)q35k_row16_set_bytes(dtype);
-        if (p->first)
+        if (p->cold)
             q35i_row_prefetch_set(dtype, (uintptr_t)set + (uintptr_t)(TILES * j->w->rs));
         q35i_row_decode_set(dtype, set, book, out[h]);
     }
@@ -259,7 +259,7 @@ static void configure(work *wk, int tokens)
     wk->tokens = tokens;
 }
 
-/* A strip for n tokens from t on. next: what is multiplied after that. */
+/* A strip for the tokens of `at` from t on. next: what is multiplied after that. */
 static void add_blocks(shape at, const job *j, const part *p, const part *next, int64_t t)
 {
     if (j->act_type == Q35_DT_A8_128)
@@ -299,13 +299,13 @@ static int advance(const job *j, const limits *all, place *at)
     return at->t < j->n_tokens;
 }
 
-/* first: for the first tokens of a batch, so that its weights may be in memory only. */
+/* The first tokens of a batch bring a strip from memory; the others find it in L2. */
 static part strip_at(const job *j, const limits *all, const place *at)
 {
     const int64_t r0 = at->r0;
     part p = {.r0 = r0,
               .n_rows = least(all->end - r0, TILES * Q35I_ROWS),
-              .first = at->t == at->batch,
+              .cold = at->t == at->batch,
               .heads = 8 * groups_of(j->act_type, j->w->k),
               .sets = sets_of(j->w->k)};
     for (int u = 0; u < TILES && p.n_rows > u * Q35I_ROWS; u++)

@@ -42,11 +42,6 @@ static inline __m512d q35i_high_f64__avx512(__m512 v)
     return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
 }
 
-static inline __m512 q35i_join_f32__avx512(__m512d low, __m512d high)
-{
-    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
-}
-
 /* q35k_lanes_sum */
 static inline float q35i_lanes_sum__avx512(__m512 v)
 {

@@ -32,13 +32,14 @@ typedef struct job {
     work *work;
 } job;
 
-/* What stays the same for the tokens that meet a decoded chunk. */
+/* What stays the same for the tokens that meet some rows, or a chunk of them; a walk fills what it uses. */
 typedef struct part {
     int64_t r0, n_rows; /* of all tiles */
     q35i_floats scale[TILES];
     int64_t k0, heads; /* heads: bytes of them per token */
     int sets;          /* in the chunk */
     int first, last;   /* chunk of the rows? */
+    int cold;          /* may its weights be in memory only? */
 } part;
 
 /* Row t of out, at the tiles' first row. */
@@ -50,7 +51,7 @@ static inline float *out_row(const job *j, const part *p, int64_t t)
 /* Rows [begin, end) of out for all tokens. */
 static void walk(const job *j, int64_t begin, int64_t end);
 
-/* A8_128, likewise. */
+/* A8_128: the results of n tokens from t on. */
 Q35I_INLINE void finish_grouped(int n, int tiles, const job *j, const part *p, int64_t t,
                                 q35i_floats (*acc)[TILES])
 {
