@@ -27,8 +27,9 @@ for r in rows + lines:
     ts = r["samples_ts"]
     mean = sum(ts) / len(ts)
     sd = math.sqrt(sum((t - mean) ** 2 for t in ts) / (len(ts) - 1))
-    near = lambda a, b: abs(a - b) <= 1e-6 * abs(b) + 1e-9
-    print(r["n_prompt"], r["n_gen"], len(ts), near(r["avg_ts"], mean), near(r["stddev_ts"], sd),
+    near = lambda a, b, digit=1e-9: abs(a - b) <= 1e-6 * abs(b) + digit
+    # Samples are printed with 9 digits: what a deviation computed from them can be off by, however small it is.
+    print(r["n_prompt"], r["n_gen"], len(ts), near(r["avg_ts"], mean), near(r["stddev_ts"], sd, 1e-8 * mean),
           all(near(n / (ns * 1e-9), t) for ns, t in zip(r["samples_ns"], ts)),
           (r["gb_per_s"] is None) == (r["n_gen"] == 0), r["weight_bytes_per_step"], r["kv_bytes_per_step"])
     if r["n_gen"]:
