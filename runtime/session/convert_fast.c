@@ -17,7 +17,7 @@
 #include <math.h>
 
 #define SAMPLE_PAIRS 400000
-#define MAX_WINDOWS  96u /* importance needs little text: 49k tokens, evenly taken */
+#define MAX_WINDOWS  24u /* importance needs little text: 12k tokens, evenly taken */
 
 /* ---- importance ---- */
 
