@@ -5,7 +5,7 @@
 #include "bounds.h"
 #include "shapes.h"
 
-#include <kernels-cpu/kernels_decl.h>
+#include <kernels-cpu/kernels.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -78,15 +78,14 @@ bool cf_build_rope(cf_env *e, cf_case *c, int64_t index, uint32_t a, uint32_t b)
                             .temperature_length = p->temperature_length};
     for (int64_t t = 0; t < r.n; t++) {
         int32_t position = starts[kc_below(&e->x, 6)] + (int32_t)t;
-        const float *from = cf_row_f32(x->init, x, t);
         ints(c, in[2])[t] = position;
-        q35k_rope__ref(from, cf_row_f32(y->want, y, t), y->desc.stride[1], &rope, &position, 0, 1);
-        bound_rope(&rope, from, position, y->bound + t * y->desc.stride[1] / 4);
+        bound_rope(&rope, cf_row_f32(x->init, x, t), position, y->bound + t * y->desc.stride[1] / 4);
     }
     snprintf(c->text, sizeof c->text, "rope heads=%lld head_dim=%lld n_rot=%lld T=%lld of %lld beta=%g",
              (long long)s->n_heads, (long long)s->head_dim, (long long)s->n_rot, (long long)r.n,
              (long long)r.capacity, (double)p->temperature_beta);
     cf_node(c, Q35_OP_ROPE, &p->h, 3, in, 1, &out);
+    cf_expect_node(e, c);
     return true;
 }
 
@@ -149,19 +148,13 @@ bool cf_build_kv_append(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, ui
     const int64_t first = kc_below(&e->x, n_slots), step = steps[kc_below(&e->x, 4)];
     for (int64_t t = 0; t < r.n; t++)
         ints(c, in[4])[t] = (int32_t)((first + t * step) % n_slots);
-    const q35k_kv kv = {.k = cf_expect(e, &c->t[in[2]], state_elem(dtype), false),
-                        .v = cf_expect(e, &c->t[in[3]], state_elem(dtype), false),
-                        .dtype = dtype,
-                        .n_pages = n_pages,
-                        .n_kv_heads = s->n_kv_heads,
-                        .head_dim = s->head_dim};
-    q35k_kv_append__ref(cf_row_f32(c->t[in[0]].init, &c->t[in[0]], 0), c->t[in[0]].desc.stride[1],
-                        cf_row_f32(c->t[in[1]].init, &c->t[in[1]], 0), c->t[in[1]].desc.stride[1], &kv,
-                        ints(c, in[4]), 0, r.n);
+    cf_expect(e, &c->t[in[2]], state_elem(dtype), false);
+    cf_expect(e, &c->t[in[3]], state_elem(dtype), false);
     snprintf(c->text, sizeof c->text, "kv_append %s kv_heads=%lld head_dim=%lld T=%lld of %lld dist=%s",
              q35_dtype_describe(dtype).name, (long long)s->n_kv_heads, (long long)s->head_dim, (long long)r.n,
              (long long)r.capacity, kc_dist_name(dist));
     cf_node(c, Q35_OP_KV_APPEND, &p->h, 5, in, 0, NULL);
+    cf_expect_node(e, c);
     return true;
 }
 
@@ -271,28 +264,9 @@ static void fill_cache(cf_env *e, const scene *n)
     }
 }
 
-static void expect_attention(cf_env *e, const scene *n, const cf_tensor *q, cf_tensor *y)
+static void bound_attention(cf_env *e, const scene *n, const cf_tensor *q, cf_tensor *y)
 {
     const heads *s = n->s;
-    const q35k_kv kv = {.k = n->k->init,
-                        .v = n->v->init,
-                        .dtype = n->k->desc.dtype,
-                        .n_pages = n->k->desc.dim[3],
-                        .n_kv_heads = s->n_kv_heads,
-                        .head_dim = s->head_dim};
-    const q35k_attention a = {.q = cf_row_f32(q->init, q, 0),
-                              .out = cf_row_f32(y->want, y, 0),
-                              .rs_q = q->desc.stride[1],
-                              .rs_out = y->desc.stride[1],
-                              .n_heads = s->n_heads,
-                              .scale = n->scale,
-                              .kv = &kv,
-                              .positions = n->at,
-                              .sequence = n->of,
-                              .pages = n->pages,
-                              .max_pages = n->max_pages};
-    q35k_attention__ref(&a, 0, n->n_tokens * s->n_kv_heads, NULL,
-                        kc_alloc(&e->x, q35k_attention_scratch_bytes(s->head_dim)));
     double *weight = kc_alloc(&e->x, (size_t)(n->max_pages * Q35_KV_PAGE) * sizeof *weight),
            *rho = kc_alloc(&e->x, (size_t)(n->max_pages * Q35_KV_PAGE) * sizeof *rho);
     for (int64_t t = 0; t < n->n_tokens; t++)
@@ -341,12 +315,13 @@ bool cf_build_attention(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, ui
     fill_cache(e, &n);
     cf_expect(e, &c->t[out], CF_F32, true);
     c->t[out].by_rows = true;
-    expect_attention(e, &n, &c->t[in[0]], &c->t[out]);
+    bound_attention(e, &n, &c->t[in[0]], &c->t[out]);
     snprintf(c->text, sizeof c->text,
              "attention %s heads=%lld/%lld head_dim=%lld T=%lld of %lld from %lld, %lld sequences",
              q35_dtype_describe(dtype).name, (long long)n.s->n_heads, (long long)n.s->n_kv_heads,
              (long long)n.s->head_dim, (long long)r.n, (long long)r.capacity, (long long)start,
              (long long)n.n_sequences);
     cf_node(c, Q35_OP_ATTENTION, &p->h, 6, in, 1, &out);
+    cf_expect_node(e, c);
     return true;
 }

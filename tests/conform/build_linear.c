@@ -4,7 +4,7 @@
 #include "bounds.h"
 #include "shapes.h"
 
-#include <kernels-cpu/kernels_decl.h>
+#include <kernels-cpu/kernels.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -99,7 +99,6 @@ bool cf_build_get_rows(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, uin
     cf_expect(e, y, CF_F32, true);
     y->by_rows = true;
     const q35k_weights w = kernel_weights(c, in[1], in[2]);
-    q35k_get_rows__ref(ids, &w, cf_row_f32(y->want, y, 0), y->desc.stride[1], 0, r.n);
     double *value = kc_alloc(&e->x, (size_t)k * sizeof *value),
            *magnitude = kc_alloc(&e->x, (size_t)k * sizeof *value);
     for (int64_t t = 0; t < r.n && has_levels(dtype); t++) {
@@ -110,6 +109,7 @@ bool cf_build_get_rows(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, uin
     snprintf(c->text, sizeof c->text, "get_rows %s K=%lld N=%lld T=%lld of %lld", q35_dtype_describe(dtype).name,
              (long long)k, (long long)n, (long long)r.n, (long long)r.capacity);
     cf_node(c, Q35_OP_GET_ROWS, NULL, in[2] == Q35_NONE ? 2 : 3, in, 1, &out);
+    cf_expect_node(e, c);
     return true;
 }
 
@@ -242,9 +242,6 @@ bool cf_build_linear(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, uint3
     cf_expect(e, y, exact ? CF_F32_ONE_NAN : CF_F32, !exact);
     y->by_rows = true;
     const q35k_weights w = kernel_weights(c, in[1], in[2]);
-    q35k_linear_fn *fn = q35_is_row_type(dtype) ? q35k_linear_row__ref : q35k_linear__ref;
-    fn(x->init, act, x->desc.stride[1], p.n_tokens, &w, cf_row_f32(y->want, y, 0), y->desc.stride[1], 0, p.n,
-       kc_alloc(&e->x, q35k_linear_scratch_bytes(p.k)));
     if (!exact)
         bound_linear(e, &p, act, x, &w, y);
     snprintf(c->text, sizeof c->text, "linear %s x %s K=%lld N=%lld T=%lld of %lld scales=%s dist=%s%s",
@@ -252,5 +249,6 @@ bool cf_build_linear(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, uint3
              (long long)p.n_tokens, (long long)p.capacity, kc_scales_name(p.scales), kc_dist_name(p.dist),
              p.extreme ? " extreme codes" : "");
     cf_node(c, Q35_OP_LINEAR, NULL, in[2] == Q35_NONE ? 2 : 3, in, 1, &out);
+    cf_expect_node(e, c);
     return true;
 }

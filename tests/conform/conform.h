@@ -23,7 +23,7 @@ enum {
     CF_TEXT = 1024,
     CF_NAME = 64,
     CF_MAX_OPTIONS = 32, /* of a device */
-    CF_TENSORS = 40,     /* of a region */
+    CF_TENSORS = 64,     /* of a region */
     CF_NODES = 32,
     CF_OPERANDS = 6,
     CF_THREADS = 2 /* workers of the pool that a device gets, unless a case says otherwise */
@@ -37,7 +37,7 @@ typedef struct cf_options {
     uint64_t seed;
     uint32_t device, max_level;
     unsigned timeout; /* seconds of a case */
-    bool list, quiet;
+    bool list, quiet, provoke;
     uint32_t n_options;
     const char *keys[CF_MAX_OPTIONS], *values[CF_MAX_OPTIONS]; /* of the device */
 } cf_options;
@@ -88,6 +88,7 @@ typedef struct cf_env {
     q35_queue *queue; /* L1: */
     q35_timeline *timeline;
     uint64_t reached; /* value that the timeline will have */
+    bool crowded;     /* other threads use the plugin, too */
     int n_run, n_refused;
     char refused[CF_TEXT]; /* the first reason */
 } cf_env;
@@ -131,7 +132,17 @@ bool cf_list_all(cf_list *list);
 /* One per file of cases. */
 void cf_list_binary(cf_list *list);
 void cf_list_describe(cf_list *list);
+void cf_list_abi(cf_list *list);
+void cf_list_truth(cf_list *list);
 void cf_list_ops(cf_list *list);
+void cf_list_layout(cf_list *list);
+void cf_list_bits(cf_list *list);
+void cf_list_memory(cf_list *list);
+void cf_list_sync(cf_list *list);
+void cf_list_threads(cf_list *list);
+void cf_list_errors(cf_list *list);
+void cf_list_life(cf_list *list);
+void cf_list_compose(cf_list *list);
 
 /* ---- run.c */
 void cf_run_test(const cf_options *options, const cf_test *test, cf_probe *probe, cf_result *result);
@@ -245,6 +256,18 @@ extern const uint32_t cf_weight_types[]; /* with and without one scale per row *
 extern const size_t cf_n_weight_types;
 extern const int64_t cf_model_k[]; /* row lengths of real models */
 extern const size_t cf_n_model_k;
+
+/* reference.c: what node i of a case leaves, computed by the reference kernels on `at` (contents of each tensor).
+ */
+void cf_reference(cf_env *e, const cf_case *c, uint32_t i, uint8_t *const *at);
+/* The only node of a case on its inputs: into the `want` of the tensors that have one. */
+void cf_expect_node(cf_env *e, cf_case *c);
+
+/* any.c: small cases of every op, for cases that need just something to run. */
+bool cf_case_of(cf_env *e, cf_case *c, uint32_t i, int64_t index); /* the i-th op; false: no i-th */
+bool cf_small_case(cf_env *e, cf_case *c, uint32_t i);
+/* The first that the device runs, from the i-th on; false: none. */
+bool cf_any_case(cf_env *e, cf_case *c, uint32_t i);
 
 /* ---- execute.c */
 

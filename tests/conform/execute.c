@@ -216,8 +216,11 @@ void cf_exec_run(cf_env *e, cf_exec *x)
         cf_stage("reading back: %s", x->c->text);
         read_back(e, x);
     } else {
+        const uint64_t allocs = cf_host_allocs();
         cf_stage("plan_run: %s", x->c->text);
         cf_ok(e->api->plan_run(x->plan), "plan_run");
+        if (!e->crowded && cf_host_allocs() != allocs)
+            cf_fail("%s: plan_run allocates memory, need that done before", x->c->text);
     }
     if (cf_fpu_mode() != mode)
         cf_fail("%s: the floating-point mode is 0x%x after the run, need 0x%x as before", x->c->text,

@@ -12,15 +12,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-enum { GARBAGE = 0xa5, TAIL = 16 };
+enum { GARBAGE = 0xa5, TAIL = 16, MOST_GARBAGE = 1 << 20 };
 #define MAGIC UINT64_C(0x71333568656170)
 
 typedef struct block {
     uint64_t magic, bytes;
     void *raw;
+    uint64_t mapped;
 } block;
 
 static atomic_llong left = -1; /* allocations until one fails; -1: none fails */
@@ -91,7 +93,6 @@ static q35_status host_fail(q35_status code, const char *msg)
 
 static void *host_alloc(uint64_t bytes, uint64_t align, int32_t numa)
 {
-    void *raw;
     (void)numa;
     if (bytes == 0 || align == 0 || (align & (align - 1)) != 0)
         cf_fail("host->alloc of %llu bytes aligned to %llu, need some bytes and a power of two",
@@ -101,13 +102,20 @@ static void *host_alloc(uint64_t bytes, uint64_t align, int32_t numa)
         atomic_store(&left, -1);
         return NULL;
     }
-    uint64_t room = align < 64 ? 64 : align;
-    if (bytes > UINT64_MAX / 4 || room > UINT64_MAX / 4 || posix_memalign(&raw, room, room + bytes + TAIL) != 0)
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), room = align < 64 ? 64 : align;
+    if (bytes > UINT64_C(1) << 46 || align > UINT64_C(1) << 30)
         return NULL;
-    uint8_t *p = (uint8_t *)raw + room;
-    block b = {MAGIC, bytes, raw};
+    const uint64_t mapped = (room + sizeof(block) + bytes + TAIL + 2 * page - 1) / page * page;
+    void *raw = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (raw == MAP_FAILED)
+        return NULL;
+    uint8_t *end = (uint8_t *)raw + mapped - page, *p = end - TAIL - bytes;
+    mprotect(end, page, PROT_NONE);
+    p -= (uintptr_t)p % align;
+    const block b = {MAGIC, bytes, raw, mapped};
     memcpy(p - sizeof b, &b, sizeof b);
-    memset(p, GARBAGE, bytes + TAIL);
+    memset(p, GARBAGE, (size_t)(bytes < MOST_GARBAGE ? bytes : MOST_GARBAGE));
+    memset(p + bytes, GARBAGE, TAIL);
     atomic_fetch_add(&n_live, 1);
     atomic_fetch_add(&live_bytes, bytes);
     return p;
@@ -126,8 +134,7 @@ static void host_free(void *ptr)
             cf_fail("wrote past the end of %llu bytes of host->alloc", (unsigned long long)b.bytes);
     atomic_fetch_sub(&n_live, 1);
     atomic_fetch_sub(&live_bytes, b.bytes);
-    memset((uint8_t *)ptr - sizeof b, GARBAGE, sizeof b + b.bytes);
-    free(b.raw);
+    munmap(b.raw, b.mapped);
 }
 
 static uint32_t host_pool_size(const q35_pool *pool)

@@ -33,6 +33,16 @@ bool cf_list_all(cf_list *list)
     *list = (cf_list){0};
     cf_list_binary(list);
     cf_list_describe(list);
+    cf_list_abi(list);
+    cf_list_truth(list);
     cf_list_ops(list);
+    cf_list_layout(list);
+    cf_list_bits(list);
+    cf_list_memory(list);
+    cf_list_sync(list);
+    cf_list_threads(list);
+    cf_list_errors(list);
+    cf_list_life(list);
+    cf_list_compose(list);
     return list->room > 0;
 }

@@ -23,6 +23,7 @@ static void print_usage(FILE *to)
           "  --timeout SECONDS     of a case (default 120)\n"
           "  --json FILE           results as JSON\n"
           "  --junit FILE          results as JUnit XML\n"
+          "  --provoke             also make queued work fail, with ids outside of a table\n"
           "  --list                the cases, without running them\n"
           "  --quiet               only what did not pass, and the last lines\n"
           "  --help                this text\n\n"
@@ -48,16 +49,23 @@ static bool add_option(cf_options *o, char *text)
     return true;
 }
 
-enum { DEVICE = 1, OPTION, FILTER, LEVEL, SEED, REPLAY, EXPECT, TIMEOUT, JSON, JUNIT, LIST, QUIET, HELP };
+enum { DEVICE = 1, OPTION, FILTER, LEVEL, SEED, REPLAY, EXPECT, TIMEOUT, JSON, JUNIT, PROVOKE, LIST, QUIET, HELP };
 
-static const struct option longs[] = {
-    {"device", required_argument, NULL, DEVICE}, {"option", required_argument, NULL, OPTION},
-    {"filter", required_argument, NULL, FILTER}, {"level", required_argument, NULL, LEVEL},
-    {"seed", required_argument, NULL, SEED},     {"replay", required_argument, NULL, REPLAY},
-    {"expect", required_argument, NULL, EXPECT}, {"timeout", required_argument, NULL, TIMEOUT},
-    {"json", required_argument, NULL, JSON},     {"junit", required_argument, NULL, JUNIT},
-    {"list", no_argument, NULL, LIST},           {"quiet", no_argument, NULL, QUIET},
-    {"help", no_argument, NULL, HELP},           {NULL, 0, NULL, 0}};
+static const struct option longs[] = {{"device", required_argument, NULL, DEVICE},
+                                      {"option", required_argument, NULL, OPTION},
+                                      {"filter", required_argument, NULL, FILTER},
+                                      {"level", required_argument, NULL, LEVEL},
+                                      {"seed", required_argument, NULL, SEED},
+                                      {"replay", required_argument, NULL, REPLAY},
+                                      {"expect", required_argument, NULL, EXPECT},
+                                      {"timeout", required_argument, NULL, TIMEOUT},
+                                      {"json", required_argument, NULL, JSON},
+                                      {"junit", required_argument, NULL, JUNIT},
+                                      {"provoke", no_argument, NULL, PROVOKE},
+                                      {"list", no_argument, NULL, LIST},
+                                      {"quiet", no_argument, NULL, QUIET},
+                                      {"help", no_argument, NULL, HELP},
+                                      {NULL, 0, NULL, 0}};
 
 /* False: usage. */
 static bool parse_one(int c, char *value, cf_options *o)
@@ -75,6 +83,7 @@ static bool parse_one(int c, char *value, cf_options *o)
     case TIMEOUT: ok = parse_number(value, 86400, &number) && number > 0, o->timeout = (unsigned)number; break;
     case JSON: o->json = value; break;
     case JUNIT: o->junit = value; break;
+    case PROVOKE: o->provoke = true; break;
     case LIST: o->list = true; break;
     case QUIET: o->quiet = true; break;
     default: return false;
