@@ -39,16 +39,25 @@ static q35_status enumerate(uint32_t *out_n)
     return Q35_OK;
 }
 
+void async_answer(q35_hdr *out, const q35_hdr *known)
+{
+    uint32_t size = out->size < known->size ? out->size : known->size;
+    if (size > sizeof *out)
+        memcpy(out + 1, known + 1, size - sizeof *out);
+}
+
 static q35_status device_info(uint32_t i, q35_device_info *out)
 {
     if (i != 0)
         return async_fail(Q35_E_RANGE, "async1: device %u, need 0", i);
-    snprintf(out->name, sizeof out->name, "asynchronous test device");
-    snprintf(out->uuid, sizeof out->uuid, "async1-0");
-    out->host_numa = -1;
-    out->device_class = Q35_CLASS_OTHER;
-    out->n_memories = 1;
-    out->n_queues = 2;
+    const q35_device_info info = {.h.size = sizeof info,
+                                  .name = "asynchronous test device",
+                                  .uuid = "async1-0",
+                                  .host_numa = -1,
+                                  .device_class = Q35_CLASS_OTHER,
+                                  .n_memories = 1,
+                                  .n_queues = 2};
+    async_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -56,11 +65,9 @@ static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     if (i != 0 || m != 0)
         return async_fail(Q35_E_RANGE, "async1: device %u, memory %u, need 0, 0", i, m);
-    out->kind = Q35_MEM_DEVICE;
-    out->capacity = env_number("Q35RT_TEST_ASYNC_MEMORY", DEFAULT_CAPACITY);
-    out->available = out->capacity;
-    out->max_alloc = out->capacity;
-    out->align = BUF_ALIGN;
+    q35_memory_info info = {.h.size = sizeof info, .kind = Q35_MEM_DEVICE, .align = BUF_ALIGN};
+    info.capacity = info.available = info.max_alloc = env_number("Q35RT_TEST_ASYNC_MEMORY", DEFAULT_CAPACITY);
+    async_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
