@@ -300,9 +300,9 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_linear(const q35_linear_args *a, u
                                     q35_cuda_ceil_div(tokens, Q35_CUDA_FEW_TOKENS), 1,
                                     table + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4);
     case Q35_CUDA_MANY:
-        return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, Q35_CUDA_MANY_ROWS),
-                                    q35_cuda_ceil_div(tokens, Q35_CUDA_MANY_TOKENS), 1,
-                                    table + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * Q35_CUDA_MANY_STRIDE);
+        return q35_cuda_launch_make(
+            q35_cuda_ceil_div(a->n, Q35_CUDA_MANY_ROWS), q35_cuda_ceil_div(tokens, Q35_CUDA_MANY_TOKENS), 1,
+            table + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8));
     default: /* linear_q8: a warp has a slice */
         return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, 4 * Q35_CUDA_Q8T_ROWS),
                                     q35_cuda_ceil_div(tokens, Q35_CUDA_FEW_TOKENS), 1, 0);
