@@ -2,6 +2,7 @@
  *
  * Mock driver: memory. Device memory is host memory that only the driver and the kernels touch; fresh, it is
  * garbage. */
+#define _GNU_SOURCE
 #include "mock.h"
 
 #include <stdlib.h>

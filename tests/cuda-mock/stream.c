@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Mock driver: streams, events, copies. */
+#define _GNU_SOURCE
 #include "stream.h"
 
 #include <signal.h>
