@@ -61,7 +61,7 @@ bool q35i_cuda_error_is_sticky(q35i_cu_result error)
            (error >= 714 && error <= Q35I_CU_LAUNCH_FAILED) || error == 999;
 }
 
-static void explain_start(const q35i_cuda_driver *drv, q35i_cu_result error, char *why, size_t cap)
+void q35i_cuda_explain(const q35i_cuda_driver *drv, q35i_cu_result error, char *why, size_t cap)
 {
     char text[160];
     if (error == Q35I_CU_STUB_LIBRARY)
@@ -69,7 +69,7 @@ static void explain_start(const q35i_cuda_driver *drv, q35i_cu_result error, cha
     else if (error == Q35I_CU_NO_DEVICE)
         snprintf(why, cap, "the driver sees no device (100); CUDA_VISIBLE_DEVICES may hide them");
     else
-        snprintf(why, cap, "the driver does not start: %s", q35i_cuda_error_text(drv, error, text, sizeof text));
+        snprintf(why, cap, "the driver does not work: %s", q35i_cuda_error_text(drv, error, text, sizeof text));
 }
 
 static bool start(q35i_cuda_driver *drv, char *why, size_t cap)
@@ -84,7 +84,7 @@ static bool start(q35i_cuda_driver *drv, char *why, size_t cap)
     if (error == 0)
         error = drv->cuDriverGetVersion(&drv->version);
     if (error != 0) {
-        explain_start(drv, error, why, cap);
+        q35i_cuda_explain(drv, error, why, cap);
         return false;
     }
     if (drv->version < MIN_VERSION) {

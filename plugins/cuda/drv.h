@@ -82,6 +82,9 @@ void q35i_cuda_driver_close(q35i_cuda_driver *drv);
 /* "CUDA_ERROR_OUT_OF_MEMORY (2): out of memory" into buf, which it returns. */
 const char *q35i_cuda_error_text(const q35i_cuda_driver *drv, q35i_cu_result error, char *buf, size_t cap);
 
+/* Why there is no device, where the driver answers so to a question about all of them. */
+void q35i_cuda_explain(const q35i_cuda_driver *drv, q35i_cu_result error, char *why, size_t cap);
+
 /* Does the error end the context, so that nothing works until it is reset? */
 bool q35i_cuda_error_is_sticky(q35i_cu_result error);
 

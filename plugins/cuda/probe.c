@@ -67,7 +67,6 @@ static q35i_cu_result describe(int ordinal, q35i_cuda_gpu *gpu)
 
 static void ask(void)
 {
-    char text[160];
     int n = 0;
     if (!q35i_cuda_driver_open(&probe.drv, probe.why, sizeof probe.why))
         return;
@@ -81,8 +80,7 @@ static void ask(void)
         probe.n = (uint32_t)n;
         return;
     }
-    snprintf(probe.why, sizeof probe.why, "the driver does not describe its devices: %s",
-             q35i_cuda_error_text(&probe.drv, error, text, sizeof text));
+    q35i_cuda_explain(&probe.drv, error, probe.why, sizeof probe.why);
     q35i_cuda_driver_close(&probe.drv);
 }
 

@@ -295,26 +295,31 @@ static q35_status check_points(const q35_device *dev, const q35_point *points, u
     return Q35_OK;
 }
 
-/* With the lock held. NULL: out of memory, of the host or for an event. */
+/* With the lock held. NULL: out of memory, of the host or for an event. On a lost device there are no events, and
+ * nothing is recorded. */
 static q35i_cuda_work *take_work(q35_device *dev)
 {
     q35i_cuda_work *w = dev->spare;
-    q35i_cu_event event = NULL;
     if (w) {
+        const q35i_cu_event event = w->event;
         dev->spare = w->next;
-        event = w->event;
-    } else {
-        w = q35i_cuda_calloc(1, sizeof *w);
-        if (w && !dev->lost && dev->drv->cuEventCreate(&event, Q35I_CU_EVENT_NO_TIMING) != 0) {
-            q35i_cuda_free(w);
-            w = NULL;
-        }
-    }
-    if (w) {
         memset(w, 0, sizeof *w);
         w->event = event;
+        return w;
     }
-    return w;
+    w = q35i_cuda_calloc(1, sizeof *w);
+    if (!w || dev->lost)
+        return w;
+    const q35i_cu_result error = dev->drv->cuEventCreate(&w->event, Q35I_CU_EVENT_NO_TIMING);
+    if (error == 0)
+        return w;
+    w->event = NULL;
+    if (q35i_cuda_error_is_sticky(error)) {
+        q35i_cuda_set_lost(dev, error, "submitting");
+        return w;
+    }
+    q35i_cuda_free(w);
+    return NULL;
 }
 
 static q35_status submit(q35_queue *q, q35_plan *plan, const q35i_cuda_copy *copy, const q35_point *waits,
