@@ -154,9 +154,10 @@ static Q35_METHOD void weigh_span(const q35_attention_args &a, const query_rows 
             for (int p = lane; p < n; p += 16)
                 sum = sum + m.w[(unsigned)(r * SPAN + p)];
         Q35_UNROLL
-        for (int h = 8; h > 1; h /= 2)
+        for (int h = 8; h > 2; h /= 2)
             sum = sum + shuffle_xor(sum, h);
         sum = sum + shuffle_xor(sum, 1);
+        sum = sum + shuffle_xor(sum, 2);
         if (lane == 0) {
             m.top[(unsigned)r] = top;
             m.total[(unsigned)r] = sum;
