@@ -162,7 +162,7 @@ struct q35_queue {
 
 /* All four with dev->lock held and the context current. */
 void q35i_cuda_pump(q35_device *dev);
-void q35i_cuda_set_lost(q35_device *dev, q35i_cu_result error, const char *what);
+void q35i_cuda_set_lost(q35_device *dev, q35i_cu_result error);
 /* Waits outside the lock until something may have changed; false: the deadline (ns, UINT64_MAX: none) has passed.
  * hint: work whose end is waited for, NULL: any. */
 bool q35i_cuda_wait_change(q35_device *dev, q35i_cuda_work *hint, uint64_t deadline);

@@ -17,13 +17,13 @@ enum { STAGING_BYTES = 1 << 20, POLL_NS = 20000 };
 
 /* ---- what the device did (all with the lock held) */
 
-void q35i_cuda_set_lost(q35_device *dev, q35i_cu_result error, const char *what)
+void q35i_cuda_set_lost(q35_device *dev, q35i_cu_result error)
 {
     char text[160];
     if (dev->lost)
         return;
     dev->lost = true;
-    snprintf(dev->lost_text, sizeof dev->lost_text, "cuda device: lost while %s: %s", what,
+    snprintf(dev->lost_text, sizeof dev->lost_text, "cuda device %u: lost: %s", dev->index,
              q35i_cuda_error_text(dev->drv, error, text, sizeof text));
 }
 
@@ -80,7 +80,7 @@ static bool settle(q35_queue *q)
             if (error == Q35I_CU_NOT_READY)
                 break;
             if (error != 0)
-                q35i_cuda_set_lost(dev, error, w->plan ? "running a plan" : "copying");
+                q35i_cuda_set_lost(dev, error);
         }
         if (dev->lost)
             set_failed(w, Q35_E_DEVICE_LOST, dev->lost_text);
@@ -162,7 +162,7 @@ static void issue_failed(q35_device *dev, q35i_cuda_work *w, q35i_cu_result erro
     char text[Q35I_CUDA_TEXT], reason[160];
     const char *what = w->plan ? "running a plan" : "copying";
     if (q35i_cuda_error_is_sticky(error)) {
-        q35i_cuda_set_lost(dev, error, what);
+        q35i_cuda_set_lost(dev, error);
         set_failed(w, Q35_E_DEVICE_LOST, dev->lost_text);
         return;
     }
@@ -315,7 +315,7 @@ static q35i_cuda_work *take_work(q35_device *dev)
         return w;
     w->event = NULL;
     if (q35i_cuda_error_is_sticky(error)) {
-        q35i_cuda_set_lost(dev, error, "submitting");
+        q35i_cuda_set_lost(dev, error);
         return w;
     }
     q35i_cuda_free(w);

@@ -330,8 +330,8 @@ START_TEST(a_lost_device_comes_back_when_opened)
 {
     net n;
     float y[T * N];
-    lose("sticky_at=5", "lost while running a plan: CUDA_ERROR_ILLEGAL_ADDRESS (700)");
-    lose("lost_at=4", "lost while running a plan: CUDA_ERROR_UNKNOWN (999)");
+    lose("sticky_at=5", "cuda device 0: lost: CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+    lose("lost_at=4", "cuda device 0: lost: CUDA_ERROR_UNKNOWN (999)");
     open_device("");
     make_net(&n, 1);
     EXPECT_OK(run(&n, T, y));
