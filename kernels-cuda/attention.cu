@@ -37,16 +37,20 @@ struct query_rows {
     int first, n, heads, head0, g, sequence;
 };
 
-/* Two neighbouring elements of row `at` (in rows of head_dim elements) of a cache. */
-Q35_DEVICE float2 cache_pair(const q35_attention_args &a, uint64_t cache, int64_t at, int d)
+/* Two neighbouring elements of row `at` (in rows of head_dim elements) of a cache. Half: it is f16, the usual
+ * type, for which loops have no branch. */
+template <bool Half>
+static Q35_METHOD float2 cache_pair(const q35_attention_args &a, uint64_t cache, int64_t at, int d)
 {
     float2 v;
-    if (a.dtype == Q35_DT_F16) {
+    if constexpr (Half) {
         const uint32_t bits = *at_address<const uint32_t>(cache, (at * a.head_dim + d) * 2);
         v.x = float_of_half((uint16_t)bits);
         v.y = float_of_half((uint16_t)(bits >> 16));
     } else if (a.dtype == Q35_DT_F32) {
-        v = *at_address<const float2>(cache, (at * a.head_dim + d) * 4);
+        const float *f = at_address<const float>(cache, (at * a.head_dim + d) * 4);
+        v.x = f[0];
+        v.y = f[1];
     } else {
         const uint8_t *block = at_address<const uint8_t>(cache, at * (a.head_dim / 32 * 34) + d / 32 * 34);
         const float scale = float_of_half(*reinterpret_cast<const uint16_t *>(block));
@@ -56,14 +60,13 @@ Q35_DEVICE float2 cache_pair(const q35_attention_args &a, uint64_t cache, int64_
     return v;
 }
 
-Q35_DEVICE float cache_element(const q35_attention_args &a, uint64_t cache, int64_t at, int d)
+template <bool Half>
+static Q35_METHOD float cache_element(const q35_attention_args &a, uint64_t cache, int64_t at, int d)
 {
-    if (a.dtype == Q35_DT_F16)
+    if constexpr (Half)
         return float_of_half(*at_address<const uint16_t>(cache, (at * a.head_dim + d) * 2));
-    if (a.dtype == Q35_DT_F32)
-        return *at_address<const float>(cache, (at * a.head_dim + d) * 4);
-    const uint8_t *block = at_address<const uint8_t>(cache, at * (a.head_dim / 32 * 34) + d / 32 * 34);
-    return float_of_half(*reinterpret_cast<const uint16_t *>(block)) * (float)(int8_t)block[2 + d % 32];
+    const float2 v = cache_pair<Half>(a, cache, at, d & ~1);
+    return d & 1 ? v.y : v.x;
 }
 
 /* Row of the cache that position p of the span has. */
@@ -89,17 +92,19 @@ static Q35_METHOD void load_queries(const q35_attention_args &a, const query_row
 }
 
 /* Scores of the span's first n positions to m.w. Chains 2 i and 2 i + 1 of the sixteen are thread i's of eight. */
-template <int Queries>
+template <int Queries, bool Half>
 static Q35_METHOD void score_span(const q35_attention_args &a, const query_rows &rows, const attention_memory &m,
                                   int n)
 {
     const int tid = (int)threadIdx.x, i = tid % 8;
+    Q35_UNROLL_BY(1)
     for (int base = 0; base < n; base += 32) {
         const int p = base + tid / 8;
         const int64_t at = cache_row(a, m, rows.g, p < n ? p : n - 1);
         float2 chain[Queries] = {};
+        Q35_UNROLL_BY(Half ? 4 : 1)
         for (int d = 2 * i; d < a.head_dim; d += 16) {
-            const float2 k = cache_pair(a, a.cache_k, at, d);
+            const float2 k = cache_pair<Half>(a, a.cache_k, at, d);
             Q35_UNROLL
             for (int r = 0; r < Queries; r++) {
                 if (r >= rows.n)
@@ -132,6 +137,7 @@ static Q35_METHOD void weigh_span(const q35_attention_args &a, const query_rows 
                                   int p0)
 {
     const int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    Q35_UNROLL_BY(1)
     for (int r = warp; r < rows.n; r += 8) {
         const int n = seen_by(a, rows, r, p0);
         float top = float_of_bits(0xff800000u);
@@ -182,7 +188,7 @@ Q35_DEVICE value_part value_part_of(int head_dim)
 }
 
 /* acc[i]: weighted values of row row0 + i step, over the n positions that any row sees. */
-template <int Queries>
+template <int Queries, bool Half>
 static Q35_METHOD void add_values(const q35_attention_args &a, const query_rows &rows, const attention_memory &m,
                                   const value_part &v, int p0, int n, float (&acc)[Queries])
 {
@@ -195,9 +201,9 @@ static Q35_METHOD void add_values(const q35_attention_args &a, const query_rows 
     }
     if (v.row0 >= rows.n)
         return;
-    Q35_UNROLL_BY(4)
+    Q35_UNROLL_BY(Half ? 4 : 1)
     for (int p = 0; p < n; p++) {
-        const float value = cache_element(a, a.cache_v, cache_row(a, m, rows.g, p), v.d);
+        const float value = cache_element<Half>(a, a.cache_v, cache_row(a, m, rows.g, p), v.d);
         Q35_UNROLL
         for (int i = 0; i < Queries; i++)
             if (p < seen[i])
@@ -206,7 +212,7 @@ static Q35_METHOD void add_values(const q35_attention_args &a, const query_rows 
 }
 
 /* Pages, scores and weights of one span. Between barriers; ends with one. */
-template <int Queries>
+template <int Queries, bool Half>
 static Q35_METHOD int take_span(const q35_attention_args &a, const query_rows &rows, const attention_memory &m,
                                 int p0)
 {
@@ -215,7 +221,7 @@ static Q35_METHOD int take_span(const q35_attention_args &a, const query_rows &r
         m.pages[threadIdx.x] = at_address<const int32_t>(
             a.pages)[(int64_t)rows.sequence * a.max_pages + p0 / Q35_KV_PAGE + (int)threadIdx.x];
     barrier();
-    score_span<Queries>(a, rows, m, last);
+    score_span<Queries, Half>(a, rows, m, last);
     barrier();
     weigh_span(a, rows, m, p0);
     barrier();
@@ -233,7 +239,7 @@ Q35_DEVICE float *out_of(const q35_attention_args &a, int token, int head)
     return at_address<float>(a.out, token * a.rs_out) + head * a.head_dim;
 }
 
-Q35_KERNEL(256) q35_attention_spans(const q35_attention_args a)
+template <bool Half> static Q35_METHOD void attention_spans(const q35_attention_args &a)
 {
     constexpr int Queries = Q35_CUDA_SPAN_QUERIES;
     const int parts = (int)q35_cuda_head_parts(&a, Queries), group = a.n_heads / a.n_kv_heads;
@@ -250,10 +256,10 @@ Q35_KERNEL(256) q35_attention_spans(const q35_attention_args a)
     rows.sequence = at_address<const int32_t>(a.sequence)[token];
     const attention_memory m = take_memory(Queries, a.head_dim);
     load_queries(a, rows, m);
-    const int n = take_span<Queries>(a, rows, m, span * SPAN);
+    const int n = take_span<Queries, Half>(a, rows, m, span * SPAN);
     const value_part v = value_part_of(a.head_dim);
     float acc[Queries];
-    add_values<Queries>(a, rows, m, v, span * SPAN, n, acc);
+    add_values<Queries, Half>(a, rows, m, v, span * SPAN, n, acc);
     Q35_UNROLL
     for (int i = 0; i < Queries; i++) {
         const int r = v.row0 + i * v.step, head = rows.head0 + r;
@@ -300,7 +306,7 @@ Q35_KERNEL(128) q35_attention_join(const q35_attention_args a)
 }
 
 /* All spans of the rows, which see at least one position each. Ends with a barrier. */
-template <int Queries>
+template <int Queries, bool Half>
 static Q35_METHOD void attend(const q35_attention_args &a, const query_rows &rows, const attention_memory &m)
 {
     const value_part v = value_part_of(a.head_dim);
@@ -309,8 +315,8 @@ static Q35_METHOD void attend(const q35_attention_args &a, const query_rows &row
     const int spans = at_address<const int32_t>(a.positions)[rows.first + (rows.n - 1) / rows.heads] / SPAN + 1;
     for (int span = 0; span < spans; span++) {
         float acc[Queries];
-        const int n = take_span<Queries>(a, rows, m, span * SPAN);
-        add_values<Queries>(a, rows, m, v, span * SPAN, n, acc);
+        const int n = take_span<Queries, Half>(a, rows, m, span * SPAN);
+        add_values<Queries, Half>(a, rows, m, v, span * SPAN, n, acc);
         Q35_UNROLL
         for (int i = 0; i < Queries; i++) {
             const int r = v.row0 + i * v.step;
@@ -340,7 +346,7 @@ static Q35_METHOD void attend(const q35_attention_args &a, const query_rows &row
 }
 
 /* A block's tokens in runs of one sequence at growing positions. */
-Q35_KERNEL(256) q35_attention_rows(const q35_attention_args a)
+template <bool Half> static Q35_METHOD void attention_rows(const q35_attention_args &a)
 {
     constexpr int Queries = Q35_CUDA_ROWS_QUERIES;
     const int parts = (int)q35_cuda_head_parts(&a, Queries), group = a.n_heads / a.n_kv_heads;
@@ -360,6 +366,22 @@ Q35_KERNEL(256) q35_attention_rows(const q35_attention_args a)
         for (t++; t < end && sequence[t] == rows.sequence && positions[t] >= positions[t - 1]; t++)
             ;
         rows.n = (t - rows.first) * rows.heads;
-        attend<Queries>(a, rows, m);
+        attend<Queries, Half>(a, rows, m);
     }
+}
+
+Q35_KERNEL(256) q35_attention_spans(const q35_attention_args a)
+{
+    if (a.dtype == Q35_DT_F16)
+        attention_spans<true>(a);
+    else
+        attention_spans<false>(a);
+}
+
+Q35_KERNEL(256) q35_attention_rows(const q35_attention_args a)
+{
+    if (a.dtype == Q35_DT_F16)
+        attention_rows<true>(a);
+    else
+        attention_rows<false>(a);
 }

@@ -22,7 +22,7 @@
 #define Q35_DEVICE                         static __device__ __forceinline__
 #define Q35_METHOD                         __device__ __forceinline__
 #define Q35_UNROLL                         _Pragma("unroll")
-#define Q35_UNROLL_BY(n)                   Q35_UNROLL_BY_(unroll n)
+#define Q35_UNROLL_BY(n)                   Q35_UNROLL_BY_(unroll (n))
 #define Q35_UNROLL_BY_(x)                  _Pragma(#x)
 
 extern __shared__ uint4 q35_shared_memory[];
