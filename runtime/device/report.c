@@ -78,7 +78,7 @@ static q35_status explain_unknown(const q35_runtime *rt, const char *name, const
                     why[0] ? "; " : "", why);
 }
 
-/* The reason why `name` (an id, or id:index) is not a device. */
+/* The reason why `name` (an id, id:index or id:uuid) is not a device. */
 static q35_status explain(const q35_runtime *rt, const char *name)
 {
     char there[160];
@@ -99,13 +99,26 @@ static q35_status explain(const q35_runtime *rt, const char *name)
     return explain_unknown(rt, name, there);
 }
 
+/* Is the name of the device's plugin followed by the device's uuid? A word and a dash may stand before that, as
+ * some vendors' tools print it: GPU-... */
+static int has_uuid(const q35_runtime *rt, uint32_t i, const char *name)
+{
+    const q35i_device_slot *slot = &rt->devices[i];
+    const char *id = rt->plugins[slot->plugin].note.id, *uuid = slot->report.info.uuid;
+    const size_t id_len = strlen(id), len = strlen(uuid), name_len = strlen(name);
+    if (len == 0 || strncmp(name, id, id_len) != 0 || name[id_len] != ':' || name_len < id_len + 1 + len)
+        return 0;
+    const char *tail = name + name_len - len;
+    return strcmp(tail, uuid) == 0 && (tail == name + id_len + 1 || tail[-1] == '-');
+}
+
 static q35_status find_device(const q35_runtime *rt, const char *name, uint32_t *out)
 {
     for (uint32_t i = 0; i < rt->n_devices; i++) {
         const char *own = rt->devices[i].report.name;
         size_t len = strlen(own);
         int sole = !strchr(own, ':') && strncmp(name, own, len) == 0 && strcmp(name + len, ":0") == 0;
-        if (strcmp(name, own) == 0 || sole) {
+        if (strcmp(name, own) == 0 || sole || has_uuid(rt, i, name)) {
             *out = i;
             return Q35_OK;
         }
@@ -119,7 +132,7 @@ q35_status q35_runtime_resolve(const q35_runtime *rt, const char *list, uint32_t
     const char *rest = list;
     *n_inout = 0;
     do {
-        char name[32];
+        char name[64];
         uint32_t index = 0;
         size_t len = strcspn(rest, ",");
         if (len == 0 || len >= sizeof name)

@@ -110,6 +110,7 @@ static q35_status device_info(uint32_t i, q35_device_info *out)
     return host->fail(Q35_E_IO, "no description today");
 #endif
     snprintf(out->name, sizeof out->name, "broken \x1b[31mdevice %u", i);
+    snprintf(out->uuid, sizeof out->uuid, "5eed-%s", i == 0 ? "0010" : "0001");
     out->n_memories = N_MEMORIES;
     return Q35_OK;
 }

@@ -332,6 +332,11 @@ START_TEST(names_resolve)
     ck_assert_uint_eq(n, 2);
     ck_assert_uint_eq(index[0], 2);
     ck_assert_uint_eq(index[1], 1);
+    n = 4;
+    ck_assert_uint_eq(q35_runtime_resolve(runtime, "broken:DEV-5eed-0001,broken:5eed-0010", index, &n), Q35_OK);
+    ck_assert_uint_eq(n, 2);
+    ck_assert_uint_eq(index[0], 1);
+    ck_assert_uint_eq(index[1], 0);
     static const struct {
         const char *list, *sentence;
         q35_status status;
@@ -346,7 +351,11 @@ START_TEST(names_resolve)
                {",template", "name of 0 characters", Q35_E_INVALID, 4},
                {"template,template:0", "template:0 named twice", Q35_E_INVALID, 4},
                {"template,broken:0", "more than 1 devices", Q35_E_RANGE, 1},
-               {"an_id_that_is_far_too_long_to_be_one", "name of 36 characters", Q35_E_INVALID, 4}};
+               {"broken:5eed-0000", "device broken:5eed-0000: plugin broken has 2 devices", Q35_E_UNAVAILABLE, 4},
+               {"broken:xx5eed-0001", "device broken:xx5eed-0001", Q35_E_UNAVAILABLE, 4},
+               {"broken:1,broken:5eed-0001", "broken:5eed-0001 named twice", Q35_E_INVALID, 4},
+               {"an_id_that_is_far_too_long_to_be_the_name_of_a_device_or_its_uuid", "name of 65 characters",
+                Q35_E_INVALID, 4}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         n = bad[i].cap;
         ck_assert_uint_eq(q35_runtime_resolve(runtime, bad[i].list, index, &n), bad[i].status);

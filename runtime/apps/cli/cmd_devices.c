@@ -21,7 +21,10 @@ static void print_text(q35_runtime *runtime, int why)
         if (d.memory.capacity) /* 0: the plugin does not say */
             printf("%.1f GiB free of %.1f, ", (double)d.memory.available / 0x1p30,
                    (double)d.memory.capacity / 0x1p30);
-        printf("level L%u\n", d.level);
+        printf("level L%u", d.level);
+        if (*d.info.pci) /* which of several of a kind it is */
+            printf(", at %s, uuid %s", d.info.pci, d.info.uuid);
+        printf("\n");
     }
     if (!why)
         return;

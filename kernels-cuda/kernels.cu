@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * All kernels in one translation unit: one module for the host to load. */
+#include "kernels-cuda/attention.cu"
+#include "kernels-cuda/elementwise.cu"
+#include "kernels-cuda/linear.cu"
+#include "kernels-cuda/linear_many.cu"
+#include "kernels-cuda/linear_plain.cu"
+#include "kernels-cuda/quantize.cu"
+#include "kernels-cuda/rows.cu"

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A plan's life: compile copies a checked region and takes scratch, bind turns its nodes into launches, and the
+ * first run after a bind makes one CUDA graph of them. */
+#include "plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t size_of_params(uint32_t op)
+{
+    switch (op) {
+    case Q35_OP_RMS_NORM:
+    case Q35_OP_ADD_RMS_NORM: return sizeof(q35_norm_params);
+    case Q35_OP_QUANTIZE_ACT: return sizeof(q35_quantize_params);
+    case Q35_OP_ROTATE: return sizeof(q35_rotate_params);
+    case Q35_OP_ROPE: return sizeof(q35_rope_params);
+    case Q35_OP_KV_APPEND: return sizeof(q35_kv_params);
+    case Q35_OP_ATTENTION: return sizeof(q35_attention_params);
+    default: return 0;
+    }
+}
+
+static void copy_node(q35_plan *plan, uint32_t i, const q35_node *node)
+{
+    q35i_cuda_node *n = &plan->nodes[i];
+    n->op = node->op;
+    n->n_in = node->n_in;
+    n->n_out = node->n_out;
+    for (uint32_t j = 0; j < node->n_in; j++) {
+        n->in[j] = node->in[j];
+        plan->tensors[n->in[j]].used = true;
+    }
+    for (uint32_t j = 0; j < node->n_out; j++) {
+        n->out[j] = node->out[j];
+        plan->tensors[n->out[j]].used = true;
+    }
+    const uint64_t known = node->params ? size_of_params(node->op) : 0;
+    if (known)
+        memcpy(&n->params, node->params, node->params->size < known ? node->params->size : known);
+    if (node->op == Q35_OP_LINEAR) {
+        q35i_cuda_tensor *w = &plan->tensors[n->in[1]];
+        w->packs |= w->desc.layout != q35_cuda_layout_of(w->desc.dtype);
+    }
+}
+
+static void copy_region(q35_plan *plan, const q35_region *region)
+{
+    for (uint32_t i = 0; i < region->n_tensors; i++) {
+        plan->tensors[i].desc = region->tensors[i];
+        plan->tensors[i].role = region->roles[i];
+    }
+    for (uint32_t i = 0; i < region->n_nodes; i++)
+        copy_node(plan, i, region->nodes[i]);
+    if (plan->step != Q35_NONE)
+        plan->tensors[plan->step].used = true;
+    for (uint32_t i = 0; i < region->n_tensors; i++)
+        if (plan->tensors[i].used)
+            (void)q35i_cuda_tensor_bytes(&plan->tensors[i].desc, &plan->tensors[i].bytes);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        const uint64_t bytes = q35i_cuda_node_records(plan, &plan->nodes[i]);
+        plan->records_bytes = bytes > plan->records_bytes ? bytes : plan->records_bytes;
+    }
+}
+
+static q35_status allocate_records(q35_plan *plan)
+{
+    q35_device *dev = plan->dev;
+    if (plan->records_bytes == 0)
+        return Q35_OK;
+    q35i_cu_result error = q35i_cuda_enter(dev);
+    if (error == 0)
+        error = dev->drv->cuMemAlloc_v2(&plan->records, plan->records_bytes);
+    q35i_cuda_leave(dev);
+    if (error == 0)
+        return Q35_OK;
+    plan->records = 0;
+    char what[96];
+    snprintf(what, sizeof what, "allocating %llu bytes for attention", (unsigned long long)plan->records_bytes);
+    return q35i_cuda_driver_failed(dev, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, error, what);
+}
+
+q35_status q35i_cuda_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out)
+{
+    char reason[128] = "";
+    if (!q35i_cuda_check_region(region, reason, sizeof reason))
+        return q35i_cuda_fail(Q35_E_UNSUPPORTED, "cuda plan: %s", reason);
+    q35_plan *plan = q35i_cuda_calloc(1, sizeof *plan);
+    if (!plan)
+        return q35i_cuda_fail(Q35_E_NOMEM, "cuda plan: out of host memory");
+    plan->dev = dev;
+    plan->n_tensors = region->n_tensors;
+    plan->n_nodes = region->n_nodes;
+    plan->step = region->step;
+    plan->tensors = q35i_cuda_calloc(plan->n_tensors, sizeof *plan->tensors);
+    plan->nodes = q35i_cuda_calloc(plan->n_nodes, sizeof *plan->nodes);
+    plan->launches = q35i_cuda_calloc(2 * (uint64_t)plan->n_nodes, sizeof *plan->launches);
+    if (!plan->tensors || !plan->nodes || !plan->launches) {
+        q35i_cuda_plan_free(plan);
+        return q35i_cuda_fail(Q35_E_NOMEM, "cuda plan: out of host memory for %u nodes", region->n_nodes);
+    }
+    copy_region(plan, region);
+    q35_status status = allocate_records(plan);
+    if (status != Q35_OK)
+        q35i_cuda_plan_free(plan);
+    else
+        *out = plan;
+    return status;
+}
+
+void q35i_cuda_plan_free(q35_plan *plan)
+{
+    if (!plan)
+        return;
+    const q35_device *dev = plan->dev;
+    (void)q35i_cuda_enter(dev);
+    q35i_cuda_plan_drop_graph(plan);
+    if (plan->records)
+        (void)dev->drv->cuMemFree_v2(plan->records);
+    for (uint32_t i = 0; plan->tensors && i < plan->n_tensors; i++)
+        if (plan->tensors[i].packed)
+            (void)dev->drv->cuMemFree_v2(plan->tensors[i].packed);
+    q35i_cuda_leave(dev);
+    q35i_cuda_free(plan->tensors);
+    q35i_cuda_free(plan->nodes);
+    q35i_cuda_free(plan->launches);
+    q35i_cuda_free(plan);
+}
+
+/* ---- bind */
+
+static q35_status bind_tensor(q35_plan *plan, uint32_t i, const q35_binding *binding)
+{
+    q35i_cuda_tensor *t = &plan->tensors[i];
+    const uint32_t align = q35i_cuda_tensor_align(&t->desc);
+    t->address = q35i_cuda_address(plan->dev, binding, t->bytes);
+    if (binding->host || !binding->buf)
+        return q35i_cuda_fail(Q35_E_INVALID, "cuda plan: tensor %u has no buffer, need one of the device", i);
+    if (t->address == 0 || binding->bytes < t->bytes)
+        return q35i_cuda_fail(Q35_E_INVALID,
+                              "cuda plan: tensor %u is bound to %llu bytes, need %llu of a buffer of this device",
+                              i, (unsigned long long)binding->bytes, (unsigned long long)t->bytes);
+    if (t->address % align != 0)
+        return q35i_cuda_fail(Q35_E_INVALID,
+                              "cuda plan: tensor %u is bound to an address off by %u, need alignment %u", i,
+                              (unsigned)(t->address % align), align);
+    return Q35_OK;
+}
+
+static q35_status allow_shared(const q35_plan *plan)
+{
+    q35_status status = Q35_OK;
+    (void)q35i_cuda_enter(plan->dev);
+    for (uint32_t i = 0; i < plan->n_launches && status == Q35_OK; i++)
+        status = q35i_cuda_allow_shared(plan->dev, plan->launches[i].kernel, plan->launches[i].geometry.shared);
+    q35i_cuda_leave(plan->dev);
+    return status;
+}
+
+q35_status q35i_cuda_plan_bind(q35_plan *plan, const q35_binding *bindings)
+{
+    plan->bound = false;
+    (void)q35i_cuda_enter(plan->dev);
+    q35i_cuda_plan_drop_graph(plan);
+    q35i_cuda_leave(plan->dev);
+    for (uint32_t i = 0; i < plan->n_tensors; i++) {
+        q35_status status = plan->tensors[i].used ? bind_tensor(plan, i, &bindings[i]) : Q35_OK;
+        if (status != Q35_OK)
+            return status;
+    }
+    q35_status status = q35i_cuda_plan_pack(plan);
+    if (status != Q35_OK)
+        return status;
+    plan->n_launches = 0;
+    for (uint32_t i = 0; i < plan->n_nodes; i++)
+        q35i_cuda_add_launches(plan, &plan->nodes[i]);
+    status = allow_shared(plan);
+    if (status != Q35_OK)
+        return status;
+    plan->eager = !plan->dev->graphs;
+    plan->bound = true;
+    return Q35_OK;
+}
+
+q35_status q35i_cuda_plan_check(const q35_plan *plan, const q35_device *dev)
+{
+    if (!plan || plan->dev != dev || !plan->bound)
+        return q35i_cuda_fail(Q35_E_INVALID, "cuda plan: %s",
+                              !plan || plan->dev != dev ? "not of the queue's device"
+                                                        : "not bound, need plan_bind first");
+    return Q35_OK;
+}
+
+/* ---- run */
+
+static q35i_cu_result launch_all(const q35_plan *plan, q35i_cu_stream stream)
+{
+    const q35_device *dev = plan->dev;
+    q35i_cu_result error = 0;
+    for (uint32_t i = 0; i < plan->n_launches && error == 0; i++) {
+        const q35i_cuda_launch *l = &plan->launches[i];
+        const q35_cuda_launch *g = &l->geometry;
+        q35i_cuda_args args = l->args;
+        void *params[] = {&args};
+        if (g->grid[0] && g->grid[1] && g->grid[2])
+            error = dev->drv->cuLaunchKernel(dev->kernel[l->kernel], g->grid[0], g->grid[1], g->grid[2],
+                                             g->threads, 1, 1, g->shared, stream, params, NULL);
+    }
+    return error;
+}
+
+/* Without a graph the plan runs all the same, so a failed capture only costs time. */
+static void capture(q35_plan *plan, q35i_cu_stream stream)
+{
+    const q35i_cuda_driver *drv = plan->dev->drv;
+    q35i_cu_graph graph = NULL;
+    if (drv->cuStreamBeginCapture_v2(stream, Q35I_CU_CAPTURE_THREAD_LOCAL) != 0) {
+        plan->eager = true;
+        return;
+    }
+    q35i_cu_result error = launch_all(plan, stream);
+    const q35i_cu_result ended = drv->cuStreamEndCapture(stream, &graph);
+    if (error == 0 && ended == 0 && graph)
+        error = drv->cuGraphInstantiateWithFlags(&plan->exec, graph, 0);
+    if (graph)
+        (void)drv->cuGraphDestroy(graph);
+    if (error != 0 || ended != 0)
+        plan->exec = NULL;
+    plan->eager = plan->exec == NULL;
+}
+
+q35i_cu_result q35i_cuda_plan_start(q35_plan *plan, q35i_cu_stream stream)
+{
+    if (!plan->eager && !plan->exec)
+        capture(plan, stream);
+    return plan->exec ? plan->dev->drv->cuGraphLaunch(plan->exec, stream) : launch_all(plan, stream);
+}
+
+void q35i_cuda_plan_drop_graph(q35_plan *plan)
+{
+    if (plan->exec)
+        (void)plan->dev->drv->cuGraphExecDestroy(plan->exec);
+    plan->exec = NULL;
+}

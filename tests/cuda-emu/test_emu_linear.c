@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * LINEAR kernels on the emulation against the reference, bit by bit: every type of weights and activations, shapes
+ * at the edges of tiles, slices and slabs, and every kernel of a type whatever the number of tokens. */
+#include "emu_case.h"
+#include "support/rng.h"
+#include "support/suite.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const int32_t tokens[] = {1, 2, 3, 7, 8, 9, 16, 17, 33, 64, 65};
+enum { N_TOKENS = sizeof tokens / sizeof *tokens, SPARE = 2 };
+
+/* Random weights as they are stored, of any type. */
+static uint8_t *make_weights(q35t_rng *rng, uint32_t dtype, int32_t n, int32_t k)
+{
+    const uint64_t row = q35_row_bytes(dtype, (uint64_t)k);
+    uint8_t *w = emu_memory((size_t)n * row, 4);
+    for (uint64_t i = 0; i < (uint64_t)n * row; i++)
+        w[i] = (uint8_t)q35t_rng_u64(rng);
+    for (int32_t r = 0; r < n; r++) {
+        uint8_t *at = w + (uint64_t)r * row;
+        const float scale = r == 5 ? NAN : r == 7 ? 0 : q35t_rng_signed(rng);
+        if (q35_is_row_type(dtype))
+            memcpy(at, &scale, sizeof scale);
+        for (int64_t b = 0; dtype == Q35_DT_Q8_0 && b < (k + 31) / 32; b++) {
+            const uint16_t half = q35_f32_to_f16(q35t_rng_signed(rng));
+            memcpy(at + 34 * b, &half, sizeof half);
+        }
+        for (int64_t i = 0; i < k; i++) {
+            const float v = q35t_rng_signed(rng);
+            const uint16_t half = dtype == Q35_DT_BF16 ? 0x3f80 : q35_f32_to_f16(v);
+            if (dtype == Q35_DT_F32)
+                memcpy(at + 4 * i, &v, sizeof v);
+            if (dtype == Q35_DT_F16 || (dtype == Q35_DT_BF16 && i % 3 == 0))
+                memcpy(at + 2 * i, &half, sizeof half);
+            if (dtype == Q35_DT_BF16 && i % 3)
+                at[2 * i + 1] &= 0x3f;
+        }
+    }
+    return w;
+}
+
+static int8_t (*make_book(q35t_rng *rng, uint32_t dtype))[2]
+{
+    const uint32_t n = q35_book_entries(dtype);
+    int8_t(*book)[2] = emu_memory(n ? 2 * n : 2, 2);
+    for (uint32_t c = 0; c < n / 4; c++)
+        for (int odd = 0; odd < 2; odd++)
+            book[c][odd] = (int8_t)(q35t_rng_u64(rng) & 127);
+    for (uint32_t c = 0; c < n; c++)
+        for (int odd = 0; odd < 2; odd++)
+            book[c][odd] = q35_book_signed((const int8_t(*)[2])book, n, c, odd);
+    return book;
+}
+
+/* Activations of m tokens; some rows are zero or have a NaN. */
+static uint8_t *make_inputs(q35t_rng *rng, uint32_t act, int32_t m, int32_t k)
+{
+    const uint64_t row = q35_row_bytes(act, (uint64_t)k);
+    uint8_t *x = emu_memory((size_t)m * row, 8);
+    float *v = emu_memory((size_t)k * sizeof *v, 4), *scratch = emu_memory((size_t)k * sizeof *scratch, 4);
+    for (int32_t t = 0; t < m; t++) {
+        for (int32_t i = 0; i < k; i++)
+            v[i] = t == 3 ? 0 : q35t_rng_signed(rng);
+        if (t == 6)
+            v[k / 2] = NAN;
+        if (act == Q35_DT_F32)
+            memcpy(x + (uint64_t)t * row, v, row);
+        else
+            emu_reference()->quantize_act(v, 0, k, NULL, act, x + (uint64_t)t * row, (int64_t)row, 0, 1, scratch);
+    }
+    return x;
+}
+
+static uint8_t *make_packed(uint32_t dtype, int32_t n, int32_t k, const uint8_t *w)
+{
+    const uint64_t rows = q35_cuda_slice_rows(dtype), bytes = q35_cuda_slice_bytes(dtype, k);
+    const uint64_t slices = ((uint64_t)n + rows - 1) / rows, row = q35_row_bytes(dtype, (uint64_t)k);
+    uint8_t *packed = emu_memory(slices * bytes, 64);
+    for (uint64_t s = 0; s < slices; s++) {
+        const uint64_t left = (uint64_t)n - s * rows;
+        q35_cuda_pack(dtype, k, (int64_t)(left < rows ? left : rows), w + s * rows * row, (int64_t)row,
+                      packed + s * bytes);
+    }
+    return packed;
+}
+
+/* Fills c's output with what the reference gives for m tokens of m + SPARE. */
+static void expect(emu_case *c, uint64_t *field, const q35k_weights *w, const uint8_t *x, uint32_t act, int32_t m)
+{
+    const size_t bytes = (size_t)(m + SPARE) * (size_t)w->n * sizeof(float);
+    float *y = emu_memory(bytes, 4);
+    q35k_linear_fn *fn = q35_is_row_type(w->dtype) ? emu_reference()->linear_row : emu_reference()->linear;
+    fn(x, act, (int64_t)q35_row_bytes(act, (uint64_t)w->k), m, w, y, w->n * (int64_t)sizeof(float), 0, w->n, NULL);
+    c->outputs[0] = (emu_output){.field = field, .expected = y, .bytes = bytes};
+    c->n_outputs = 1;
+    c->n_kernels = 1;
+}
+
+static void check_packed(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int32_t m, uint32_t kernel)
+{
+    q35t_rng rng = q35t_rng_seed((uint64_t)(n * 100000 + k * 100 + m));
+    const uint8_t *stored = make_weights(&rng, dtype, n, k);
+    const int8_t(*book)[2] = (const int8_t(*)[2])make_book(&rng, dtype);
+    const uint8_t *x = make_inputs(&rng, act, m, k);
+    const q35k_weights w = {.data = stored,
+                            .dtype = dtype,
+                            .n = n,
+                            .k = k,
+                            .book = book,
+                            .rs = (int64_t)q35_row_bytes(dtype, (uint64_t)k)};
+    q35_linear_args a = {.x = emu_address(x),
+                         .w = emu_address(make_packed(dtype, n, k, stored)),
+                         .book = emu_address(book),
+                         .rows_at = emu_count(m),
+                         .rs_x = (int64_t)q35_row_bytes(act, (uint64_t)k),
+                         .rs_y = n * (int64_t)sizeof(float),
+                         .n_rows = m + SPARE,
+                         .n = n,
+                         .k = k};
+    emu_case c = {.kernels = {kernel}, .args = &a};
+    snprintf(c.what, sizeof c.what, "%s: n %d, k %d, %d tokens", q35_cuda_kernel_name(kernel), n, k, m);
+    expect(&c, &a.y, &w, x, act, m);
+    emu_check(&c);
+    emu_release();
+}
+
+static const uint32_t row_types[] = {Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
+static const uint32_t row_acts[] = {Q35_DT_A8_ROW, Q35_DT_A8_128};
+
+/* Every number of tokens with the kernel that it takes. */
+START_TEST(test_row_tokens)
+{
+    const uint32_t dtype = row_types[_i / 2], act = row_acts[_i % 2];
+    for (int i = 0; i < N_TOKENS; i++)
+        check_packed(dtype, act, 80, 576, tokens[i],
+                     q35_cuda_linear_kernel(q35_cuda_linear_first(dtype, act), tokens[i]));
+}
+END_TEST
+
+/* Every kernel with few and with many tokens, at the edges of rows, of inputs and of slabs. */
+START_TEST(test_row_shapes)
+{
+    static const int32_t shapes[][2] = {{1, 1},     {15, 63},  {16, 64},    {17, 65},   {32, 128}, {33, 129},
+                                        {64, 1100}, {48, 192}, {130, 2064}, {31, 4096}, {16, 4353}};
+    const uint32_t dtype = row_types[_i / 2], act = row_acts[_i % 2];
+    const uint32_t first = q35_cuda_linear_first(dtype, act);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (uint32_t variant = 0; variant < 3; variant++)
+            check_packed(dtype, act, shapes[i][0], shapes[i][1], i % 2 ? 1 : 11, first + variant);
+}
+END_TEST
+
+START_TEST(test_q8)
+{
+    static const int32_t shapes[][2] = {{1, 1}, {31, 32}, {32, 33}, {33, 64}, {200, 576}, {129, 1000}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        check_packed(Q35_DT_Q8_0, Q35_DT_A8_32, shapes[i][0], shapes[i][1], tokens[2 * i], Q35_CUDA_K_linear_q8);
+}
+END_TEST
+
+static void check_float(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int32_t m)
+{
+    q35t_rng rng = q35t_rng_seed((uint64_t)(n * 1000 + k + m));
+    const uint8_t *stored = make_weights(&rng, dtype, n, k), *x = make_inputs(&rng, act, m, k);
+    const q35k_weights w = {
+        .data = stored, .dtype = dtype, .n = n, .k = k, .rs = (int64_t)q35_row_bytes(dtype, (uint64_t)k)};
+    q35_linear_float_args a = {.x = emu_address(x),
+                               .w = emu_address(stored),
+                               .rows_at = emu_count(m),
+                               .rs_x = (int64_t)q35_row_bytes(act, (uint64_t)k),
+                               .rs_w = w.rs,
+                               .rs_y = n * (int64_t)sizeof(float),
+                               .n_rows = m + SPARE,
+                               .n = n,
+                               .k = k,
+                               .dtype = dtype,
+                               .act = act};
+    emu_case c = {.kernels = {Q35_CUDA_K_linear_float}, .args = &a};
+    snprintf(c.what, sizeof c.what, "linear_float: type %u, activations %u, n %d, k %d, %d tokens", dtype, act, n,
+             k, m);
+    expect(&c, &a.y, &w, x, act, m);
+    emu_check(&c);
+    emu_release();
+}
+
+START_TEST(test_float)
+{
+    static const uint32_t types[] = {Q35_DT_F32, Q35_DT_F16, Q35_DT_BF16};
+    static const int32_t shapes[][2] = {{1, 1}, {3, 255}, {4, 256}, {5, 257}, {9, 2048}, {6, 2600}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        check_float(types[_i], Q35_DT_F32, shapes[i][0], shapes[i][1], 1 + (int32_t)i);
+        check_float(types[_i], Q35_DT_A8_32, shapes[i][0], shapes[i][1], 4);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("emu_linear");
+    TCase *rows = tcase_create("rows");
+    tcase_add_loop_test(rows, test_row_tokens, 0, 6);
+    tcase_add_loop_test(rows, test_row_shapes, 0, 6);
+    tcase_add_test(rows, test_q8);
+    tcase_add_loop_test(rows, test_float, 0, 3);
+    tcase_set_timeout(rows, 120);
+    suite_add_tcase(suite, rows);
+    return q35t_run(suite);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The CUDA plugin on the mock driver, for tests in one process. Header only: each test is one file. */
+#ifndef CUDA_SUPPORT_H
+#define CUDA_SUPPORT_H
+
+#include "device/device_support.h"
+#include "mock.h"
+
+#include "runtime/device/device.h"
+
+static q35_runtime *runtime;
+static q35i_device *device;
+static const q35_plugin *api;
+
+/* Before each test: once per process, for a file that is mapped must not change. */
+static char plugin_path[TEST_PATH];
+
+static inline void cuda_setup(void)
+{
+    test_setup();
+    place_plugin(CUDA_PLUGIN, "libq35rt-cuda.so", plugin_path);
+}
+
+/* Both at their start; the mock library comes from LD_LIBRARY_PATH, as the plugin finds it. */
+static inline void make_runtime(const char *faults)
+{
+    q35_mock_set(faults);
+    EXPECT_OK(create_with(plugin_path, &runtime));
+}
+
+static inline void open_device(const char *faults)
+{
+    make_runtime(faults);
+    EXPECT_OK(q35i_device_open(runtime, 0, &device));
+    api = device->api;
+}
+
+/* Nothing of the driver's may be left. */
+static inline void close_device(void)
+{
+    q35_mock_counts counts;
+    q35i_device_close(device);
+    q35_runtime_destroy(runtime);
+    q35_mock_get(&counts);
+    ck_assert_uint_eq(counts.bytes_in_use, 0);
+    ck_assert_uint_eq(counts.objects, 0);
+}
+
+static inline q35_mock_counts counts_now(void)
+{
+    q35_mock_counts counts;
+    q35_mock_get(&counts);
+    return counts;
+}
+
+static inline q35_queue *queue_of(uint32_t kind)
+{
+    q35_queue *q = NULL;
+    EXPECT_OK(api->queue_create(device->dev, kind, &q));
+    return q;
+}
+
+static inline q35_buf *buffer(uint64_t bytes)
+{
+    q35_buf *buf = NULL;
+    void *host = &buf;
+    EXPECT_OK(api->buf_alloc(device->dev, 0, bytes, 64, Q35_USE_ACT, &buf));
+    EXPECT_OK(api->buf_map(buf, &host));
+    ck_assert_ptr_null(host);
+    return buf;
+}
+
+static inline q35_timeline *timeline(void)
+{
+    q35_timeline *t = NULL;
+    EXPECT_OK(api->timeline_create(device->dev, 0, &t));
+    return t;
+}
+
+static inline void wait_for(q35_timeline *t, uint64_t value)
+{
+    EXPECT_OK(api->timeline_wait(t, value, UINT64_MAX));
+}
+
+static inline q35_binding on_host(void *data)
+{
+    return (q35_binding){.host = data};
+}
+
+static inline q35_binding in_buf(q35_buf *buf, uint64_t offset, uint64_t bytes)
+{
+    return (q35_binding){.buf = buf, .offset = offset, .bytes = bytes};
+}
+
+static inline void copy(q35_queue *q, q35_binding src, q35_binding dst, uint64_t bytes, const q35_point *wait,
+                        const q35_point *signal)
+{
+    EXPECT_OK(api->copy(q, &src, &dst, bytes, wait, wait ? 1 : 0, signal, signal ? 1 : 0));
+}
+
+#endif

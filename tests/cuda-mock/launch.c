@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Mock driver: modules, kernels, graphs. A module has every kernel that the emulation has. */
+#include "stream.h"
+#include "tests/cuda-emu/q35_emu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FREE_SHARED = 48 * 1024, MAX_FUNCTIONS = 256 };
+
+struct CUfunc_st {
+    char name[64];
+    uint32_t args_bytes, shared_limit;
+};
+
+struct CUmod_st {
+    struct CUfunc_st functions[MAX_FUNCTIONS];
+    uint32_t n;
+};
+
+q35i_cu_result cuModuleLoadData(q35i_cu_module *module, const void *image)
+{
+    q35i_cu_result error;
+    pthread_mutex_lock(&mock_lock);
+    if (mock_context(&error)) {
+        error = image ? (q35i_cu_result)mock_fault.no_module : Q35I_CU_INVALID_VALUE;
+        *module = error ? NULL : calloc(1, sizeof **module);
+        mock_counts.objects += *module != NULL;
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
+q35i_cu_result cuModuleUnload(q35i_cu_module module)
+{
+    pthread_mutex_lock(&mock_lock);
+    mock_counts.objects--;
+    pthread_mutex_unlock(&mock_lock);
+    free(module);
+    return 0;
+}
+
+q35i_cu_result cuModuleGetFunction(q35i_cu_function *function, q35i_cu_module module, const char *name)
+{
+    const uint32_t bytes = q35_emu_args_bytes(name);
+    if (bytes == 0 || bytes > MAX_ARGS || module->n == MAX_FUNCTIONS)
+        return Q35I_CU_NOT_FOUND;
+    struct CUfunc_st *f = &module->functions[module->n++];
+    snprintf(f->name, sizeof f->name, "%s", name);
+    f->args_bytes = bytes;
+    f->shared_limit = FREE_SHARED;
+    *function = f;
+    return 0;
+}
+
+q35i_cu_result cuFuncSetAttribute(q35i_cu_function function, q35i_cu_enum attribute, int value)
+{
+    int most = 0;
+    (void)cuDeviceGetAttribute(&most, Q35I_CU_ATTR_MAX_SHARED, 0);
+    if (attribute == Q35I_CU_FUNC_CARVEOUT)
+        return value >= 0 && value <= 100 ? 0 : Q35I_CU_INVALID_VALUE;
+    if (attribute != Q35I_CU_FUNC_MAX_DYNAMIC_SHARED || value < 0 || value > most)
+        return Q35I_CU_INVALID_VALUE;
+    function->shared_limit = (uint32_t)value;
+    return 0;
+}
+
+q35i_cu_result cuLaunchKernel(q35i_cu_function function, unsigned int grid_x, unsigned int grid_y,
+                              unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                              unsigned int block_z, unsigned int shared_bytes, q35i_cu_stream stream,
+                              void **params, void **extra)
+{
+    q35i_cu_result error;
+    if (grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535 || block_x == 0 ||
+        block_x > 1024 || block_y != 1 || block_z != 1 || shared_bytes > function->shared_limit || extra)
+        return Q35I_CU_INVALID_VALUE;
+    pthread_mutex_lock(&mock_lock);
+    if (mock_stream(stream, &error)) {
+        op o = {.kind = OP_KERNEL,
+                .kernel = function->name,
+                .grid = {grid_x, grid_y, grid_z},
+                .threads = block_x,
+                .shared = shared_bytes};
+        memcpy(o.args, params[0], function->args_bytes);
+        mock_counts.launches++;
+        error = mock_counts.launches == mock_fault.launch_fails_at
+                    ? (q35i_cu_result)Q35I_CU_LAUNCH_OUT_OF_RESOURCES
+                    : mock_enqueue(stream, &o);
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
+/* On the stream's thread. A kernel that did what it must not ends the context, as a GPU's trap would. */
+q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const void *args,
+                               const uint32_t grid[3], uint32_t threads, uint32_t shared)
+{
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    char text[256] = "";
+    const q35_emu_options options = {
+        .order = (uint32_t)mock_fault.order, .seed = 1, .error = text, .error_len = sizeof text};
+    const uint32_t block[3] = {threads, 1, 1};
+    (void)context;
+    pthread_mutex_lock(&mock_lock);
+    const uint64_t n = ++mock_counts.kernels;
+    pthread_mutex_unlock(&mock_lock);
+    if (n == mock_fault.sticky_at)
+        return Q35I_CU_ILLEGAL_ADDRESS;
+    if (n == mock_fault.lost_at)
+        return MOCK_UNKNOWN;
+    pthread_mutex_lock(&one_at_a_time);
+    const int rc = q35_emu_launch(name, args, grid, block, shared, &options);
+    pthread_mutex_unlock(&one_at_a_time);
+    if (rc == 0)
+        return 0;
+    fprintf(stderr, "mock libcuda: %s: %s\n", name, text);
+    return Q35I_CU_ILLEGAL_ADDRESS;
+}
+
+/* ---- graphs */
+
+#ifndef MOCK_WITHOUT_GRAPHS
+
+q35i_cu_result cuStreamBeginCapture_v2(q35i_cu_stream stream, q35i_cu_enum mode)
+{
+    q35i_cu_result error;
+    pthread_mutex_lock(&mock_lock);
+    if (mock_stream(stream, &error)) {
+        if (mode != Q35I_CU_CAPTURE_THREAD_LOCAL || stream->capture || mock_capturing) {
+            error = Q35I_CU_INVALID_VALUE;
+        } else {
+            stream->capture = calloc(1, sizeof *stream->capture);
+            mock_counts.objects++;
+            mock_counts.captures++;
+            mock_capturing = stream;
+        }
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
+q35i_cu_result cuStreamEndCapture(q35i_cu_stream stream, q35i_cu_graph *graph)
+{
+    q35i_cu_result error;
+    pthread_mutex_lock(&mock_lock);
+    (void)mock_stream(stream, &error);
+    *graph = NULL;
+    if (stream == mock_capturing) {
+        *graph = stream->capture;
+        stream->capture = NULL;
+        mock_capturing = NULL;
+    } else {
+        error = Q35I_CU_INVALID_VALUE;
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
+static void free_ops(op *o)
+{
+    while (o) {
+        op *next = o->next;
+        free(o->owned);
+        free(o);
+        o = next;
+    }
+}
+
+q35i_cu_result cuGraphDestroy(q35i_cu_graph graph)
+{
+    pthread_mutex_lock(&mock_lock);
+    mock_counts.objects--;
+    pthread_mutex_unlock(&mock_lock);
+    free_ops(graph->first);
+    free(graph);
+    return 0;
+}
+
+q35i_cu_result cuGraphInstantiateWithFlags(q35i_cu_graph_exec *exec, q35i_cu_graph graph, unsigned long long flags)
+{
+    if (flags != 0)
+        return Q35I_CU_INVALID_VALUE;
+    struct CUgraphExec_st *e = calloc(1, sizeof *e);
+    op **link = &e->first;
+    for (const op *o = graph->first; o; o = o->next, link = &(*link)->next) {
+        if (o->kind != OP_KERNEL)
+            abort(); /* the plugin captures nothing else */
+        *link = malloc(sizeof **link);
+        if (!*link)
+            abort();
+        **link = *o;
+        (*link)->next = NULL;
+    }
+    pthread_mutex_lock(&mock_lock);
+    mock_counts.objects++;
+    pthread_mutex_unlock(&mock_lock);
+    *exec = e;
+    return 0;
+}
+
+q35i_cu_result cuGraphExecDestroy(q35i_cu_graph_exec exec)
+{
+    pthread_mutex_lock(&mock_lock);
+    mock_counts.objects--;
+    pthread_mutex_unlock(&mock_lock);
+    free_ops(exec->first);
+    free(exec);
+    return 0;
+}
+
+q35i_cu_result cuGraphLaunch(q35i_cu_graph_exec exec, q35i_cu_stream stream)
+{
+    q35i_cu_result error;
+    pthread_mutex_lock(&mock_lock);
+    if (mock_stream(stream, &error)) {
+        mock_counts.graph_launches++;
+        for (const op *o = exec->first; o && error == 0; o = o->next)
+            error = mock_enqueue(stream, o);
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
+#endif

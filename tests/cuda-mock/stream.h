@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Mock driver: what a stream does, one operation after the other. */
+#ifndef CUDA_MOCK_STREAM_H
+#define CUDA_MOCK_STREAM_H
+
+#include "mock.h"
+
+typedef enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_CALL, OP_EVENT, OP_BARRIER } op_kind;
+
+enum { MAX_ARGS = 256 };
+
+typedef struct op {
+    struct op *next;
+    op_kind kind;
+    char *dst;
+    const char *src;
+    char *owned; /* src is this, and freed with the operation */
+    size_t bytes;
+    unsigned char value;
+    q35i_cu_host_fn call;
+    void *call_arg;
+    struct CUevent_st *event;
+    const char *kernel;
+    uint32_t grid[3], threads, shared;
+    _Alignas(16) char args[MAX_ARGS];
+    int *done; /* OP_BARRIER: set under the lock */
+} op;
+
+struct CUstream_st {
+    struct CUctx_st *context;
+    pthread_t thread;
+    op *first, *last;
+    int busy, stop;
+    struct CUgraph_st *capture; /* NULL: operations run */
+};
+
+struct CUevent_st {
+    uint64_t pending; /* records under way */
+};
+
+struct CUgraph_st {
+    op *first, *last;
+};
+
+struct CUgraphExec_st {
+    op *first;
+};
+
+/* Takes a copy of what to do; into the graph when the stream is being captured. With the lock held. */
+q35i_cu_result mock_enqueue(struct CUstream_st *stream, const op *what);
+
+/* The stream of a call that needs one, in a living context: NULL and *error otherwise. With the lock held. */
+struct CUstream_st *mock_stream(q35i_cu_stream stream, q35i_cu_result *error);
+
+#endif
