@@ -81,9 +81,10 @@ inline codes pick32(const codes *t, codes i)
 /* Entry code % ENTRIES, ENTRIES a multiple of 32 */
 inline codes pick_any(const codes *t, codes code)
 {
-    const codes i = code & (uchar)31, number = code & (uchar)(ENTRIES - 32);
+    const codes i = code & (uchar)31;
     codes found = pick32(t, i);
 #if ENTRIES > 32
+    const codes number = code & (uchar)(ENTRIES - 32);
     found &= as_uchar16(number == (codes)(0));
     for (int n = 1; n < ENTRIES / 32; n++)
         found |= pick32(t + 2 * n, i) & as_uchar16(number == (codes)((uchar)(32 * n)));
@@ -259,7 +260,10 @@ kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
 q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global const float *wide_x, int padded,
            global const float2 *heads, int n_heads, Q35_OUT(y), ulong rs_y, int n_units, int n_rows, Q35_ROWS)
 {
-    const int tile = (int)get_group_id(0), lid = (int)get_local_id(0), n_tokens = Q35_N_ROWS;
+    const int tile = (int)get_group_id(0), n_tokens = Q35_N_ROWS;
+#if !Q35_CPU || (HAS_BOOK && !SHUFFLES)
+    const int lid = (int)get_local_id(0);
+#endif
 #if Q35_CPU
     const int quad = 0, slice = 0;
 #else
@@ -267,7 +271,9 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
     local SHARE shared[Q35_LOCAL];
 #endif
     global const uchar *base = Q35_AT(const uchar, w, tile * tile_bytes);
+#if Q35_CODEC < 6
     global const float *scales = (global const float *)base + quad * ROWS;
+#endif
     global const uchar *planes = base + (ulong)n_parts * (Q35_MIN ? 128 : 64) + quad * ROWS;
 #if SHUFFLES
     book_t book;
@@ -355,8 +361,12 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
 #elif !Q35_CPU && Q35_MODE != 2
             acc[t] = add_slices(acc[t], shared, quad, slice);
 #endif
-            if (token + t >= n_tokens || slice != 0)
+            if (token + t >= n_tokens)
                 continue;
+#if !Q35_CPU
+            if (slice != 0)
+                continue;
+#endif
             floats out = acc[t];
 #if Q35_MODE == 3
             out = (LOAD_FLOATS(scales) * heads[(token + t) * n_heads].x) * TO_FLOATS(whole[t]);
