@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ROPE and KV_APPEND: a group per token. KV_APPEND is compiled for the cache's type, Q35_KV. */
+
+#if Q35_FP64
+/* q35k_sincos of kernels-cpu/series.h, a >= 0 */
+inline void sine_cosine(double a, float *sine, float *cosine)
+{
+    const double n = (a * 0.63661977236758134 + 0x1.8p52) - 0x1.8p52;
+    const double r = fma(n, -6.123233995736766e-17, fma(n, -1.5707963267948966, a)), z = r * r;
+    double s = -1.0 / 1307674368000.0, c = 1.0 / 20922789888000.0;
+    s = fma(s, z, 1.0 / 6227020800.0);
+    s = fma(s, z, -1.0 / 39916800.0);
+    s = fma(s, z, 1.0 / 362880);
+    s = fma(s, z, -1.0 / 5040);
+    s = fma(s, z, 1.0 / 120);
+    s = fma(s, z, -1.0 / 6);
+    s = fma(s, z, 1.0);
+    c = fma(c, z, -1.0 / 87178291200.0);
+    c = fma(c, z, 1.0 / 479001600.0);
+    c = fma(c, z, -1.0 / 3628800.0);
+    c = fma(c, z, 1.0 / 40320);
+    c = fma(c, z, -1.0 / 720);
+    c = fma(c, z, 1.0 / 24);
+    c = fma(c, z, -1.0 / 2);
+    c = fma(c, z, 1.0);
+    s = r * s;
+    const int quadrant = (int)((long)n & 3);
+    const double swapped_s = quadrant & 1 ? c : s, swapped_c = quadrant & 1 ? s : c;
+    *sine = (float)(quadrant & 2 ? -swapped_s : swapped_s);
+    *cosine = (float)(quadrant == 1 || quadrant == 2 ? -swapped_c : swapped_c);
+}
+#else
+inline void sine_cosine(float a, float *sine, float *cosine)
+{
+    *sine = sin(a);
+    *cosine = cos(a);
+}
+#endif
+
+kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
+q35_rope(Q35_IN(x), ulong rs_x, Q35_IN(inv_freq), Q35_IN(positions), Q35_OUT(y), ulong rs_y, int n_heads,
+         int head_dim, int n_rot, float beta, int length, Q35_ROWS, Q35_FAULT)
+{
+    const int row = (int)get_group_id(0), lid = (int)get_local_id(0);
+    if (row >= Q35_N_ROWS)
+        return;
+    const int position = *Q35_AT(const int, positions, 4 * row);
+    if (position < 0) {
+        q35_fault(fault, Q35_BAD_POSITION, node, row, position, 0x7fffffff);
+        return;
+    }
+    global const float *px = Q35_AT(const float, x, row * rs_x), *freq = Q35_AT(const float, inv_freq, 0);
+    global float *py = Q35_AT(float, y, row * rs_y);
+    const float factor =
+        length == 0 || beta == 0 ? 1.0f : (float)(1 + (wide)beta * log(1 + (wide)(position / length)));
+    for (int i = lid; i < n_rot / 2; i += Q35_LOCAL) {
+        float s, c;
+        sine_cosine((wide)((float)position * freq[i]), &s, &c);
+        for (int h = 0; h < n_heads; h++) {
+            const int e = h * head_dim + 2 * i;
+            const float even = px[e], odd = px[e + 1];
+            py[e] = fma(even, c, -(odd * s)) * factor;
+            py[e + 1] = fma(odd, c, even * s) * factor;
+        }
+    }
+    const int rest = head_dim - n_rot;
+    for (int i = lid; i < n_heads * rest; i += Q35_LOCAL) {
+        const int e = i / rest * head_dim + n_rot + i % rest;
+        py[e] = px[e] * factor;
+    }
+}
+
+/* 32 elements as GGUF's Q8_0 */
+inline void store_q8(global const float *x, global uchar *out)
+{
+    uint top = 0;
+    for (int i = 0; i < 32; i++)
+        top = max(top, as_uint(x[i]) & 0x7fffffffu);
+    const bool finite = top < 0x7f800000u;
+    ushort scale = finite ? to_f16(divide(as_float(top), 127.0f)) : (ushort)0x7e00;
+    if (finite && scale == 0x7c00)
+        scale = 0x7bff;
+    out[0] = (uchar)(scale & 255);
+    out[1] = (uchar)(scale >> 8);
+    const float d = load_f16(out);
+    for (int i = 0; i < 32; i++) {
+        const float q = finite && scale != 0 ? rint(clamp(divide(x[i], d), -127.0f, 127.0f)) : 0.0f;
+        out[2 + i] = as_uchar(convert_char(q));
+    }
+}
+
+/* One row of a head to its place in K or V. */
+inline void store_head(global const float *x, int dim, global uchar *out, int lid)
+{
+#if Q35_KV == 0
+    for (int d = lid; d < dim; d += Q35_LOCAL)
+        ((global float *)out)[d] = x[d];
+#elif Q35_KV == 1
+    for (int d = lid; d < dim; d += Q35_LOCAL)
+        ((global ushort *)out)[d] = to_f16(x[d]);
+#else
+    for (int d = 32 * lid; d < dim; d += 32 * Q35_LOCAL)
+        store_q8(x + d, out + d / 32 * 34);
+#endif
+}
+
+kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
+q35_kv_append(Q35_IN(k), ulong rs_k, Q35_IN(v), ulong rs_v, Q35_OUT(cache_k), Q35_OUT(cache_v), Q35_IN(slots),
+              int n_slots, int n_kv_heads, int head_dim, int row_bytes, Q35_ROWS, Q35_FAULT)
+{
+    const int row = (int)get_group_id(0), lid = (int)get_local_id(0);
+    if (row >= Q35_N_ROWS)
+        return;
+    const int slot = *Q35_AT(const int, slots, 4 * row);
+    if (slot < 0 || slot >= n_slots) {
+        q35_fault(fault, Q35_BAD_SLOT, node, row, slot, n_slots);
+        return;
+    }
+    for (int g = 0; g < n_kv_heads; g++) {
+        const ulong at = (((ulong)(slot / 32) * n_kv_heads + g) * 32 + slot % 32) * row_bytes;
+        store_head(Q35_AT(const float, k, row * rs_k) + g * head_dim, head_dim, Q35_AT(uchar, cache_k, at), lid);
+        store_head(Q35_AT(const float, v, row * rs_v) + g * head_dim, head_dim, Q35_AT(uchar, cache_v, at), lid);
+    }
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Arguments of kernels, in the order of their parameters in kernels-opencl. Set when a plan is bound; a run sets
+ * none. */
+#include "plugins/opencl/opencl.h"
+
+/* Puts arguments one after another; the first error stays. */
+typedef struct arguments {
+    const q35_plan *plan;
+    cl_kernel kernel;
+    cl_uint n;
+    cl_int error;
+} arguments;
+
+static void put(arguments *a, size_t bytes, const void *value)
+{
+    const cl_int error = q35i_cl.SetKernelArg(a->kernel, a->n++, bytes, value);
+    if (a->error == CL_SUCCESS)
+        a->error = error;
+}
+
+static void put_mem(arguments *a, cl_mem mem)
+{
+    put(a, sizeof mem, &mem);
+}
+
+static void put_int(arguments *a, int64_t value)
+{
+    const cl_int v = (cl_int)value;
+    put(a, sizeof v, &v);
+}
+
+static void put_long(arguments *a, uint64_t value)
+{
+    const cl_ulong v = value;
+    put(a, sizeof v, &v);
+}
+
+static void put_float(arguments *a, float value)
+{
+    put(a, sizeof value, &value);
+}
+
+/* Q35_IN, Q35_OUT: buffer and offset of the first byte. Q35_NONE: any buffer, which the kernel leaves alone. */
+static void put_tensor(arguments *a, uint32_t t)
+{
+    const q35i_cl_tensor *tensor = t == Q35_NONE ? NULL : &a->plan->tensors[t];
+    if (!tensor) {
+        put_mem(a, a->plan->fault);
+        put_long(a, 0);
+    } else if (tensor->tiled) {
+        put_mem(a, tensor->tiles);
+        put_long(a, 0);
+    } else {
+        put_mem(a, tensor->binding.buf->mem);
+        put_long(a, tensor->binding.offset);
+    }
+}
+
+/* The same and the distance of its rows. */
+static void put_rows(arguments *a, uint32_t t)
+{
+    put_tensor(a, t);
+    put_long(a, t == Q35_NONE ? 0 : (uint64_t)a->plan->tensors[t].desc.stride[1]);
+}
+
+static int64_t capacity(const q35_tensor_desc *d)
+{
+    return d->dim[d->rank - 1];
+}
+
+/* Q35_ROWS: how many rows are valid, as of tensor t. */
+static void put_n_rows(arguments *a, uint32_t t)
+{
+    const q35_tensor_desc *d = &a->plan->tensors[t].desc;
+    put_tensor(a, a->plan->step);
+    put_int(a, q35i_cl_row_kind(d));
+    put_int(a, capacity(d));
+}
+
+/* Q35_FAULT */
+static void put_fault(arguments *a, uint32_t node)
+{
+    put_mem(a, a->plan->fault);
+    put_int(a, node);
+}
+
+/* Smallest capacity of the tensors with this row flag. */
+static int64_t least_capacity(const q35_plan *plan, uint32_t flag)
+{
+    int64_t least = INT32_MAX;
+    for (uint32_t i = 0; i < plan->n_tensors; i++) {
+        const q35_tensor_desc *d = &plan->tensors[i].desc;
+        if (plan->tensors[i].used && d->flags & flag && capacity(d) < least)
+            least = capacity(d);
+    }
+    return least;
+}
+
+static void put_step(arguments *a)
+{
+    put_tensor(a, a->plan->step);
+    put_int(a, least_capacity(a->plan, Q35_TF_TOKEN_ROWS));
+    put_int(a, least_capacity(a->plan, Q35_TF_OUT_ROWS));
+    put_int(a, least_capacity(a->plan, Q35_TF_SEQUENCES));
+    put_fault(a, 0);
+}
+
+static void put_widen(arguments *a, const q35i_cl_node *n)
+{
+    const q35i_cl_linear l = q35i_cl_linear_of(a->plan, n);
+    const uint32_t type = a->plan->tensors[n->in[0]].desc.dtype;
+    put_rows(a, n->in[0]);
+    put_int(a, l.k);
+    put_int(a, type == Q35_DT_F32 ? 0 : (int64_t)type);
+    put_mem(a, a->plan->wide);
+    put_int(a, l.padded);
+    put_mem(a, a->plan->heads);
+    put_int(a, l.n_heads);
+    put_float(a, l.even);
+    put_float(a, l.odd);
+    put_int(a, l.scaled);
+    put_n_rows(a, n->in[0]);
+}
+
+static void put_linear(arguments *a, const q35i_cl_node *n)
+{
+    const q35i_cl_linear l = q35i_cl_linear_of(a->plan, n);
+    const q35_tensor_desc *w = &a->plan->tensors[n->in[1]].desc;
+    put_tensor(a, n->in[1]);
+    put_long(a, q35i_cl_tile_bytes(w->dtype, w->dim[0]));
+    put_int(a, (int64_t)q35i_cl_n_parts(w->dtype, w->dim[0]));
+    put_tensor(a, n->n_in == 3 ? n->in[2] : Q35_NONE);
+    put_mem(a, a->plan->wide);
+    put_int(a, l.padded);
+    put_mem(a, a->plan->heads);
+    put_int(a, l.n_heads);
+    put_rows(a, n->out[0]);
+    put_int(a, (int64_t)q35i_cl_n_units(w->dim[0]));
+    put_int(a, w->dim[1]);
+    put_n_rows(a, n->in[0]);
+}
+
+static void put_norm(arguments *a, const q35i_cl_node *n)
+{
+    const bool adds = n->op == Q35_OP_ADD_RMS_NORM;
+    put_rows(a, n->in[0]);
+    put_rows(a, adds ? n->in[1] : n->in[0]);
+    put_tensor(a, n->in[adds ? 2 : 1]);
+    put_rows(a, n->out[0]);
+    put_rows(a, n->out[adds ? 1 : 0]);
+    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
+    put_float(a, n->params.norm.eps);
+    put_int(a, adds);
+    put_n_rows(a, n->in[0]);
+}
+
+static void put_get_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
+{
+    const q35_tensor_desc *table = &a->plan->tensors[n->in[1]].desc;
+    put_tensor(a, n->in[0]);
+    put_rows(a, n->in[1]);
+    put_int(a, table->dim[1]);
+    put_tensor(a, n->n_in == 3 ? n->in[2] : Q35_NONE);
+    put_rows(a, n->out[0]);
+    put_int(a, table->dim[0]);
+    put_n_rows(a, n->in[0]);
+    put_fault(a, node);
+}
+
+static void put_quantize(arguments *a, const q35i_cl_node *n)
+{
+    put_rows(a, n->in[0]);
+    put_tensor(a, n->n_in == 2 ? n->in[1] : Q35_NONE);
+    put_rows(a, n->out[0]);
+    put_mem(a, a->plan->rotated);
+    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
+    put_int(a, n->n_in == 2 ? (int64_t)n->params.quantize.width : 0);
+    put_int(a, a->plan->tensors[n->out[0]].desc.dtype);
+    put_n_rows(a, n->in[0]);
+}
+
+static void put_rotate(arguments *a, const q35i_cl_node *n)
+{
+    put_rows(a, n->in[0]);
+    put_tensor(a, n->in[1]);
+    put_rows(a, n->out[0]);
+    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
+    put_int(a, n->params.rotate.width);
+    put_int(a, n->params.rotate.inverse);
+    put_n_rows(a, n->in[0]);
+}
+
+static void put_rope(arguments *a, const q35i_cl_node *n, uint32_t node)
+{
+    const q35_rope_params *p = &n->params.rope;
+    put_rows(a, n->in[0]);
+    put_tensor(a, n->in[1]);
+    put_tensor(a, n->in[2]);
+    put_rows(a, n->out[0]);
+    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0] / p->head_dim);
+    put_int(a, p->head_dim);
+    put_int(a, p->n_rot);
+    put_float(a, p->temperature_beta);
+    put_int(a, p->temperature_length < INT32_MAX ? p->temperature_length : INT32_MAX);
+    put_n_rows(a, n->in[0]);
+    put_fault(a, node);
+}
+
+static void put_kv_append(arguments *a, const q35i_cl_node *n, uint32_t node)
+{
+    const q35_tensor_desc *k = &a->plan->tensors[n->in[2]].desc;
+    put_rows(a, n->in[0]);
+    put_rows(a, n->in[1]);
+    put_tensor(a, n->in[2]);
+    put_tensor(a, n->in[3]);
+    put_tensor(a, n->in[4]);
+    put_int(a, k->dim[3] * Q35_KV_PAGE);
+    put_int(a, n->params.kv.n_kv_heads);
+    put_int(a, n->params.kv.head_dim);
+    put_int(a, k->stride[1]);
+    put_n_rows(a, n->in[0]);
+    put_fault(a, node);
+}
+
+static void put_attention(arguments *a, const q35i_cl_node *n, uint32_t node)
+{
+    const q35_attention_params *p = &n->params.attention;
+    const q35_tensor_desc *k = &a->plan->tensors[n->in[1]].desc, *pages = &a->plan->tensors[n->in[5]].desc;
+    put_rows(a, n->in[0]);
+    for (uint32_t i = 1; i <= 4; i++)
+        put_tensor(a, n->in[i]);
+    put_rows(a, n->in[5]);
+    put_int(a, pages->dim[0]);
+    put_int(a, k->dim[3]);
+    put_int(a, q35i_cl_row_kind(pages));
+    put_int(a, capacity(pages));
+    put_rows(a, n->out[0]);
+    put_int(a, p->n_heads / p->n_kv_heads);
+    put_int(a, p->n_kv_heads);
+    put_int(a, p->head_dim);
+    put_int(a, k->stride[1]);
+    put_float(a, p->scale);
+    put_n_rows(a, n->in[0]);
+    put_fault(a, node);
+}
+
+static void put_elementwise(arguments *a, const q35i_cl_node *n)
+{
+    for (uint32_t i = 0; i < n->n_in; i++)
+        put_rows(a, n->in[i]);
+    put_rows(a, n->out[0]);
+    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
+    put_n_rows(a, n->in[0]);
+}
+
+static void put_take_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
+{
+    const q35_tensor_desc *x = &a->plan->tensors[n->in[0]].desc;
+    put_rows(a, n->in[0]);
+    put_tensor(a, n->in[1]);
+    put_rows(a, n->out[0]);
+    put_int(a, x->dim[0]);
+    put_int(a, q35i_cl_row_kind(x));
+    put_int(a, capacity(x));
+    put_n_rows(a, n->out[0]);
+    put_fault(a, node);
+}
+
+q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
+{
+    arguments a = {.plan = plan, .kernel = launch->kernel};
+    const q35i_cl_node *n = &plan->nodes[launch->node];
+    char name[48];
+    if (launch->kind == Q35I_CL_STEPS)
+        put_step(&a);
+    else if (launch->kind == Q35I_CL_WIDEN)
+        put_widen(&a, n);
+    else
+        switch (n->op) {
+        case Q35_OP_GET_ROWS: put_get_rows(&a, n, launch->node); break;
+        case Q35_OP_RMS_NORM:
+        case Q35_OP_ADD_RMS_NORM: put_norm(&a, n); break;
+        case Q35_OP_QUANTIZE_ACT: put_quantize(&a, n); break;
+        case Q35_OP_LINEAR: put_linear(&a, n); break;
+        case Q35_OP_ROPE: put_rope(&a, n, launch->node); break;
+        case Q35_OP_KV_APPEND: put_kv_append(&a, n, launch->node); break;
+        case Q35_OP_ATTENTION: put_attention(&a, n, launch->node); break;
+        case Q35_OP_TAKE_ROWS: put_take_rows(&a, n, launch->node); break;
+        case Q35_OP_ROTATE: put_rotate(&a, n); break;
+        default: put_elementwise(&a, n); break;
+        }
+    if (a.error == CL_SUCCESS)
+        return Q35_OK;
+    return q35i_cl_fail(Q35_E_INTERNAL, "opencl plan: arguments of %s (node %u): %s", q35i_cl_op_name(n->op),
+                        launch->node, q35i_cl_error(a.error, name));
+}

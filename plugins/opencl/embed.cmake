@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -D OUTPUT=<file> -P embed.cmake <source>...: a table of the sources' names and bytes as C.
+set(text "/* Written by plugins/opencl/embed.cmake. */\n#include \"plugins/opencl/opencl.h\"\n\n")
+set(rows "")
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE 0 ${last})
+  if(NOT CMAKE_ARGV${i} MATCHES "\\.cl$")
+    continue()
+  endif()
+  get_filename_component(name ${CMAKE_ARGV${i}} NAME_WE)
+  file(READ ${CMAKE_ARGV${i}} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(REGEX REPLACE "(................................................................................)" "\\1\n    " bytes "${bytes}")
+  string(APPEND text "static const unsigned char ${name}[] = {\n    ${bytes}};\n\n")
+  string(APPEND rows "    {\"${name}\", ${name}, sizeof ${name}},\n")
+endforeach()
+string(APPEND text "const q35i_cl_source q35i_cl_sources[] = {\n${rows}};\n")
+file(WRITE ${OUTPUT} "${text}")
