@@ -7,3 +7,6 @@ configure_file(${PROJECT_SOURCE_DIR}/cmake/q35rt.pc.in ${CMAKE_BINARY_DIR}/q35rt
 install(FILES ${CMAKE_BINARY_DIR}/q35rt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/PLUGINS.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Starting points for plugins: `pkg-config --variable=examplesdir q35rt`.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/my-accelerator ${PROJECT_SOURCE_DIR}/plugins/template
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/q35rt/examples)

@@ -2,10 +2,13 @@
  *
  * Questions to devices: one node as a region of its own, and what the device says of it. */
 #include "graph/place.h"
+#include "runtime/base/alloc.h"
 
 #include <q35rt/blocks.h>
 #include <stdio.h>
 #include <string.h>
+
+_Static_assert(Q35I_SIGNATURE == 1 + Q35I_MAX_IN + Q35I_MAX_OUT, "op and types");
 
 static const q35_hdr *params_of(const q35i_node *node)
 {
@@ -65,11 +68,49 @@ static uint64_t roofline_ns(const q35i_device *device, const q35i_graph *graph, 
     return (by_memory > by_compute ? by_memory : by_compute) + device->info.launch_ns;
 }
 
+/* Op and types of a node in a row of numbers. */
+static void signature_of(const q35i_graph *graph, const q35i_node *node, uint32_t out[Q35I_SIGNATURE])
+{
+    memset(out, 0, Q35I_SIGNATURE * sizeof *out);
+    out[0] = node->op;
+    for (uint32_t i = 0; i < node->n_in; i++)
+        out[1 + i] = graph->tensors[node->in[i]].desc.dtype + 1;
+    for (uint32_t i = 0; i < node->n_out; i++)
+        out[1 + Q35I_MAX_IN + i] = graph->tensors[node->out[i]].desc.dtype + 1;
+}
+
+const char *q35i_refused(const q35i_device *device, const q35i_graph *graph, const q35i_node *node)
+{
+    uint32_t signature[Q35I_SIGNATURE];
+    signature_of(graph, node, signature);
+    for (uint32_t i = 0; i < device->n_refusals; i++)
+        if (memcmp(device->refusals[i].signature, signature, sizeof signature) == 0)
+            return device->refusals[i].reason;
+    return NULL;
+}
+
+q35_status q35i_refuse(q35i_device *device, const q35i_graph *graph, const q35i_node *node, const char *reason)
+{
+    q35i_refusal *grown = q35i_realloc(device->refusals, (uint64_t)device->n_refusals + 1, sizeof *grown);
+    if (!grown)
+        return Q35_E_NOMEM;
+    device->refusals = grown;
+    q35i_refusal *r = &grown[device->n_refusals++];
+    signature_of(graph, node, r->signature);
+    snprintf(r->reason, sizeof r->reason, "%s", reason);
+    return Q35_OK;
+}
+
 void q35i_ask(const q35i_device *device, const q35i_graph *graph, const q35i_node *node, q35i_answer *out)
 {
     q35i_single single;
     q35_support support = {.h = {sizeof support, Q35_STRUCT_SUPPORT, NULL}};
+    const char *refused = q35i_refused(device, graph, node);
     memset(out, 0, sizeof *out);
+    if (refused) {
+        snprintf(out->reason, sizeof out->reason, "%s", refused);
+        return;
+    }
     q35i_single_region(graph, node, &single);
     q35_status status = device->api->op_support(device->dev, &single.region, &support);
     support.reason[sizeof support.reason - 1] = '\0';
@@ -88,11 +129,12 @@ void q35i_ask(const q35i_device *device, const q35i_graph *graph, const q35i_nod
     }
 }
 
-uint64_t q35i_transfer_ns(const q35i_device *from, const q35i_device *to, uint64_t bytes)
+uint64_t q35i_transfer_ns(const q35i_devices *devices, uint32_t from, uint32_t to, uint64_t bytes)
 {
-    if (from == to || (from->host_memory && to->host_memory))
+    const q35i_device *a = devices->device[from], *b = devices->device[to];
+    if (a == b || (a->host_memory && b->host_memory))
         return 0;
     /* 10 GB/s and 10 us per hop until links are measured */
-    uint64_t hops = (uint64_t)!from->host_memory + (uint64_t)!to->host_memory;
+    uint64_t hops = q35i_direct(devices, from, to) ? 1 : (uint64_t)!a->host_memory + (uint64_t)!b->host_memory;
     return hops * (10000 + bytes / 10);
 }

@@ -37,8 +37,7 @@ static uint64_t inputs_ns(const q35i_graph *graph, const q35i_devices *devices, 
     for (uint32_t i = 0; i < graph->nodes[n].n_in; i++) {
         const q35i_tensor *t = &graph->tensors[graph->nodes[n].in[i]];
         if (t->producer != Q35_NONE)
-            ns += q35i_transfer_ns(devices->device[p->device[t->producer]], devices->device[d],
-                                   q35i_desc_bytes(&t->desc));
+            ns += q35i_transfer_ns(devices, p->device[t->producer], d, q35i_desc_bytes(&t->desc));
     }
     return ns;
 }
@@ -52,8 +51,7 @@ static uint64_t outputs_ns(const q35i_graph *graph, const q35i_devices *devices,
         for (uint32_t i = 0; i < graph->nodes[m].n_in; i++) {
             const q35i_tensor *t = &graph->tensors[graph->nodes[m].in[i]];
             if (t->producer == n)
-                ns +=
-                    q35i_transfer_ns(devices->device[d], devices->device[p->device[m]], q35i_desc_bytes(&t->desc));
+                ns += q35i_transfer_ns(devices, d, p->device[m], q35i_desc_bytes(&t->desc));
         }
     return ns;
 }

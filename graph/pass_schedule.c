@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * From a placement to steps: neighbouring nodes of one device become a region, and a tensor that a region needs in
- * another memory is copied there first, through the host when neither side is the host. */
+ * another memory is copied there first, through the host when neither side is the host and no path leads there. */
 #include "graph/plan.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -32,16 +32,27 @@ static q35_status add_step(q35i_schedule *s, const q35i_step *step)
 static q35_status copy(scheduler *s, uint32_t tensor, uint32_t from, uint32_t to)
 {
     const q35i_step step = {
-        .kind = Q35I_STEP_COPY, .device = (from ? from : to) - 1, .tensor = tensor, .from = from, .to = to};
+        .kind = Q35I_STEP_COPY, .device = (to ? to : from) - 1, .tensor = tensor, .from = from, .to = to};
     s->valid[tensor] |= 1u << to;
     return add_step(s->out, &step);
 }
 
-/* Brings a tensor into a memory. */
+/* A memory that holds the tensor and from which the device of `memory` copies; 0: none. */
+static uint32_t direct_source(const scheduler *s, uint32_t tensor, uint32_t memory)
+{
+    for (uint32_t from = 1; memory > 0 && from <= s->devices->n; from++)
+        if ((s->valid[tensor] >> from) & 1u && q35i_direct(s->devices, from - 1, memory - 1))
+            return from;
+    return 0;
+}
+
+/* Brings a tensor into a memory: from the host where that has it, else directly, else through the host. */
 static q35_status need(scheduler *s, uint32_t tensor, uint32_t memory)
 {
     if (s->valid[tensor] & (1u << memory))
         return Q35_OK;
+    if (!(s->valid[tensor] & 1u) && direct_source(s, tensor, memory))
+        return copy(s, tensor, direct_source(s, tensor, memory), memory);
     if (!(s->valid[tensor] & 1u)) {
         uint32_t from = 1;
         while (!(s->valid[tensor] & (1u << from)))

@@ -14,7 +14,14 @@ typedef struct q35i_devices {
     q35i_device *const *device;
     uint32_t n;
     int by_preference; /* 1: earlier devices first wherever they can; 0: cheapest by the devices' own costs */
+    uint32_t peers[Q35I_MAX_DEVICES]; /* bit f of [t]: queues of device t copy from memory of device f */
 } q35i_devices;
+
+/* 1: one copy brings a tensor from the memory of one device to that of another. */
+static inline int q35i_direct(const q35i_devices *devices, uint32_t from, uint32_t to)
+{
+    return (devices->peers[to] >> from) & 1u;
+}
 
 /* One device's answer about one node. */
 typedef struct q35i_answer {
@@ -44,6 +51,12 @@ void q35i_single_region(const q35i_graph *graph, const q35i_node *node, q35i_sin
 /* Asks a device about a node: support, then cost (its own, else a roofline estimate from its description). */
 void q35i_ask(const q35i_device *device, const q35i_graph *graph, const q35i_node *node, q35i_answer *out);
 
+/* Notes that the device cannot run nodes like this one (same op, same types of inputs and outputs), whatever it
+ * says. */
+q35_status q35i_refuse(q35i_device *device, const q35i_graph *graph, const q35i_node *node, const char *reason);
+/* What was noted; NULL: nothing. */
+const char *q35i_refused(const q35i_device *device, const q35i_graph *graph, const q35i_node *node);
+
 /* Replaces add + rms_norm by add_rms_norm, silu + mul by swiglu and rotate + quantize_act by quantize_act with
  * signs where the first device that can do the parts can also do the whole. */
 q35_status q35i_pass_fuse(q35i_graph *graph, const q35i_devices *devices);
@@ -53,7 +66,7 @@ q35_status q35i_pass_fuse(q35i_graph *graph, const q35i_devices *devices);
 q35_status q35i_pass_place(const q35i_graph *graph, const q35i_devices *devices, q35i_placement *out);
 void q35i_placement_free(q35i_placement *placement);
 
-/* Expected time to move a tensor between two devices (0 within host memory), ns. */
-uint64_t q35i_transfer_ns(const q35i_device *from, const q35i_device *to, uint64_t bytes);
+/* Expected time to move a tensor from one device to another (0 within host memory), ns. */
+uint64_t q35i_transfer_ns(const q35i_devices *devices, uint32_t from, uint32_t to, uint64_t bytes);
 
 #endif

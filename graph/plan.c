@@ -4,8 +4,12 @@
  * memory. */
 #include "graph/plan.h"
 
+#include "graph/replan.h"
+#include "graph/replay.h"
+
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
+#include "runtime/device/suspect.h"
 
 #include <string.h>
 
@@ -123,8 +127,8 @@ q35_binding q35i_plan_binding(const q35i_plan *plan, uint32_t tensor, uint32_t m
     return b;
 }
 
-/* Compiles one region and binds it. */
-static q35_status compile(q35i_plan *plan, q35i_step *step)
+/* Compiles one region and binds it. *out_refused: set when the device does not compile what it said it could. */
+static q35_status compile(q35i_plan *plan, q35i_step *step, const q35i_step **out_refused)
 {
     const q35i_device *device = plan->devices->device[step->device];
     uint32_t memory = q35i_memory_of(plan->devices, step->device);
@@ -145,7 +149,15 @@ static q35_status compile(q35i_plan *plan, q35i_step *step)
         else
             bindings[i] = q35i_plan_binding(plan, image.global[i], memory);
     }
-    Q35_TRY_GOTO(device->api->plan_compile(device->dev, &image.region, &step->compiled), done);
+    (void)Q35_FAIL(Q35_E_INTERNAL, "it gave no reason");
+    q35i_suspect(device->file, "plan_compile");
+    status = device->api->plan_compile(device->dev, &image.region, &step->compiled);
+    q35i_suspect(NULL, NULL);
+    if (status != Q35_OK) {
+        step->compiled = NULL;
+        *out_refused = status == Q35_E_UNSUPPORTED ? step : NULL;
+        goto done;
+    }
     Q35_TRY_GOTO(device->api->plan_bind(step->compiled, bindings), done);
 done:
     q35i_free(bindings);
@@ -172,9 +184,9 @@ static q35_status allocate_arenas(q35i_plan *plan)
     return Q35_OK;
 }
 
-static q35_status build(q35i_plan *plan)
+/* From the placement on. */
+static q35_status build_placed(q35i_plan *plan, const q35i_step **out_refused)
 {
-    Q35_TRY(q35i_pass_fuse(&plan->graph, plan->devices));
     Q35_TRY(q35i_pass_place(&plan->graph, plan->devices, &plan->placement));
     Q35_TRY(q35i_pass_schedule(&plan->graph, plan->devices, &plan->placement, &plan->schedule));
     Q35_TRY(q35i_pass_liveness(&plan->graph, plan->devices, &plan->schedule));
@@ -183,8 +195,40 @@ static q35_status build(q35i_plan *plan)
     Q35_TRY(allocate_arenas(plan));
     for (uint32_t i = 0; i < plan->schedule.n_steps; i++)
         if (plan->schedule.steps[i].kind == Q35I_STEP_RUN)
-            Q35_TRY(compile(plan, &plan->schedule.steps[i]));
-    return Q35_OK;
+            Q35_TRY(compile(plan, &plan->schedule.steps[i], out_refused));
+    return q35i_replay_find(plan);
+}
+
+/* Undoes build_placed. */
+static void unbuild(q35i_plan *plan)
+{
+    q35i_replay_free(plan);
+    for (uint32_t i = 0; i < plan->schedule.n_steps; i++) {
+        const q35i_step *step = &plan->schedule.steps[i];
+        if (step->compiled)
+            plan->devices->device[step->device]->api->plan_free(step->compiled);
+    }
+    q35i_free_pages(plan->arena[0].host, plan->arena[0].bytes);
+    for (uint32_t m = 1; m <= plan->devices->n; m++)
+        if (plan->arena[m].buf)
+            plan->devices->device[m - 1]->api->buf_free(plan->arena[m].buf);
+    memset(plan->arena, 0, sizeof plan->arena);
+    q35i_schedule_free(&plan->schedule);
+    q35i_placement_free(&plan->placement);
+}
+
+/* Each round notes at least one kind of node that a device refuses, so it ends. */
+static q35_status build(q35i_plan *plan)
+{
+    Q35_TRY(q35i_pass_fuse(&plan->graph, plan->devices));
+    for (;;) {
+        const q35i_step *refused = NULL;
+        q35_status status = build_placed(plan, &refused);
+        if (status == Q35_OK || !refused)
+            return status;
+        Q35_TRY(q35i_replan(plan, refused));
+        unbuild(plan);
+    }
 }
 
 q35_status q35i_plan_create(q35i_residence *res, q35i_graph *graph, q35i_plan **out)
@@ -210,17 +254,7 @@ void q35i_plan_destroy(q35i_plan *plan)
 {
     if (!plan)
         return;
-    for (uint32_t i = 0; i < plan->schedule.n_steps; i++) {
-        const q35i_step *step = &plan->schedule.steps[i];
-        if (step->compiled)
-            plan->devices->device[step->device]->api->plan_free(step->compiled);
-    }
-    q35i_free_pages(plan->arena[0].host, plan->arena[0].bytes);
-    for (uint32_t m = 1; m <= plan->devices->n; m++)
-        if (plan->arena[m].buf)
-            plan->devices->device[m - 1]->api->buf_free(plan->arena[m].buf);
-    q35i_schedule_free(&plan->schedule);
-    q35i_placement_free(&plan->placement);
+    unbuild(plan);
     q35i_graph_free(&plan->graph);
     q35i_free(plan);
 }

@@ -10,6 +10,7 @@
 
 #include "graph/build.h"
 #include "graph/residence.h"
+#include "runtime/device/extension.h"
 
 enum { Q35I_STEP_RUN = 0, Q35I_STEP_COPY = 1 };
 
@@ -19,7 +20,7 @@ typedef struct q35i_step {
     /* RUN: nodes [first, first + n_nodes) of the graph, compiled as one region */
     uint32_t first, n_nodes;
     q35_plan *compiled;
-    /* COPY: one of from, to is the host */
+    /* COPY: one of from, to is the host, or the device copies from a peer */
     uint32_t tensor, from, to;
 } q35i_step;
 
@@ -91,7 +92,16 @@ uint64_t q35i_plan_linear_bytes(const q35i_plan *plan);
 void q35i_plan_print(const q35i_plan *plan, q35i_write_fn *write, void *user);
 q35_status q35i_plan_print_json(const q35i_plan *plan, q35i_write_fn *write, void *user);
 
-/* What plan.c, exec.c and the printers share. */
+/* Steps [first, first + n_steps) that their device records and replays (replay.c). */
+typedef struct q35i_capture {
+    uint32_t first, n_steps;
+    const q35_capture *api;
+    q35_recording *recording; /* NULL: none */
+    q35_step recorded, last;  /* of the recording, of the run before */
+    int seen, off;            /* ran before; does not record */
+} q35i_capture;
+
+/* What plan.c, exec.c, replay.c and the printers share. */
 struct q35i_plan {
     q35i_residence *res;
     const q35i_devices *devices;
@@ -99,6 +109,8 @@ struct q35i_plan {
     q35i_placement placement;
     q35i_schedule schedule;
     q35_binding arena[Q35I_MAX_DEVICES + 1]; /* host: aligned memory; else a buffer */
+    q35i_capture *captures;                  /* [n_captures] in order */
+    uint32_t n_captures;
 };
 
 /* Binding of a tensor's replica in a memory. */

@@ -6,12 +6,18 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "runtime/base/size.h"
+#include "runtime/device/extension.h"
 #include "runtime/device/pack.h"
+#include "runtime/device/suspect.h"
 #include "runtime/model/model.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* A step that takes longer is worth a warning. */
+#define PATIENCE_NS UINT64_C(20000000000)
 
 typedef struct entry {
     const q35i_device *device;
@@ -46,6 +52,15 @@ static q35_status open_lane(q35i_residence *res, uint32_t d)
     return device->api->timeline_create(device->dev, 0, &lane->timeline);
 }
 
+/* Which devices copy from each other's memory. */
+static void find_peers(q35i_residence *res)
+{
+    for (uint32_t to = 0; to < res->devices.n; to++)
+        for (uint32_t from = 0; from < res->devices.n; from++)
+            if (q35i_device_peer(res->device[to], res->device[from]).mode != Q35_PEER_NONE)
+                res->devices.peers[to] |= 1u << from;
+}
+
 q35_status q35i_residence_create(const q35_model *model, const q35i_devices *devices, q35_pool *pool,
                                  q35i_residence **out)
 {
@@ -61,6 +76,8 @@ q35_status q35i_residence_create(const q35_model *model, const q35i_devices *dev
     res->devices.device = res->device;
     for (uint32_t d = 0; d < devices->n && status == Q35_OK; d++)
         status = open_lane(res, d);
+    if (status == Q35_OK)
+        find_peers(res);
     if (status != Q35_OK) {
         q35i_residence_destroy(res);
         *out = NULL;
@@ -117,7 +134,15 @@ q35_status q35i_lane_drain(q35i_residence *res, uint32_t device)
     q35i_lane *lane = &res->lanes[device];
     if (!lane->timeline || lane->waited == lane->queued)
         return Q35_OK;
-    q35_status status = res->device[device]->api->timeline_wait(lane->timeline, lane->queued, UINT64_MAX);
+    const q35i_device *dev = res->device[device];
+    q35i_suspect(dev->file, "timeline_wait");
+    q35_status status = dev->api->timeline_wait(lane->timeline, lane->queued, PATIENCE_NS);
+    if (status == Q35_E_TIMEOUT) {
+        q35i_log(Q35_LOG_WARN, "device %s: has been at work for %llu seconds without an end", dev->name,
+                 (unsigned long long)(PATIENCE_NS / 1000000000));
+        status = dev->api->timeline_wait(lane->timeline, lane->queued, UINT64_MAX);
+    }
+    q35i_suspect(NULL, NULL);
     if (status != Q35_OK)
         return q35i_fail_context(status, "device %s", res->device[device]->name);
     lane->waited = lane->queued;
@@ -323,13 +348,23 @@ static demand demand_of(const q35i_residence *res, const q35i_device *device, ui
     return d;
 }
 
+/* Bytes that the device has now; 0: unknown. */
+static uint64_t available(const q35i_device *device)
+{
+    uint64_t bytes;
+    if (device->async && Q35_HAS_SLOT(device->api, q35_plugin, memory_refresh) &&
+        device->api->memory_refresh(device->dev, 0, &bytes) == Q35_OK)
+        return bytes;
+    return device->memory.available;
+}
+
 /* What the new entries of a device will take must be there. */
 static q35_status check_fit(const q35i_residence *res, uint32_t d, uint64_t from)
 {
     const q35i_device *device = res->device[d];
     const demand need = demand_of(res, device, from);
-    uint64_t there = device->memory.available;
-    if (there == 0 || need.context + need.other <= there)
+    uint64_t there = available(device);
+    if (device->memory.available == 0 || need.context + need.other <= there)
         return Q35_OK;
     if (need.n_tokens == 0 || need.other >= there)
         return Q35_FAIL(Q35_E_NOFIT, "device %s: need %llu MiB for the model, %llu MiB are available",

@@ -48,15 +48,20 @@ typedef struct q35_device_report {
     q35_device_info info;
     q35_memory_info memory; /* memory 0 */
     uint32_t level;         /* 0: L0, 1: L1 */
+    char same_as[32];       /* device of an earlier plugin that is the same physical one; "": none */
 } q35_device_report;
 
 Q35_API uint32_t q35_runtime_n_devices(const q35_runtime *runtime);
 Q35_API void q35_runtime_device(const q35_runtime *runtime, uint32_t i, q35_device_report *out);
 
 /* Resolves "cpu" or "cuda:0,cpu" to device indices. UNAVAILABLE names the unknown or unusable device, why, and the
- * devices there are. *n_inout: in capacity, out count. */
+ * devices there are; INVALID: a device twice, also by two plugins. *n_inout: in capacity, out count. */
 Q35_API q35_status q35_runtime_resolve(const q35_runtime *runtime, const char *list, uint32_t *out_indices,
                                        uint32_t *n_inout);
+
+/* Plugin file whose code runs now and the slot (*out_slot), NULL: none. For a program's handler of crashes: may be
+ * called in a signal handler. */
+Q35_API const char *q35_runtime_suspect(const char **out_slot);
 
 /* "2 cores, 1 NUMA node, L3 260 MiB" for people. */
 Q35_API const char *q35_runtime_machine(const q35_runtime *runtime, char *buf, uint32_t cap);

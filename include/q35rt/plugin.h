@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0
  *
- * q35rt device plugin ABI, version 1.0.
+ * q35rt device plugin ABI, version 1.1.
  *
  * This header is all a device plugin needs: it includes only <stdint.h> and <stddef.h>, and a plugin links
  * against nothing of q35rt. A plugin is a shared object that
@@ -22,8 +22,8 @@
  *   - Verbs: a callee *borrows* a pointer (during the call, unless said longer), *copies* it, *takes* it (owns it
  *     on success) or *returns* it (the caller releases it with the named slot).
  *
- * Conformance levels. L0: a synchronous device on host memory (enumerate .. plan_free, the required slots).
- * L1: own memory, queues, timelines, weight layouts. The host uses whatever is there.
+ * Conformance levels, of which the host uses what is there. L0: a synchronous device on host memory (the required
+ * slots). L1: own memory, queues, timelines. L2: extensions (energy.h, peer.h, capture.h, collectives.h).
  */
 #ifndef Q35RT_PLUGIN_H
 #define Q35RT_PLUGIN_H
@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define Q35_ABI_MAJOR 1u
-#define Q35_ABI_MINOR 0u /* minor the header describes; only ever adds */
+#define Q35_ABI_MINOR 1u /* minor the header describes; only ever adds */
 
 #define Q35_NONE    UINT32_MAX /* "no tensor", "no index" */
 #define Q35_KV_PAGE 32         /* tokens per page of a KV state */
@@ -494,7 +494,7 @@ typedef struct q35_plugin {
     q35_status (*timeline_signal)(q35_timeline *timeline, uint64_t value); /* from the host */
 
     /* --- any level, optional ----------------------------------------------------------------------------- */
-    /* Table of an extension (its first member is q35_hdr), NULL when unknown. */
+    /* Static table of an extension (its first member is q35_hdr), NULL when unknown. pure */
     const q35_hdr *(*extension)(uint32_t type);
     /* All devices are closed; afterwards the plugin holds no thread, file or thread-local data. */
     void (*shutdown)(void);

@@ -122,6 +122,16 @@ Q35_API q35_status q35_session_profile_read(const q35_session *session,
                                             void (*each)(void *user, const q35_profile_node *node), void *user,
                                             q35_profile_sum *out);
 
+/* Energy of the session's devices, as far as they tell. */
+typedef struct q35_energy_report {
+    double joules; /* since some fixed moment: differences count */
+    uint32_t n_devices, n_silent;
+    char source[160]; /* "cuda:0 (board, measured); silent: cpu" */
+} q35_energy_report;
+
+/* UNSUPPORTED when no device tells, UNAVAILABLE or another status of the device that could not this time. */
+Q35_API q35_status q35_session_energy(const q35_session *session, q35_energy_report *out);
+
 /* Text of the graph or the plan of a step of n_tokens: write is called with pieces of text. */
 enum { Q35_DUMP_GRAPH = 0, Q35_DUMP_PLAN = 1, Q35_DUMP_PLAN_JSON = 2 };
 Q35_API q35_status q35_session_dump(q35_session *session, uint32_t what, uint32_t n_tokens,

@@ -8,10 +8,12 @@
 #include "load.h"
 
 #include "host.h"
+#include "layer.h"
 #include "note.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "suspect.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -139,10 +141,12 @@ static q35_status query_table(q35i_plugin *plugin, const q35i_host_facts *host)
         return Q35_FAIL(Q35_E_INVALID, "plugin %s: no symbol %s", plugin->note.id, Q35_PLUGIN_SYMBOL);
     memcpy(&query, &symbol, sizeof query); /* ISO C has no cast from object to function pointer */
     (void)Q35_FAIL(Q35_E_INTERNAL, "it gave no reason");
+    q35i_suspect(plugin->path, Q35_PLUGIN_SYMBOL);
     q35_status status = query(q35i_host_table(), &api);
     if (status != Q35_OK)
         return q35i_fail_context(status, "plugin %s: query failed with status %u", plugin->note.id, status);
     Q35_TRY(q35i_check_table(api, &plugin->note, host));
+    Q35_TRY(q35i_layer_wrap(api, &api));
     Q35_TRY(begin_use(api));
     plugin->api = api;
     return Q35_OK;
@@ -155,6 +159,7 @@ static q35_status count_devices(q35i_plugin *plugin)
     uint32_t n = 0;
     (void)Q35_FAIL(Q35_E_INTERNAL, "it gave no reason");
     q35i_host_capture(why, sizeof why);
+    q35i_suspect(plugin->path, "enumerate");
     q35_status status = plugin->api->enumerate(&n);
     q35i_host_capture(NULL, 0);
     if (status == Q35_E_UNAVAILABLE) {
@@ -176,6 +181,7 @@ static q35_status count_devices(q35i_plugin *plugin)
 q35_status q35i_plugin_load(q35i_plugin *plugin, const q35i_host_facts *host)
 {
     q35_status status;
+    q35i_suspect(plugin->path, "loading");
     plugin->handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
     if (!plugin->handle) {
         const char *why = dlerror();

@@ -3,6 +3,7 @@
  * What the machine and its devices can do at best, measured when asked for. */
 #include "measure.h"
 
+#include "extension.h"
 #include "runtime.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -32,10 +33,7 @@ double q35_runtime_read_gbps(q35_runtime *rt, uint32_t ms)
 
 const q35_measure *q35i_device_measure(const q35_plugin *api)
 {
-    if (!Q35_HAS_SLOT(api, q35_plugin, extension))
-        return NULL;
-    const q35_hdr *h = api->extension(Q35_STRUCT_MEASURE);
-    return h && h->type == Q35_STRUCT_MEASURE ? (const q35_measure *)(const void *)h : NULL;
+    return q35i_extension(api, Q35_STRUCT_MEASURE);
 }
 
 q35_status q35_runtime_limit(q35_runtime *rt, uint32_t index, uint32_t i, uint32_t ms, q35_limit *out)

@@ -6,6 +6,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/env.h"
 #include "runtime/base/error.h"
+#include "suspect.h"
 
 #include <string.h>
 
@@ -22,6 +23,7 @@ q35_status q35i_device_open(q35_runtime *rt, uint32_t i, q35i_device **out)
     if (!device)
         return Q35_E_NOMEM;
     device->api = rt->plugins[slot->plugin].api;
+    device->file = rt->plugins[slot->plugin].path;
     memcpy(device->name, slot->report.name, sizeof device->name);
     device->info = slot->report.info;
     device->memory = slot->report.memory;
@@ -35,7 +37,9 @@ q35_status q35i_device_open(q35_runtime *rt, uint32_t i, q35i_device **out)
                                       .keys = given.keys,
                                       .values = given.values};
     (void)Q35_FAIL(Q35_E_INTERNAL, "it gave no reason");
+    q35i_suspect(device->file, "device_open");
     q35_status status = device->api->device_open(slot->index, &options, &device->dev);
+    q35i_suspect(NULL, NULL);
     if (status == Q35_OK && !device->dev)
         status = Q35_FAIL(Q35_E_INTERNAL, "open returned no device");
     if (status != Q35_OK) {
@@ -52,5 +56,6 @@ void q35i_device_close(q35i_device *device)
     if (!device)
         return;
     device->api->device_close(device->dev);
+    q35i_free(device->refusals);
     q35i_free(device);
 }

@@ -126,6 +126,24 @@ static q35_status find_device(const q35_runtime *rt, const char *name, uint32_t 
     return explain(rt, name);
 }
 
+/* Named twice, by one name or by two plugins that reach the same device. */
+static q35_status check_once(const q35_runtime *rt, const char *list, const uint32_t *indices, uint32_t n,
+                             uint32_t index, const char *name)
+{
+    const q35_device_report *b = &rt->devices[index].report;
+    for (uint32_t i = 0; i < n; i++) {
+        const q35_device_report *a = &rt->devices[indices[i]].report;
+        if (a == b)
+            return Q35_FAIL(Q35_E_INVALID, "device list '%.100s': %s named twice", list, name);
+        const char *x = a->same_as[0] ? a->same_as : a->name, *y = b->same_as[0] ? b->same_as : b->name;
+        if (strcmp(x, y) == 0)
+            return Q35_FAIL(Q35_E_INVALID,
+                            "device list '%.100s': %s and %s are the same physical device, need one", list,
+                            a->name, b->name);
+    }
+    return Q35_OK;
+}
+
 q35_status q35_runtime_resolve(const q35_runtime *rt, const char *list, uint32_t *out_indices, uint32_t *n_inout)
 {
     uint32_t cap = *n_inout, n = 0;
@@ -141,9 +159,7 @@ q35_status q35_runtime_resolve(const q35_runtime *rt, const char *list, uint32_t
         memcpy(name, rest, len);
         name[len] = '\0';
         Q35_TRY(find_device(rt, name, &index));
-        for (uint32_t i = 0; i < n; i++)
-            if (out_indices[i] == index)
-                return Q35_FAIL(Q35_E_INVALID, "device list '%.100s': %s named twice", list, name);
+        Q35_TRY(check_once(rt, list, out_indices, n, index, name));
         if (n == cap)
             return Q35_FAIL(Q35_E_RANGE, "device list '%.100s': more than %u devices", list, cap);
         out_indices[n++] = index;

@@ -7,9 +7,12 @@
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "runtime/base/pool.h"
 #include "runtime/place/place.h"
+#include "same.h"
 #include "search.h"
+#include "suspect.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -143,11 +146,13 @@ static q35_status describe(const q35i_plugin *p, uint32_t index, q35_device_repo
     out->info.h = (q35_hdr){sizeof out->info, Q35_STRUCT_DEVICE_INFO, NULL};
     out->memory.h = (q35_hdr){sizeof out->memory, Q35_STRUCT_MEMORY_INFO, NULL};
     (void)Q35_FAIL(Q35_E_INTERNAL, "it gave no reason");
+    q35i_suspect(p->path, "device_info");
     q35_status status = p->api->device_info(index, &out->info);
     if (status != Q35_OK)
         return q35i_fail_context(status, "device %u: no description", index);
     if (out->info.n_memories == 0)
         return Q35_FAIL(Q35_E_INVALID, "device %u: 0 memories, need at least 1", index);
+    q35i_suspect(p->path, "memory_info");
     status = p->api->memory_info(index, 0, &out->memory);
     if (status != Q35_OK)
         return q35i_fail_context(status, "device %u: no description of memory 0", index);
@@ -194,16 +199,40 @@ static q35_status add_devices(q35_runtime *rt, uint32_t i_plugin)
     return Q35_OK;
 }
 
+/* Devices that an earlier plugin reaches, too, are listed but not used unless they are named. */
+static void find_same(q35_runtime *rt)
+{
+    for (uint32_t i = 0; i < rt->n_devices; i++)
+        for (uint32_t k = 0; k < i && rt->devices[i].report.same_as[0] == '\0'; k++) {
+            q35_device_report *a = &rt->devices[k].report, *b = &rt->devices[i].report;
+            if (rt->devices[k].plugin == rt->devices[i].plugin || a->same_as[0] ||
+                !q35i_same_device(&a->info, &b->info))
+                continue;
+            memcpy(b->same_as, a->name, sizeof b->same_as);
+            q35i_log(Q35_LOG_INFO, "device %s is the same device as %s", b->name, a->name);
+        }
+}
+
+static q35_status load_and_describe(q35_runtime *rt, const q35i_host_facts *host)
+{
+    Q35_TRY(load_all(rt, host));
+    for (uint32_t i = 0; i < rt->n_plugins; i++)
+        if (rt->plugins[i].loaded && rt->plugins[i].n_devices > 0)
+            Q35_TRY(add_devices(rt, i));
+    find_same(rt);
+    return Q35_OK;
+}
+
 static q35_status find_plugins(q35_runtime *rt, const q35_runtime_options *options)
 {
     q35i_host_facts host = q35i_host_facts_here();
     Q35_TRY(q35i_search_plugins(options, add_path, rt));
     Q35_TRY(inspect_all(rt, &host));
-    Q35_TRY(load_all(rt, &host));
-    for (uint32_t i = 0; i < rt->n_plugins; i++)
-        if (rt->plugins[i].loaded && rt->plugins[i].n_devices > 0)
-            Q35_TRY(add_devices(rt, i));
-    return Q35_OK;
+    q35i_watch *watch = q35i_watch_begin();
+    q35_status status = load_and_describe(rt, &host);
+    q35i_suspect(NULL, NULL);
+    q35i_watch_end(watch);
+    return status;
 }
 
 q35_status q35_runtime_create(const q35_runtime_options *options, q35_runtime **out)

@@ -55,9 +55,13 @@ static q35_status open_devices(q35_session *s)
     if (s->options.devices) {
         Q35_TRY(q35_runtime_resolve(s->runtime, s->options.devices, index, &n));
     } else {
-        n = (uint32_t)q35i_min(q35_runtime_n_devices(s->runtime), Q35I_MAX_DEVICES);
-        for (uint32_t i = 0; i < n; i++)
-            index[i] = i;
+        n = 0;
+        for (uint32_t i = 0; i < q35_runtime_n_devices(s->runtime) && n < Q35I_MAX_DEVICES; i++) {
+            q35_device_report report;
+            q35_runtime_device(s->runtime, i, &report);
+            if (report.same_as[0] == '\0')
+                index[n++] = i;
+        }
     }
     if (n == 0)
         return Q35_FAIL(Q35_E_UNAVAILABLE, "devices: none found, need at least one (see q35rt devices --why)");

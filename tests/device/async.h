@@ -4,22 +4,41 @@
  * is a thread, timelines are a mutex and a condition. Environment, read when a device is opened:
  *   Q35RT_TEST_ASYNC_DELAY_US  every command starts after a pseudo-random delay of up to this many microseconds
  *   Q35RT_TEST_ASYNC_FAIL_AT   the n-th plan run of the device fails with DEVICE
- *   Q35RT_TEST_ASYNC_MEMORY    capacity of the memory in bytes (default 1 GiB) */
+ *   Q35RT_TEST_ASYNC_MEMORY    capacity of the memory in bytes (default 1 GiB)
+ *   Q35RT_TEST_ASYNC_PEER      between devices: none, staged, copy (default), or broken: copies arrive damaged
+ *   Q35RT_TEST_ASYNC_SPLIT     1: devices of even numbers run linears alone, the others everything else
+ *   Q35RT_TEST_ASYNC_CAPTURE   0: the queues do not record; fails: `end` fails
+ * and read at any time: Q35RT_TEST_ASYNC_DEVICES, their number (default 1); Q35RT_TEST_ASYNC_COLLECTIVES, 0: no
+ * such extension. */
 #ifndef ASYNC_H
 #define ASYNC_H
 
+#ifdef ASYNC_NO_EXTENSIONS /* as a plugin of ABI 1.0 */
 #include <q35rt/plugin.h>
+typedef struct q35_recording q35_recording;
+#else
+#include <q35rt/capture.h>
+#include <q35rt/collectives.h>
+#endif
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 extern const q35_host *async_host;
 
+enum { ASYNC_MAX_DEVICES = 8, ASYNC_TEXT = 160 };
+
+typedef enum async_peer { PEER_NONE, PEER_STAGED, PEER_COPY, PEER_BROKEN } async_peer;
+
 struct q35_device {
     uint64_t capacity;
     uint32_t delay_us;
+    async_peer peer;
+    int captures, capture_fails;
+    int only_linears, no_linears;
     atomic_ullong used;
-    atomic_uint runs_left; /* until the injected failure, 0: none */
+    atomic_ullong picojoules; /* of the work done */
+    atomic_uint runs_left;    /* until the injected failure, 0: none */
 };
 
 struct q35_buf {
@@ -33,7 +52,7 @@ struct q35_timeline {
     pthread_cond_t changed;
     uint64_t value;
     q35_status failed; /* sticky */
-    char text[160];
+    char text[ASYNC_TEXT];
 };
 
 q35_status async_fail(q35_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -44,12 +63,13 @@ void async_answer(q35_hdr *out, const q35_hdr *known);
 /* The first byte of [offset, offset + bytes) of a binding's buffer; NULL for host memory or out of bounds. */
 uint8_t *async_buf_at(const q35_binding *binding, uint64_t bytes);
 
-/* async_plan.c; async_plan_execute runs on a queue's thread, text: [160]. */
+/* async_plan.c; async_plan_execute runs on a queue's thread, text: [ASYNC_TEXT]. */
 q35_status async_op_support(q35_device *dev, const q35_region *region, q35_support *out);
 q35_status async_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out);
 q35_status async_plan_bind(q35_plan *plan, const q35_binding *bindings);
 void async_plan_free(q35_plan *plan);
 q35_status async_plan_execute(q35_plan *plan, char *text);
+uint64_t async_plan_picojoules(const q35_plan *plan); /* of one run with all rows */
 
 /* async_queue.c: slots of the table. */
 q35_status async_queue_create(q35_device *dev, uint32_t kind, q35_queue **out);
@@ -63,5 +83,13 @@ void async_timeline_destroy(q35_timeline *timeline);
 q35_status async_timeline_query(q35_timeline *timeline, uint64_t *out_value);
 q35_status async_timeline_wait(q35_timeline *timeline, uint64_t value, uint64_t timeout_ns);
 q35_status async_timeline_signal(q35_timeline *timeline, uint64_t value);
+/* Queues work(arg, text) on the queue's thread; arg is freed after it. */
+q35_status async_submit(q35_queue *queue, q35_status (*work)(void *arg, char *text), void *arg,
+                        const q35_point *waits, uint32_t n_waits, const q35_point *signals, uint32_t n_signals);
+
+#ifndef ASYNC_NO_EXTENSIONS
+extern const q35_capture async_capture;         /* async_queue.c */
+extern const q35_collectives async_collectives; /* async_comm.c */
+#endif
 
 #endif

@@ -4,6 +4,11 @@
 #define _GNU_SOURCE
 #include "async.h"
 
+#ifndef ASYNC_NO_EXTENSIONS
+#include <q35rt/energy.h>
+#include <q35rt/peer.h>
+#endif
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,15 +32,35 @@ q35_status async_fail(q35_status code, const char *fmt, ...)
     return async_host->fail(code, text);
 }
 
-static uint64_t env_number(const char *name, uint64_t absent)
+static const char *env_text(const char *name, const char *absent)
 {
     const char *text = getenv(name);
-    return text && *text ? strtoull(text, NULL, 10) : absent;
+    return text && *text ? text : absent;
+}
+
+static uint64_t env_number(const char *name, uint64_t absent)
+{
+    const char *text = env_text(name, NULL);
+    return text ? strtoull(text, NULL, 10) : absent;
+}
+
+static async_peer peer_of(const char *word)
+{
+    return strcmp(word, "none") == 0     ? PEER_NONE
+           : strcmp(word, "staged") == 0 ? PEER_STAGED
+           : strcmp(word, "broken") == 0 ? PEER_BROKEN
+                                         : PEER_COPY;
+}
+
+static uint32_t n_devices(void)
+{
+    uint64_t n = env_number("Q35RT_TEST_ASYNC_DEVICES", 1);
+    return n < ASYNC_MAX_DEVICES ? (uint32_t)n : ASYNC_MAX_DEVICES;
 }
 
 static q35_status enumerate(uint32_t *out_n)
 {
-    *out_n = 1;
+    *out_n = n_devices();
     return Q35_OK;
 }
 
@@ -48,23 +73,23 @@ void async_answer(q35_hdr *out, const q35_hdr *known)
 
 static q35_status device_info(uint32_t i, q35_device_info *out)
 {
-    if (i != 0)
-        return async_fail(Q35_E_RANGE, "async1: device %u, need 0", i);
-    const q35_device_info info = {.h.size = sizeof info,
-                                  .name = "asynchronous test device",
-                                  .uuid = "async1-0",
-                                  .host_numa = -1,
-                                  .device_class = Q35_CLASS_OTHER,
-                                  .n_memories = 1,
-                                  .n_queues = 2};
+    if (i >= n_devices())
+        return async_fail(Q35_E_RANGE, "async1: device %u, need less than %u", i, n_devices());
+    q35_device_info info = {.h.size = sizeof info,
+                            .name = "asynchronous test device",
+                            .host_numa = -1,
+                            .device_class = Q35_CLASS_OTHER,
+                            .n_memories = 1,
+                            .n_queues = 2};
+    snprintf(info.uuid, sizeof info.uuid, "async1-%u", i);
     async_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
 static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
-    if (i != 0 || m != 0)
-        return async_fail(Q35_E_RANGE, "async1: device %u, memory %u, need 0, 0", i, m);
+    if (i >= n_devices() || m != 0)
+        return async_fail(Q35_E_RANGE, "async1: device %u, memory %u, need less than %u, 0", i, m, n_devices());
     q35_memory_info info = {.h.size = sizeof info, .kind = Q35_MEM_DEVICE, .align = BUF_ALIGN};
     info.capacity = info.available = info.max_alloc = env_number("Q35RT_TEST_ASYNC_MEMORY", DEFAULT_CAPACITY);
     async_answer(&out->h, &info.h);
@@ -73,9 +98,9 @@ static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 
 static q35_status device_open(uint32_t i, const q35_open_options *options, q35_device **out)
 {
-    if (i != 0 || options->n_options > 0)
-        return async_fail(Q35_E_INVALID, "async1: device %u with %u options, need 0 with 0", i,
-                          options->n_options);
+    if (i >= n_devices() || options->n_options > 0)
+        return async_fail(Q35_E_INVALID, "async1: device %u with %u options, need less than %u with 0", i,
+                          options->n_options, n_devices());
     q35_device *dev = calloc(1, sizeof *dev);
     if (!dev)
         return async_fail(Q35_E_NOMEM, "async1: out of memory for a device");
@@ -83,6 +108,14 @@ static q35_status device_open(uint32_t i, const q35_open_options *options, q35_d
     if (options->memory_cap != 0 && options->memory_cap < dev->capacity)
         dev->capacity = options->memory_cap;
     dev->delay_us = (uint32_t)env_number("Q35RT_TEST_ASYNC_DELAY_US", 0);
+    const char *capture = env_text("Q35RT_TEST_ASYNC_CAPTURE", "1");
+    dev->captures = strcmp(capture, "0") != 0;
+    dev->capture_fails = strcmp(capture, "fails") == 0;
+    const int split = env_number("Q35RT_TEST_ASYNC_SPLIT", 0) != 0;
+    dev->only_linears = split && i % 2 == 0;
+    dev->no_linears = split && i % 2 == 1;
+    dev->peer = peer_of(env_text("Q35RT_TEST_ASYNC_PEER", "copy"));
+    atomic_init(&dev->picojoules, 0);
     atomic_init(&dev->runs_left, (uint32_t)env_number("Q35RT_TEST_ASYNC_FAIL_AT", 0));
     atomic_init(&dev->used, 0);
     *out = dev;
@@ -151,6 +184,46 @@ uint8_t *async_buf_at(const q35_binding *binding, uint64_t bytes)
     return buf->data + binding->offset;
 }
 
+#ifndef ASYNC_NO_EXTENSIONS
+/* ---- extensions */
+
+static q35_status energy_read(q35_device *dev, q35_energy_reading *out)
+{
+    out->microjoules = atomic_load(&dev->picojoules) / 1000000;
+    out->source = Q35_ENERGY_MODEL;
+    snprintf(out->covers, sizeof out->covers, "arithmetic and copies");
+    return Q35_OK;
+}
+
+static q35_status peer_query(q35_device *dev, q35_device *from, q35_peer_info *out)
+{
+    if (dev == from)
+        return async_fail(Q35_E_INVALID, "async1: a device is no peer of itself");
+    out->mode = dev->peer == PEER_NONE     ? Q35_PEER_NONE
+                : dev->peer == PEER_STAGED ? Q35_PEER_STAGED
+                                           : Q35_PEER_COPY;
+    out->mbs = 20000;
+    out->latency_ns = 2000;
+    return Q35_OK;
+}
+
+static const q35_energy energy = {.h = {sizeof energy, Q35_STRUCT_ENERGY, NULL}, .read = energy_read};
+static const q35_peer peer = {.h = {sizeof peer, Q35_STRUCT_PEER, NULL}, .query = peer_query};
+
+static const q35_hdr *extension(uint32_t type)
+{
+    switch (type) {
+    case Q35_STRUCT_ENERGY: return &energy.h;
+    case Q35_STRUCT_PEER: return &peer.h;
+    case Q35_STRUCT_CAPTURE: return &async_capture.h;
+    case Q35_STRUCT_COLLECTIVES:
+        return env_number("Q35RT_TEST_ASYNC_COLLECTIVES", 1) ? &async_collectives.h : NULL;
+    default: return NULL;
+    }
+}
+
+#endif
+
 static const q35_plugin table = {
     .h = {sizeof table, Q35_STRUCT_PLUGIN, NULL},
     .abi_major = Q35_ABI_MAJOR,
@@ -179,6 +252,9 @@ static const q35_plugin table = {
     .timeline_query = async_timeline_query,
     .timeline_wait = async_timeline_wait,
     .timeline_signal = async_timeline_signal,
+#ifndef ASYNC_NO_EXTENSIONS
+    .extension = extension,
+#endif
 };
 
 Q35_PLUGIN_EXPORT q35_status q35_plugin_query(const q35_host *h, const q35_plugin **out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * async1: queues and timelines. A queue is a list of commands and one thread that takes them in order: wait for
- * the points, work, signal. A command whose wait failed is not carried out; its status goes on to its signals. */
+ * async1: queues, timelines, recordings. A queue is a list of commands and one thread that takes them in order:
+ * wait for the points, work, signal. A command whose wait failed is not carried out; its status goes on to its
+ * signals. */
 #define _GNU_SOURCE
 #include "async.h"
 
@@ -12,20 +13,32 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_POINTS = 16, TEXT_CAP = 160 };
+enum { MAX_POINTS = 16, TEXT_CAP = ASYNC_TEXT };
 
 typedef struct command {
     struct command *next;
-    q35_plan *plan; /* or a copy: */
+    /* a run, a replay, other work, or a copy: */
+    q35_plan *plan;
+    q35_recording *recording;
+    q35_status (*work)(void *arg, char *text);
+    void *arg; /* of work, freed after it */
     const uint8_t *src;
     uint8_t *dst;
     uint64_t bytes;
+    int damage; /* the copy's first byte */
     uint32_t n_waits, n_signals;
     q35_point waits[MAX_POINTS], signals[MAX_POINTS];
 } command;
 
+struct q35_recording {
+    q35_queue *queue;
+    command *first, *last;
+};
+
 struct q35_queue {
     q35_device *dev;
+    q35_recording *recording; /* under way, NULL: none */
+    q35_status recording_failed;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t filled;
@@ -146,11 +159,29 @@ static void random_delay(q35_queue *queue)
 
 static q35_status run_plan(q35_device *dev, q35_plan *plan, char *text)
 {
+    atomic_fetch_add(&dev->picojoules, async_plan_picojoules(plan));
     if (atomic_load(&dev->runs_left) > 0 && atomic_fetch_sub(&dev->runs_left, 1) == 1) {
         snprintf(text, TEXT_CAP, "async1: injected failure");
         return Q35_E_DEVICE;
     }
     return async_plan_execute(plan, text);
+}
+
+static q35_status carry_out(q35_queue *queue, const command *c, char *text)
+{
+    q35_status status = Q35_OK;
+    if (c->plan)
+        return run_plan(queue->dev, c->plan, text);
+    if (c->work)
+        return c->work(c->arg, text);
+    for (const command *r = c->recording ? c->recording->first : NULL; r && status == Q35_OK; r = r->next)
+        status = carry_out(queue, r, text);
+    if (c->bytes > 0) {
+        memcpy(c->dst, c->src, c->bytes);
+        c->dst[0] ^= (uint8_t)c->damage;
+        atomic_fetch_add(&queue->dev->picojoules, c->bytes);
+    }
+    return status;
 }
 
 static void execute(q35_queue *queue, const command *c)
@@ -160,10 +191,8 @@ static void execute(q35_queue *queue, const command *c)
     for (uint32_t i = 0; i < c->n_waits && status == Q35_OK; i++)
         status = wait_point(c->waits[i].timeline, c->waits[i].value, UINT64_MAX, text);
     random_delay(queue);
-    if (status == Q35_OK && c->plan)
-        status = run_plan(queue->dev, c->plan, text);
-    else if (status == Q35_OK && c->bytes > 0)
-        memcpy(c->dst, c->src, c->bytes);
+    if (status == Q35_OK)
+        status = carry_out(queue, c, text);
     for (uint32_t i = 0; i < c->n_signals; i++) {
         if (status == Q35_OK)
             (void)async_timeline_signal(c->signals[i].timeline, c->signals[i].value);
@@ -186,6 +215,7 @@ static void *queue_main(void *arg)
         if (!c)
             return NULL;
         execute(queue, c);
+        free(c->arg);
         free(c);
     }
 }
@@ -228,6 +258,27 @@ void async_queue_destroy(q35_queue *queue)
 
 /* ---- submission */
 
+static void append(command **first, command **last, command *c)
+{
+    if (*last)
+        (*last)->next = c;
+    else
+        *first = c;
+    *last = c;
+}
+
+static q35_status record(q35_queue *queue, command *c)
+{
+    if (c->n_waits > 0 || c->n_signals > 0 || c->recording || c->work) {
+        free(c);
+        queue->recording_failed = Q35_E_INVALID;
+        return async_fail(Q35_E_INVALID, "async1: only copies and runs without waits and signals are recorded");
+    }
+    append(&queue->recording->first, &queue->recording->last, c);
+    return Q35_OK;
+}
+
+/* Takes what->arg on success. */
 static q35_status submit(q35_queue *queue, const command *what, const q35_point *waits, uint32_t n_waits,
                          const q35_point *signals, uint32_t n_signals)
 {
@@ -244,20 +295,37 @@ static q35_status submit(q35_queue *queue, const command *what, const q35_point 
         memcpy(c->waits, waits, n_waits * sizeof *waits);
     if (n_signals > 0)
         memcpy(c->signals, signals, n_signals * sizeof *signals);
+    if (queue->recording)
+        return record(queue, c);
     pthread_mutex_lock(&queue->lock);
-    if (queue->last)
-        queue->last->next = c;
-    else
-        queue->first = c;
-    queue->last = c;
+    append(&queue->first, &queue->last, c);
     pthread_cond_signal(&queue->filled);
     pthread_mutex_unlock(&queue->lock);
     return Q35_OK;
 }
 
+q35_status async_submit(q35_queue *queue, q35_status (*work)(void *arg, char *text), void *arg,
+                        const q35_point *waits, uint32_t n_waits, const q35_point *signals, uint32_t n_signals)
+{
+    command c = {.work = work, .arg = arg};
+    return submit(queue, &c, waits, n_waits, signals, n_signals);
+}
+
 static uint8_t *address(const q35_binding *b, uint64_t bytes)
 {
     return b->host ? (uint8_t *)b->host + b->offset : async_buf_at(b, bytes);
+}
+
+/* One side is a buffer of the device, the other too, or host memory, or a source on a peer. */
+static q35_status check_sides(const q35_device *dev, const q35_binding *src, const q35_binding *dst)
+{
+    if (src->host && dst->host)
+        return async_fail(Q35_E_INVALID, "async1: copy between host addresses, need a buffer of the device");
+    if (dst->buf && dst->buf->dev != dev)
+        return async_fail(Q35_E_INVALID, "async1: copy to a buffer of another device, need one of this");
+    if (src->buf && src->buf->dev != dev && (dst->host || dev->peer == PEER_NONE))
+        return async_fail(Q35_E_UNSUPPORTED, "async1: copy from a buffer of another device");
+    return Q35_OK;
 }
 
 q35_status async_copy(q35_queue *queue, const q35_binding *src, const q35_binding *dst, uint64_t bytes,
@@ -267,8 +335,10 @@ q35_status async_copy(q35_queue *queue, const q35_binding *src, const q35_bindin
     if (!c.src || !c.dst)
         return async_fail(Q35_E_RANGE, "async1: copy of %llu bytes outside the %s buffer",
                           (unsigned long long)bytes, c.src ? "destination" : "source");
-    if (src->host && dst->host)
-        return async_fail(Q35_E_INVALID, "async1: copy between host addresses, need a buffer of the device");
+    q35_status status = check_sides(queue->dev, src, dst);
+    if (status != Q35_OK)
+        return status;
+    c.damage = src->buf && src->buf->dev != queue->dev && queue->dev->peer == PEER_BROKEN;
     return submit(queue, &c, waits, n_waits, signals, n_signals);
 }
 
@@ -278,3 +348,59 @@ q35_status async_plan_submit(q35_queue *queue, q35_plan *plan, const q35_point *
     command c = {.plan = plan};
     return submit(queue, &c, waits, n_waits, signals, n_signals);
 }
+
+#ifndef ASYNC_NO_EXTENSIONS
+/* ---- recordings */
+
+static void recording_free(q35_recording *recording)
+{
+    for (command *c = recording->first, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    free(recording);
+}
+
+static q35_status capture_begin(q35_queue *queue)
+{
+    if (!queue->dev->captures)
+        return async_fail(Q35_E_UNSUPPORTED, "async1: recording is switched off");
+    if (queue->recording)
+        return async_fail(Q35_E_INVALID, "async1: the queue is recording already");
+    queue->recording = calloc(1, sizeof *queue->recording);
+    if (!queue->recording)
+        return async_fail(Q35_E_NOMEM, "async1: out of memory for a recording");
+    queue->recording->queue = queue;
+    queue->recording_failed = queue->dev->capture_fails ? Q35_E_UNSUPPORTED : Q35_OK;
+    return Q35_OK;
+}
+
+static q35_status capture_end(q35_queue *queue, q35_recording **out)
+{
+    q35_recording *recording = queue->recording;
+    if (!recording)
+        return async_fail(Q35_E_INVALID, "async1: the queue is not recording");
+    queue->recording = NULL;
+    if (queue->recording_failed != Q35_OK) {
+        recording_free(recording);
+        return async_fail(queue->recording_failed, "async1: the recording failed");
+    }
+    *out = recording;
+    return Q35_OK;
+}
+
+static q35_status capture_replay(q35_queue *queue, q35_recording *recording, const q35_point *waits,
+                                 uint32_t n_waits, const q35_point *signals, uint32_t n_signals)
+{
+    command c = {.recording = recording};
+    if (recording->queue != queue)
+        return async_fail(Q35_E_INVALID, "async1: replay on a queue that did not record");
+    return submit(queue, &c, waits, n_waits, signals, n_signals);
+}
+
+const q35_capture async_capture = {.h = {sizeof async_capture, Q35_STRUCT_CAPTURE, NULL},
+                                   .begin = capture_begin,
+                                   .end = capture_end,
+                                   .replay = capture_replay,
+                                   .free = recording_free};
+#endif

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #ifndef NOTE_ID
 #define NOTE_ID "broken"
@@ -58,6 +59,10 @@
 #define MEMORY_KIND Q35_MEM_HOST
 #endif
 
+#ifndef PCI
+#define PCI ""
+#endif
+
 #ifndef BREAK_NO_NOTE
 __attribute__((section(Q35_NOTE_SECTION), used, aligned(4))) static const q35_note note = {
     sizeof(Q35_NOTE_OWNER),
@@ -94,6 +99,13 @@ static q35_status enumerate(uint32_t *out_n)
 #ifdef BREAK_UNRESOLVED
     q35rt_test_nowhere_defined();
 #endif
+#ifdef BREAK_CRASH
+    abort();
+#endif
+#ifdef BREAK_HANG /* until a test that has seen enough makes this file */
+    while (access(getenv("Q35RT_TEST_BROKEN_GO_ON"), F_OK) != 0)
+        usleep(10000);
+#endif
 #ifdef BREAK_ENUMERATE
     return host->fail(Q35_E_DEVICE, "the driver answered 42");
 #endif
@@ -110,7 +122,12 @@ static q35_status device_info(uint32_t i, q35_device_info *out)
     return host->fail(Q35_E_IO, "no description today");
 #endif
     snprintf(out->name, sizeof out->name, "broken \x1b[31mdevice %u", i);
+#ifdef UUID
+    snprintf(out->uuid, sizeof out->uuid, "%s", UUID);
+#else
     snprintf(out->uuid, sizeof out->uuid, "5eed-%s", i == 0 ? "0010" : "0001");
+#endif
+    snprintf(out->pci, sizeof out->pci, "%s", PCI);
     out->n_memories = N_MEMORIES;
     return Q35_OK;
 }
@@ -118,6 +135,9 @@ static q35_status device_info(uint32_t i, q35_device_info *out)
 static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     (void)i, (void)m;
+#ifdef BREAK_HEADER
+    out->h.size = 8;
+#endif
     out->kind = MEMORY_KIND;
     return Q35_OK;
 }
@@ -143,8 +163,13 @@ static void device_close(q35_device *dev)
 
 static q35_status op_support(q35_device *dev, const q35_region *region, q35_support *out)
 {
-    (void)dev, (void)region;
+    (void)dev, (void)region, (void)out;
+#ifdef BREAK_PROMISE
+    out->ok = region->nodes[0]->op == BREAK_PROMISE;
+#endif
+#ifndef BREAK_NO_REASON
     snprintf(out->reason, sizeof out->reason, "runs nothing");
+#endif
     return Q35_OK;
 }
 

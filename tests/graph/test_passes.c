@@ -207,6 +207,43 @@ START_TEST(schedule_copies_between_memories)
 }
 END_TEST
 
+/* Between devices whose memories reach each other one copy does, without a place in host memory. */
+START_TEST(schedule_copies_directly_between_peers)
+{
+    fake_device fakes[3];
+    q35i_device *list[3];
+    q35i_placement p;
+    q35i_schedule s;
+    uint32_t direct = 0, staged = 0;
+    fake_device_init(&fakes[0], "silu", BIT(SILU), 10, 0);
+    fake_device_init(&fakes[1], "mul", BIT(MUL), 10, 0);
+    fake_device_init(&fakes[2], "near", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(fakes, list, 3, 1);
+    const uint64_t through_host = q35i_transfer_ns(&devices, 0, 1, 1000);
+    devices.peers[1] = _i == 0 ? 0 : 1u << 0; /* mul reads silu's memory; the other way is never needed */
+    ck_assert(_i == 0 || q35i_transfer_ns(&devices, 0, 1, 1000) * 2 == through_host);
+    ck_assert_uint_eq(q35i_transfer_ns(&devices, 1, 0, 1000), through_host);
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &p), Q35_OK);
+    ck_assert_uint_eq(q35i_pass_schedule(&graph, &devices, &p, &s), Q35_OK);
+    const uint32_t silu = graph.nodes[2].out[0];
+    for (uint32_t i = 0; i < s.n_steps; i++) {
+        const q35i_step *step = &s.steps[i];
+        if (step->kind != Q35I_STEP_COPY || step->tensor != silu)
+            continue;
+        direct += step->from == 1 && step->to == 2 && step->device == 1;
+        staged += step->from == 0 || step->to == 0;
+    }
+    ck_assert_uint_eq(direct, _i == 0 ? 0 : 1);
+    ck_assert_uint_eq(staged, _i == 0 ? 2 : 0);
+    ck_assert_uint_eq(q35i_pass_liveness(&graph, &devices, &s), Q35_OK);
+    ck_assert_uint_eq(q35i_pass_memory(&s), Q35_OK);
+    assert_disjoint(&s);
+    ck_assert_int_eq(q35i_schedule_replica(&s, silu, 0) == NULL, _i);
+    q35i_schedule_free(&s);
+    q35i_placement_free(&p);
+}
+END_TEST
+
 /* A long chain of different sizes: disjoint, and close to the least possible. */
 START_TEST(memory_reuses_dead_tensors)
 {
@@ -444,6 +481,7 @@ int main(void)
     tcase_add_test(tc, place_by_cost_counts_transfers);
     tcase_add_test(tc, place_names_what_nobody_can);
     tcase_add_test(tc, schedule_copies_between_memories);
+    tcase_add_loop_test(tc, schedule_copies_directly_between_peers, 0, 2);
     tcase_add_test(tc, memory_reuses_dead_tensors);
     tcase_add_test(tc, rotation_and_codes_have_shapes);
     tcase_add_test(tc, wrong_rotations_are_refused);

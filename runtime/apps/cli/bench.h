@@ -29,13 +29,14 @@ typedef struct bench_limits {
     } peaks[BENCH_MAX_PEAKS];
     uint32_t n_peaks;
     q35_power_report power; /* of the tests; source NULL: no budget */
+    char energy[160];       /* devices that joules are counted of; "": none */
 } bench_limits;
 
 typedef struct bench_result {
     bench_test test;
     uint32_t limits;       /* index */
     bench_samples seconds; /* of every repetition */
-    bench_samples joules;  /* the same, with a power budget */
+    bench_samples joules;  /* the same, with a power budget or of devices that tell; n 0: unknown */
     uint64_t weight_bytes; /* read per step of decoding */
     double kv_bytes;       /* read per step of decoding and sequence, on average over the test */
     double macs;           /* int8 multiplications of the linears per token */

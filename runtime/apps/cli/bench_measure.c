@@ -61,6 +61,18 @@ static q35_power_report power_now(const bench *b)
     return report;
 }
 
+/* Joules until now: of the machine with a power budget, else of the devices that tell; -1: nobody does. */
+static double joules_now(const bench *b, char source[160])
+{
+    q35_energy_report report;
+    if (b->governor)
+        return power_now(b).joules;
+    if (q35_session_energy(b->engine.session, &report) != Q35_OK)
+        return -1;
+    snprintf(source, 160, "%s", report.source);
+    return report.joules;
+}
+
 /* One step of the library. An interruption ends the test. */
 static int step(const bench *b, uint32_t n_entries)
 {
@@ -124,16 +136,17 @@ static int repeat(const bench *b, bench_result *r)
     const bench_test *t = &r->test;
     uint64_t weights, first, last;
     q35_session_bytes_per_token(b->engine.session, &weights, &first);
-    const double before = power_now(b).joules;
+    const double before = joules_now(b, b->limits[r->limits].energy);
     double start = term_now();
     int rc = run(b, t);
     double seconds = term_now() - start;
+    const double after = joules_now(b, b->limits[r->limits].energy);
     q35_session_bytes_per_token(b->engine.session, &r->weight_bytes, &last);
     r->kv_bytes = ((double)first + (double)last) / 2;
     if (t->n_gen) /* a token sees itself, too */
         r->kv_bytes += ((double)last - (double)first) / t->n_gen / 2;
     if (rc == 0 && (bench_samples_add(&r->seconds, seconds) ||
-                    (b->governor && bench_samples_add(&r->joules, power_now(b).joules - before))))
+                    (before >= 0 && after >= before && bench_samples_add(&r->joules, after - before))))
         rc = cli_fail(CLI_EXIT_FAILED, "bench: memory for the measurements: out of memory");
     return go_back(b, t, t->depth, rc);
 }

@@ -78,6 +78,8 @@ static void add_power(const bench *b, const bench_result *r, json_t *row)
     json_object_set_new(row, "power_budget_watts", p->source ? json_number(p->watts) : json_null());
     json_object_set_new(row, "power_watts", p->source ? json_number(p->joules / p->seconds) : json_null());
     json_object_set_new(row, "power_source", p->source ? json_text(p->source) : json_null());
+    const char *devices = limits_of(b, r)->energy;
+    json_object_set_new(row, "energy_source", *devices ? json_text(devices) : json_null());
 }
 
 static json_t *row_json(const bench *b, const bench_result *r)
@@ -191,6 +193,15 @@ static void print_share(double value, double limit)
         printf("        - |");
 }
 
+/* 1: a column for joules per token. */
+static int has_joules(const bench *b)
+{
+    int any = 0;
+    for (uint32_t i = 0; i < b->n_results; i++)
+        any |= b->results[i].joules.n > 0;
+    return any || b->governor;
+}
+
 static void print_row(const bench *b, const bench_result *r, const char *const *peaks, uint32_t n_peaks)
 {
     char name[64];
@@ -212,8 +223,10 @@ static void print_row(const bench *b, const bench_result *r, const char *const *
                 peak = l->peaks[p].gmacs;
         print_share(gmacs, peak);
     }
-    if (b->governor)
+    if (r->joules.n)
         printf(" %9.3g |", joules_per_token(r));
+    else if (has_joules(b))
+        printf("         - |");
     putchar('\n');
 }
 
@@ -231,6 +244,8 @@ static void print_limits(const bench_limits *l)
         printf("  power: %.1f W on average over %.1f s, budget %.1f W, %.0f %% of the time in pauses (%s)\n",
                l->power.joules / l->power.seconds, l->power.seconds, l->power.watts,
                100 * l->power.slept_seconds / l->power.seconds, l->power.source);
+    if (*l->energy)
+        printf("  energy: of %s\n", l->energy);
 }
 
 static void print_table(const bench *b)
@@ -242,12 +257,12 @@ static void print_table(const bench *b)
     printf("| threads | test             |              tok/s |   GB/s |  of read |   GMAC/s |");
     for (uint32_t k = 0; k < n_peaks; k++)
         printf(" %8s |", peaks[k]);
-    if (b->governor)
+    if (has_joules(b))
         printf("   J/token |");
     printf("\n| ------: | :--------------- | -----------------: | -----: | -------: | -------: |");
     for (uint32_t k = 0; k < n_peaks; k++)
         printf(" -------: |");
-    if (b->governor)
+    if (has_joules(b))
         printf(" --------: |");
     putchar('\n');
     for (uint32_t i = 0; i < b->n_results; i++)

@@ -49,6 +49,8 @@ int cli_fail_status(q35_status status, cli_phase phase);
  * process; without, the caller's loop has to see the first. SIGPIPE and SIGXFSZ become write errors. */
 void cli_signals_init(int at_once);
 int cli_interrupted(void); /* signal number, 0: none */
+/* A crash while a plugin's code runs names the plugin. */
+void cli_crash_init(void);
 /* Signals end the process at once again: for commands that leave nothing behind. */
 void cli_signals_default(void);
 /* Forgets a SIGINT, so that the program can go on; other signals stay. */

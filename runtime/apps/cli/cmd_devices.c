@@ -21,7 +21,7 @@ static void print_text(q35_runtime *runtime, int why)
         if (d.memory.capacity) /* 0: the plugin does not say */
             printf("%.1f GiB free of %.1f, ", (double)d.memory.available / 0x1p30,
                    (double)d.memory.capacity / 0x1p30);
-        printf("level L%u", d.level);
+        printf("level L%u%s%s", d.level, *d.same_as ? ", same device as " : "", d.same_as);
         if (*d.info.pci) /* which of several of a kind it is */
             printf(", at %s, uuid %s", d.info.pci, d.info.uuid);
         printf("\n");
@@ -47,9 +47,10 @@ static int print_json(q35_runtime *runtime)
         q35_device_report d;
         q35_runtime_device(runtime, i, &d);
         json_array_append_new(devices,
-                              json_pack("{s:s, s:o, s:I, s:I, s:i}", "name", d.name, "description",
+                              json_pack("{s:s, s:o, s:I, s:I, s:i, s:o}", "name", d.name, "description",
                                         json_text(d.info.name), "bytes_total", (json_int_t)d.memory.capacity,
-                                        "bytes_free", (json_int_t)d.memory.available, "level", (int)d.level));
+                                        "bytes_free", (json_int_t)d.memory.available, "level", (int)d.level,
+                                        "same_as", *d.same_as ? json_text(d.same_as) : json_null()));
     }
     for (uint32_t i = 0; i < q35_runtime_n_plugins(runtime); i++) {
         q35_plugin_report p;

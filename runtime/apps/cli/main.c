@@ -140,5 +140,6 @@ int main(int argc, char **argv)
 {
     cli_streams_init();
     cli_signals_init(1);
+    cli_crash_init();
     return cli_close_out(dispatch(argc, argv));
 }
