@@ -43,10 +43,18 @@ extern const char *q35_error_message(void) __attribute__((weak));
 
 /* ---- description */
 
+static q35_status mutant_enumerate(uint32_t *out_n)
+{
+    *out_n = IS(no_device) || IS(silent_without_device) ? 0 : 1;
+    if (IS(no_device))
+        host->log(2, "template: libdriver.so.1 not found");
+    return Q35_OK;
+}
+
 static q35_status mutant_device_info(uint32_t i, q35_device_info *out)
 {
     static int calls;
-    q35_status status = device_info(IS(wrong_range) ? 0 : i, out);
+    q35_status status = device_info(IS(wrong_range) ? 0 : IS(no_device) ? 1 : i, out);
     if (status == Q35_OK && IS(impure_info))
         out->name[0] = (char)('a' + calls++ % 26);
     if (status == Q35_OK && IS(past_hdr_size)) /* without a look at the size */
@@ -56,7 +64,7 @@ static q35_status mutant_device_info(uint32_t i, q35_device_info *out)
 
 static q35_status mutant_memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
-    q35_status status = memory_info(i, m, out);
+    q35_status status = memory_info(IS(no_device) ? 1 : i, m, out);
     if (status == Q35_OK && IS(more_available_than_there_is) && Q35_HAS_FIELD(out, q35_memory_info, available)) {
         out->capacity = 1 << 20;
         out->available = 2 << 20;
@@ -96,6 +104,8 @@ static q35_status mutant_device_open(uint32_t i, const q35_open_options *options
 {
     q35_open_options fewer = *options;
     change_the_process();
+    if (IS(no_device))
+        return host->fail(Q35_E_RANGE, "template: there is no device");
     if (IS(takes_any_option))
         fewer.n_options = 0;
     if (IS(ignores_alloc_failure)) {
@@ -266,6 +276,7 @@ q35_status q35_plugin_query(const q35_host *h, const q35_plugin **out)
 #endif
     mutated = table;
     mutated.id = "mutant";
+    mutated.enumerate = mutant_enumerate;
     mutated.device_info = mutant_device_info;
     mutated.memory_info = mutant_memory_info;
     mutated.device_open = mutant_device_open;

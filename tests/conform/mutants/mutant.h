@@ -11,6 +11,8 @@
 enum {
     right,
     /* l0.c: the template */
+    no_device,
+    silent_without_device,
     no_note,
     lying_note,
     extra_symbol,
