@@ -143,6 +143,7 @@ static plan choose_linear(cf_env *e, int64_t index, uint32_t dtype)
         p.k = 66304;
     p.n = p.k > 20000 ? 2 : p.k > 1000 ? 16 + p.n % 9 : p.n;
     p.n_tokens = p.k > 1000 && p.n_tokens > 4 ? 2 + p.n_tokens % 3 : p.n_tokens;
+    p.n_tokens = index == CF_SMALL && p.n_tokens == 0 ? 3 : p.n_tokens;
     p.capacity = p.n_tokens + kc_below(&e->x, 2);
     p.capacity = p.capacity > 0 ? p.capacity : 1;
     p.pad = 4 * (index % 2) * kc_below(&e->x, 4);
