@@ -174,10 +174,10 @@ enum {
     Q35_CUDA_MANY_TOKENS = 64,
     Q35_CUDA_MANY_STRIDE = 136, /* bytes between tokens' codes of a stage in shared memory: no bank conflicts */
     Q35_CUDA_MANY_STAGES = 3,
-    Q35_CUDA_SLAB = 32,         /* groups of 128 inputs whose sums are kept before they are joined */
-    Q35_CUDA_SPAN = 256,        /* positions that attention takes together */
-    Q35_CUDA_SPAN_QUERIES = 8,  /* query rows per block of attention_spans */
-    Q35_CUDA_ROWS_QUERIES = 8,       /* of attention_rows */
+    Q35_CUDA_SLAB = 32,        /* groups of 128 inputs whose sums are kept before they are joined */
+    Q35_CUDA_SPAN = 256,       /* positions that attention takes together */
+    Q35_CUDA_SPAN_QUERIES = 8, /* query rows per block of attention_spans */
+    Q35_CUDA_ROWS_QUERIES = 8, /* of attention_rows */
     Q35_CUDA_MAX_HEAD_DIM = 256,
     Q35_CUDA_CHUNK = 4096,         /* inputs that norm and rotate take together */
     Q35_CUDA_MAX_CHUNK = 24 * 1024 /* of quantize: 96 KiB of shared memory */
