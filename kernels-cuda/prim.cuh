@@ -14,6 +14,13 @@
 
 #define Q35_FULL_WARP 0xffffffffu
 
+/* Tells the compiler that p is not in shared memory, which it cannot know of a number. */
+#if defined(Q35_EMULATED)
+#define Q35_ASSUME_GLOBAL(p) (void)0
+#else
+#define Q35_ASSUME_GLOBAL(p) __builtin_assume(__isGlobal(p))
+#endif
+
 #if defined(Q35_EMULATED)
 #include "emu_device.h"
 #else
@@ -22,7 +29,7 @@
 #define Q35_DEVICE                         static __device__ __forceinline__
 #define Q35_METHOD                         __device__ __forceinline__
 #define Q35_UNROLL                         _Pragma("unroll")
-#define Q35_UNROLL_BY(n)                   Q35_UNROLL_BY_(unroll (n))
+#define Q35_UNROLL_BY(n)                   Q35_UNROLL_BY_(unroll(n))
 #define Q35_UNROLL_BY_(x)                  _Pragma(#x)
 
 extern __shared__ uint4 q35_shared_memory[];
@@ -33,10 +40,22 @@ template <typename T> struct shared_span {
     {
         return at[i];
     }
-    /* The element `offset` bytes into the piece. */
-    __device__ __forceinline__ T &byte(unsigned offset) const
+};
+
+/* A piece that is only read from here on, from element `first`: by its address in shared memory, so that a lookup
+ * is one addition and one load. */
+struct shared_table {
+    unsigned address;
+    __device__ __forceinline__ shared_table(shared_span<uint32_t> s, unsigned first)
+        : address((unsigned)__cvta_generic_to_shared(s.at + first))
     {
-        return *reinterpret_cast<T *>(reinterpret_cast<char *>(at) + offset);
+    }
+    /* The element `offset` bytes on. */
+    __device__ __forceinline__ uint32_t byte(unsigned offset) const
+    {
+        uint32_t v;
+        asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address + offset));
+        return v;
     }
 };
 
@@ -181,10 +200,12 @@ Q35_DEVICE uint16_t half_of_float(float v)
 /* A kernel with blocks of so many threads; with BLOCKS, of which so many fit on a multiprocessor by registers. */
 #define Q35_KERNEL(threads) Q35_KERNEL_BLOCKS(threads, 1)
 
-/* Address fields of the parameter structs. */
+/* What an address field of a parameter struct, and so many bytes, point to. */
 template <typename T> Q35_DEVICE T *at_address(uint64_t address, int64_t bytes = 0)
 {
-    return reinterpret_cast<T *>(static_cast<uintptr_t>(address) + static_cast<uintptr_t>(bytes));
+    T *p = reinterpret_cast<T *>(static_cast<uintptr_t>(address) + static_cast<uintptr_t>(bytes));
+    Q35_ASSUME_GLOBAL(p);
+    return p;
 }
 
 /* Valid rows of this run. */
