@@ -17,14 +17,16 @@ Q35_DEVICE void fill_table(shared_span<uint32_t> table, uint64_t book, unsigned 
         table[i] = (uint32_t)pairs[i / 32] * 0x10001u;
 }
 
-/* Registers 0 and 1, or 2 and 3, of a step: the pairs of a word's four codes. mask: of a code in bits 7 and up. */
-Q35_DEVICE void look_up(shared_span<uint32_t> table, uint32_t word, uint32_t mask, uint32_t lane4, uint32_t &low,
-                        uint32_t &high)
+/* Registers 0 and 1, or 2 and 3, of a step: the pairs of a word's four codes. mine: the lane's copies. Taking the
+ * byte out and multiplying it by the 128 bytes between entries are one instruction each, on different pipes. */
+Q35_DEVICE void look_up(shared_table mine, uint32_t word, uint32_t &low, uint32_t &high)
 {
-    const uint32_t p0 = table.byte((word << 7 & mask) | lane4), p1 = table.byte((word >> 1 & mask) | lane4);
-    const uint32_t p2 = table.byte((word >> 9 & mask) | lane4), p3 = table.byte((word >> 17 & mask) | lane4);
-    low = byte_permute(p0, p1, 0x7610);
-    high = byte_permute(p2, p3, 0x7610);
+    uint32_t pair[4];
+    Q35_UNROLL
+    for (uint32_t i = 0; i < 4; i++)
+        pair[i] = mine.byte(byte_permute(word, 0, 0x4440 | i) * 128);
+    low = byte_permute(pair[0], pair[1], 0x7610);
+    high = byte_permute(pair[2], pair[3], 0x7610);
 }
 
 struct codec_q35 {
@@ -57,14 +59,16 @@ struct codec_q35 {
     {
         w[7] = 0;
         Q35_UNROLL
-        for (int j = 0; j < 7; j++)
+        for (int j = 0; j < 7; j++) {
             w[7] |= w[j] >> (7 - j) & 0x01010101u << j;
+            w[j] &= 0x7f7f7f7fu;
+        }
     }
 
-    Q35_METHOD void expand(int s, shared_span<uint32_t> table, uint32_t lane4, uint32_t (&a)[4]) const
+    Q35_METHOD void expand(int s, shared_table mine, uint32_t (&a)[4]) const
     {
-        look_up(table, w[2 * s], 0x3f80, lane4, a[0], a[1]);
-        look_up(table, w[2 * s + 1], 0x3f80, lane4, a[2], a[3]);
+        look_up(mine, w[2 * s], a[0], a[1]);
+        look_up(mine, w[2 * s + 1], a[2], a[3]);
     }
 };
 
@@ -97,10 +101,10 @@ struct codec_q40 {
     {
     }
 
-    Q35_METHOD void expand(int s, shared_span<uint32_t> table, uint32_t lane4, uint32_t (&a)[4]) const
+    Q35_METHOD void expand(int s, shared_table mine, uint32_t (&a)[4]) const
     {
-        look_up(table, w[2 * s], 0x7f80, lane4, a[0], a[1]);
-        look_up(table, w[2 * s + 1], 0x7f80, lane4, a[2], a[3]);
+        look_up(mine, w[2 * s], a[0], a[1]);
+        look_up(mine, w[2 * s + 1], a[2], a[3]);
     }
 };
 
@@ -133,7 +137,7 @@ struct codec_q60 {
     {
     }
 
-    Q35_METHOD void expand(int s, shared_span<uint32_t>, uint32_t, uint32_t (&a)[4]) const
+    Q35_METHOD void expand(int s, shared_table, uint32_t (&a)[4]) const
     {
         const uint32_t x = w[3 * s], y = w[3 * s + 1], z = w[3 * s + 2];
         a[0] = x & 0x3f3f3f3fu;

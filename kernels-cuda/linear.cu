@@ -38,14 +38,13 @@ template <bool Mma> struct slice_sums {
 };
 
 template <typename Codec, bool Mma>
-static Q35_METHOD void multiply(slice_sums<Mma> &sums, Codec &tile, const codes &x, shared_span<uint32_t> table,
-                                uint32_t lane4)
+static Q35_METHOD void multiply(slice_sums<Mma> &sums, Codec &tile, const codes &x, shared_table mine)
 {
     tile.prepare();
     Q35_UNROLL
     for (int s = 0; s < 4; s++) {
         uint32_t a[4];
-        tile.expand(s, table, lane4, a);
+        tile.expand(s, mine, a);
         if (Mma) {
             mma_s8(sums.c, a[0], a[1], a[2], a[3], x.step[s].x, x.step[s].y);
         } else {
@@ -95,7 +94,8 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     const int column = Mma ? lane / 4 : 0;
     const uint8_t *x =
         token0 + column < valid ? at_address<const uint8_t>(a.x, (token0 + column) * a.rs_x) : nullptr;
-    const uint32_t lane4 = 4 * (uint32_t)lane;
+
+    const shared_table lookup(table, (unsigned)lane);
 
     /* The result that this thread writes, if any. */
     const int token = token0 + tid / Q35_CUDA_BLOCK_ROWS, row = row0 + tid % Q35_CUDA_BLOCK_ROWS;
@@ -128,7 +128,7 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
             }
             Q35_UNROLL
             for (int i = 0; i < 2; i++) {
-                multiply<Codec, Mma>(sums[i], tile[i], codes_j, table, lane4);
+                multiply<Codec, Mma>(sums[i], tile[i], codes_j, lookup);
                 if (Grouped) {
                     store_sums<Mma>(sums[i], i, kept, (unsigned)((j - slab) * Pairs), lane);
                     sums[i] = {};

@@ -63,6 +63,7 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
 {
     unsigned used = 0;
     const shared_span<uint32_t> table = shared_take<uint32_t>(used, Codec::entries * 32);
+    const shared_table lookup(table, threadIdx.x % 32);
     token_stages stages;
     stages.codes = shared_take<uint2>(used, Q35_CUDA_MANY_STAGES * STAGE_UNITS);
     stages.heads = shared_take<uint2>(used, Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS);
@@ -77,7 +78,6 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
     const bool busy = row0 < a.n;
     const uint8_t *slice = at_address<const uint8_t>(a.w, busy ? slice_bytes * (row0 / Q35_CUDA_T16_ROWS) : 0);
     const uint8_t *x = at_address<const uint8_t>(a.x, token0 * a.rs_x);
-    const uint32_t lane4 = 4 * (uint32_t)lane;
 
     int sums[COLUMNS][4] = {};
     float grouped[COLUMNS][4] = {};
@@ -106,7 +106,7 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
         Q35_UNROLL
         for (int s = 0; s < 4; s++) {
             uint32_t w[4];
-            tile.expand(s, table, lane4, w);
+            tile.expand(s, lookup, w);
             Q35_UNROLL
             for (int c = 0; c < COLUMNS; c++) {
                 if (8 * c >= tokens)

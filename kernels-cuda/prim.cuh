@@ -22,7 +22,7 @@
 #define Q35_DEVICE                         static __device__ __forceinline__
 #define Q35_METHOD                         __device__ __forceinline__
 #define Q35_UNROLL                         _Pragma("unroll")
-#define Q35_UNROLL_BY(n)                   Q35_UNROLL_BY_(unroll (n))
+#define Q35_UNROLL_BY(n)                   Q35_UNROLL_BY_(unroll(n))
 #define Q35_UNROLL_BY_(x)                  _Pragma(#x)
 
 extern __shared__ uint4 q35_shared_memory[];
@@ -33,10 +33,22 @@ template <typename T> struct shared_span {
     {
         return at[i];
     }
-    /* The element `offset` bytes into the piece. */
-    __device__ __forceinline__ T &byte(unsigned offset) const
+};
+
+/* A piece that is only read from here on, from element `first`: by its address in shared memory, so that a lookup
+ * is one addition and one load. */
+struct shared_table {
+    unsigned address;
+    __device__ __forceinline__ shared_table(shared_span<uint32_t> s, unsigned first)
+        : address((unsigned)__cvta_generic_to_shared(s.at + first))
     {
-        return *reinterpret_cast<T *>(reinterpret_cast<char *>(at) + offset);
+    }
+    /* The element `offset` bytes on. */
+    __device__ __forceinline__ uint32_t byte(unsigned offset) const
+    {
+        uint32_t v;
+        asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address + offset));
+        return v;
     }
 };
 

@@ -40,12 +40,21 @@ template <typename T> struct shared_span {
                          (unsigned)sizeof(T));
         return at[i];
     }
+};
 
-    T &byte(unsigned offset) const
+struct shared_table {
+    shared_span<uint32_t> span;
+    unsigned first;
+
+    shared_table(shared_span<uint32_t> s, unsigned from) : span(s), first(from)
     {
-        if (offset % sizeof(T))
-            q35_emu_fail("byte %u of shared memory, need a multiple of %u", offset, (unsigned)sizeof(T));
-        return (*this)[offset / (unsigned)sizeof(T)];
+    }
+
+    uint32_t byte(unsigned offset) const
+    {
+        if (offset % sizeof(uint32_t))
+            q35_emu_fail("byte %u of shared memory, need a multiple of 4", offset);
+        return span[first + offset / (unsigned)sizeof(uint32_t)];
     }
 };
 
