@@ -15,12 +15,12 @@ struct codes {
     uint2 step[4];
 };
 
-/* Of inputs 128 j + 32 quarter of the row x; zeros past its end, or where there is no row. */
+/* Of inputs 128 j + 32 quarter of the row x; zeros past its k inputs. */
 template <bool Grouped> static Q35_METHOD codes load_codes(const uint8_t *x, int j, int quarter, int k)
 {
     codes c;
     const int first = j * Q35_CUDA_TILE_K + 32 * quarter;
-    const bool inside = x && first < (k + 63) / 64 * 64;
+    const bool inside = first < (k + 63) / 64 * 64;
     const uint8_t *at = Grouped ? x + (int64_t)j * 136 + 8 + 32 * quarter : x + 8 + first;
     Q35_UNROLL
     for (int s = 0; s < 4; s++) {
@@ -91,16 +91,15 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     const int64_t slice_bytes = Q35_CUDA_T16_HEAD + (int64_t)tiles * Codec::tile_bytes;
     const uint8_t *slice = at_address<const uint8_t>(a.w, slice_bytes * (row0 / Q35_CUDA_T16_ROWS));
     const bool second = row0 + Q35_CUDA_T16_ROWS < a.n;
-    const int column = Mma ? lane / 4 : 0;
-    const uint8_t *x =
-        token0 + column < valid ? at_address<const uint8_t>(a.x, (token0 + column) * a.rs_x) : nullptr;
-
+    const int column = token0 + (Mma ? lane / 4 : 0);
+    const uint8_t *x = at_address<const uint8_t>(a.x, (column < valid ? column : token0) * a.rs_x);
+    const int k = column < valid ? a.k : 0; /* no token: zeros */
     const shared_table lookup(table, (unsigned)lane);
 
     /* The result that this thread writes, if any. */
     const int token = token0 + tid / Q35_CUDA_BLOCK_ROWS, row = row0 + tid % Q35_CUDA_BLOCK_ROWS;
     const bool mine = tid < Pairs && token < valid && row < a.n;
-    const uint8_t *head = mine ? at_address<const uint8_t>(a.x, token * a.rs_x) : nullptr;
+    const uint8_t *head = at_address<const uint8_t>(a.x, (mine ? token : token0) * a.rs_x);
     const float scale =
         mine ? reinterpret_cast<const float *>(slice + (row - row0) / 16 * slice_bytes)[row % 16] : 0;
     float grouped = 0;
@@ -120,7 +119,7 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
         const int end = Grouped && slab + Q35_CUDA_SLAB < tiles ? slab + (int)Q35_CUDA_SLAB : tiles;
         for (int j = slab + warp; j < end; j += Warps) {
             Codec tile[2] = {next[0], next[1]};
-            const codes codes_j = load_codes<Grouped>(x, j, lane % 4, a.k);
+            const codes codes_j = load_codes<Grouped>(x, j, lane % 4, k);
             if (j + Warps < tiles) {
                 next[0].load(tile_at<Codec>(slice, j + Warps), (uint32_t)lane);
                 if (second)

@@ -14,6 +14,13 @@
 
 #define Q35_FULL_WARP 0xffffffffu
 
+/* Tells the compiler that p is not in shared memory, which it cannot know of a number. */
+#if defined(Q35_EMULATED)
+#define Q35_ASSUME_GLOBAL(p) (void)0
+#else
+#define Q35_ASSUME_GLOBAL(p) __builtin_assume(__isGlobal(p))
+#endif
+
 #if defined(Q35_EMULATED)
 #include "emu_device.h"
 #else
@@ -193,10 +200,12 @@ Q35_DEVICE uint16_t half_of_float(float v)
 /* A kernel with blocks of so many threads; with BLOCKS, of which so many fit on a multiprocessor by registers. */
 #define Q35_KERNEL(threads) Q35_KERNEL_BLOCKS(threads, 1)
 
-/* Address fields of the parameter structs. */
+/* What an address field of a parameter struct, and so many bytes, point to. */
 template <typename T> Q35_DEVICE T *at_address(uint64_t address, int64_t bytes = 0)
 {
-    return reinterpret_cast<T *>(static_cast<uintptr_t>(address) + static_cast<uintptr_t>(bytes));
+    T *p = reinterpret_cast<T *>(static_cast<uintptr_t>(address) + static_cast<uintptr_t>(bytes));
+    Q35_ASSUME_GLOBAL(p);
+    return p;
 }
 
 /* Valid rows of this run. */

@@ -174,10 +174,10 @@ enum {
     Q35_CUDA_MANY_TOKENS = 64,
     Q35_CUDA_MANY_STRIDE = 136, /* bytes between tokens' codes of a stage in shared memory: no bank conflicts */
     Q35_CUDA_MANY_STAGES = 3,
-    Q35_CUDA_SLAB = 32,         /* groups of 128 inputs whose sums are kept before they are joined */
-    Q35_CUDA_SPAN = 256,        /* positions that attention takes together */
-    Q35_CUDA_SPAN_QUERIES = 8,  /* query rows per block of attention_spans */
-    Q35_CUDA_ROWS_QUERIES = 8,       /* of attention_rows */
+    Q35_CUDA_SLAB = 32,        /* groups of 128 inputs whose sums are kept before they are joined */
+    Q35_CUDA_SPAN = 256,       /* positions that attention takes together */
+    Q35_CUDA_SPAN_QUERIES = 8, /* query rows per block of attention_spans */
+    Q35_CUDA_ROWS_QUERIES = 8, /* of attention_rows */
     Q35_CUDA_MAX_HEAD_DIM = 256,
     Q35_CUDA_CHUNK = 4096,         /* inputs that norm and rotate take together */
     Q35_CUDA_MAX_CHUNK = 24 * 1024 /* of quantize: 96 KiB of shared memory */
@@ -418,15 +418,19 @@ static inline uint32_t q35_cuda_args_bytes(uint32_t id)
     }
 }
 
-/* The structs are the same for every compiler: sizes, and the offset of the last field. */
 #if defined(__cplusplus)
 #define Q35_CUDA_ASSERT(cond) static_assert(cond, #cond)
 #else
 #define Q35_CUDA_ASSERT(cond) _Static_assert(cond, #cond)
 #endif
+/* The structs are the same for every compiler: sizes, and the offset of the last field. */
 #define Q35_CUDA_LAYOUT_IS(family, bytes, field, at)                                                              \
     Q35_CUDA_ASSERT(sizeof(q35_##family##_args) == (bytes));                                                      \
     Q35_CUDA_ASSERT(offsetof(q35_##family##_args, field) == (at))
+/* What a block may have on every target: 99 KiB. */
+Q35_CUDA_ASSERT(Q35_CUDA_MAX_CHUNK * 4 + 64 <= 99 * 1024);
+Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4 <= 99 * 1024);
+Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8) <= 99 * 1024);
 Q35_CUDA_LAYOUT_IS(get_rows, 80, layout, 72);
 Q35_CUDA_LAYOUT_IS(norm, 96, eps, 88);
 Q35_CUDA_LAYOUT_IS(quantize, 72, chunk, 64);

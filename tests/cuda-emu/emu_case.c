@@ -12,6 +12,13 @@
 
 enum { PIECES = 4096 };
 
+/* AddressSanitizer looks at addresses, which do not depend on the order, and takes its time. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { FIRST_ORDER = Q35_EMU_RANDOM };
+#else
+enum { FIRST_ORDER = Q35_EMU_FORWARD };
+#endif
+
 static struct {
     void *at;
     size_t bytes;
@@ -99,7 +106,7 @@ static void compare(const emu_case *c, const char *order, int output, const uint
 void emu_check(const emu_case *c)
 {
     static const char *const names[] = {"forward", "reverse", "random"};
-    for (uint32_t order = Q35_EMU_FORWARD; order <= Q35_EMU_RANDOM; order++) {
+    for (uint32_t order = FIRST_ORDER; order <= Q35_EMU_RANDOM; order++) {
         uint8_t *found[EMU_OUTPUTS] = {NULL};
         char error[400] = "";
         const q35_emu_options options = {.order = order, .seed = 11, .error = error, .error_len = sizeof error};

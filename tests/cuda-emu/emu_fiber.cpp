@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fibers: on x86-64 a switch of a dozen instructions, elsewhere the C library's contexts, which are slower. */
+ * Fibers: on x86-64 a switch of a dozen instructions, elsewhere, or with Q35_EMU_UCONTEXT, the C library's
+ * contexts, which are slower. */
 #include "emu_fiber.h"
 
 #include <stdint.h>
@@ -33,7 +34,7 @@ static void tell_switched(void *fake, bool from_home)
 #endif
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(Q35_EMU_UCONTEXT)
 extern "C" void q35_emu_switch(void **save, void *load);
 __asm__(".text\n"
         ".type q35_emu_switch, @function\n"
