@@ -44,10 +44,11 @@ static uint64_t rows_at(const q35_plan *plan, const q35i_cuda_tensor *t)
                                                                           : offsetof(q35_step, n_sequences));
 }
 
-static void append(q35_plan *plan, uint32_t kernel, const q35i_cuda_args *args)
+static void append(q35_plan *plan, const q35i_cuda_node *node, uint32_t kernel, const q35i_cuda_args *args)
 {
     q35i_cuda_launch *l = &plan->launches[plan->n_launches++];
     l->kernel = kernel;
+    l->node = (uint32_t)(node - plan->nodes);
     l->args = *args;
     l->geometry = q35_cuda_launch_of(kernel, args);
 }
@@ -67,7 +68,7 @@ static void add_get_rows(q35_plan *plan, const q35i_cuda_node *n)
                                            .k = n_cols(table),
                                            .dtype = table->desc.dtype,
                                            .layout = table->desc.layout}};
-    append(plan, Q35_CUDA_K_get_rows, &a);
+    append(plan, n, Q35_CUDA_K_get_rows, &a);
 }
 
 static void add_norm(q35_plan *plan, const q35i_cuda_node *n)
@@ -88,7 +89,7 @@ static void add_norm(q35_plan *plan, const q35i_cuda_node *n)
                                        .n_rows = n_rows(x),
                                        .k = n_cols(x),
                                        .eps = n->params.norm.eps}};
-    append(plan, Q35_CUDA_K_norm, &a);
+    append(plan, n, Q35_CUDA_K_norm, &a);
 }
 
 static void add_quantize(q35_plan *plan, const q35i_cuda_node *n)
@@ -105,7 +106,7 @@ static void add_quantize(q35_plan *plan, const q35i_cuda_node *n)
                                            .dtype = y->desc.dtype,
                                            .width = n->params.quantize.width,
                                            .chunk = q35_cuda_quantize_chunk(n_cols(x))}};
-    append(plan, Q35_CUDA_K_quantize, &a);
+    append(plan, n, Q35_CUDA_K_quantize, &a);
 }
 
 static void add_rotate(q35_plan *plan, const q35i_cuda_node *n)
@@ -121,7 +122,7 @@ static void add_rotate(q35_plan *plan, const q35i_cuda_node *n)
                                          .k = n_cols(x),
                                          .width = n->params.rotate.width,
                                          .inverse = n->params.rotate.inverse}};
-    append(plan, Q35_CUDA_K_rotate, &a);
+    append(plan, n, Q35_CUDA_K_rotate, &a);
 }
 
 static void add_linear(q35_plan *plan, const q35i_cuda_node *n)
@@ -142,7 +143,7 @@ static void add_linear(q35_plan *plan, const q35i_cuda_node *n)
                                                  .k = n_cols(w),
                                                  .dtype = w->desc.dtype,
                                                  .act = x->desc.dtype};
-        append(plan, first, &a);
+        append(plan, n, first, &a);
         return;
     }
     a.linear = (q35_linear_args){.x = x->address,
@@ -155,7 +156,7 @@ static void add_linear(q35_plan *plan, const q35i_cuda_node *n)
                                  .n_rows = n_rows(x),
                                  .n = n_rows(w),
                                  .k = n_cols(w)};
-    append(plan, first == Q35_CUDA_K_linear_q8 ? first : q35_cuda_linear_kernel(first, n_rows(x)), &a);
+    append(plan, n, first == Q35_CUDA_K_linear_q8 ? first : q35_cuda_linear_kernel(first, n_rows(x)), &a);
 }
 
 static void add_rope(q35_plan *plan, const q35i_cuda_node *n)
@@ -175,7 +176,7 @@ static void add_rope(q35_plan *plan, const q35i_cuda_node *n)
                                        .n_rot = (int32_t)p->n_rot,
                                        .temperature_beta = p->temperature_beta,
                                        .temperature_length = (int32_t)p->temperature_length}};
-    append(plan, Q35_CUDA_K_rope, &a);
+    append(plan, n, Q35_CUDA_K_rope, &a);
 }
 
 static void add_kv_append(q35_plan *plan, const q35i_cuda_node *n)
@@ -194,7 +195,7 @@ static void add_kv_append(q35_plan *plan, const q35i_cuda_node *n)
                                             .head_dim = (int32_t)n->params.kv.head_dim,
                                             .n_pages = n_rows(cache),
                                             .dtype = cache->desc.dtype}};
-    append(plan, Q35_CUDA_K_kv_append, &a);
+    append(plan, n, Q35_CUDA_K_kv_append, &a);
 }
 
 static q35_attention_args attention_args(const q35_plan *plan, const q35i_cuda_node *n)
@@ -231,12 +232,12 @@ static void add_attention(q35_plan *plan, const q35i_cuda_node *n)
 {
     const q35i_cuda_args a = {.attention = attention_args(plan, n)};
     if (!is_few(plan, n)) {
-        append(plan, Q35_CUDA_K_attention_rows, &a);
+        append(plan, n, Q35_CUDA_K_attention_rows, &a);
         return;
     }
-    append(plan, Q35_CUDA_K_attention_spans, &a);
+    append(plan, n, Q35_CUDA_K_attention_spans, &a);
     if (a.attention.n_spans > 1)
-        append(plan, Q35_CUDA_K_attention_join, &a);
+        append(plan, n, Q35_CUDA_K_attention_join, &a);
 }
 
 uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35i_cuda_node *node)
@@ -263,7 +264,7 @@ static void add_elementwise(q35_plan *plan, const q35i_cuda_node *n)
                                               .rs_y = stride(y),
                                               .n_rows = n_rows(x),
                                               .n = n_cols(x)}};
-    append(plan, kernel, &a);
+    append(plan, n, kernel, &a);
 }
 
 static void add_take_rows(q35_plan *plan, const q35i_cuda_node *n)
@@ -278,7 +279,7 @@ static void add_take_rows(q35_plan *plan, const q35i_cuda_node *n)
                                             .n_rows = n_rows(y),
                                             .n = n_rows(x),
                                             .k = n_cols(x)}};
-    append(plan, Q35_CUDA_K_take_rows, &a);
+    append(plan, n, Q35_CUDA_K_take_rows, &a);
 }
 
 static void add_sum_squares(q35_plan *plan, const q35i_cuda_node *n)
@@ -290,7 +291,7 @@ static void add_sum_squares(q35_plan *plan, const q35i_cuda_node *n)
                                               .rs_x = stride(x),
                                               .n_rows = n_rows(x),
                                               .k = n_cols(x)}};
-    append(plan, Q35_CUDA_K_sum_squares, &a);
+    append(plan, n, Q35_CUDA_K_sum_squares, &a);
 }
 
 void q35i_cuda_add_launches(q35_plan *plan, const q35i_cuda_node *node)

@@ -115,6 +115,7 @@ void q35i_cuda_plan_free(q35_plan *plan)
     const q35_device *dev = plan->dev;
     (void)q35i_cuda_enter(dev);
     q35i_cuda_plan_drop_graph(plan);
+    q35i_cuda_profile_free(plan);
     if (plan->records)
         (void)dev->drv->cuMemFree_v2(plan->records);
     for (uint32_t i = 0; plan->tensors && i < plan->n_tensors; i++)
@@ -193,19 +194,24 @@ q35_status q35i_cuda_plan_check(const q35_plan *plan, const q35_device *dev)
 
 /* ---- run */
 
-static q35i_cu_result launch_all(const q35_plan *plan, q35i_cu_stream stream)
+q35i_cu_result q35i_cuda_launch_one(const q35_plan *plan, uint32_t i, q35i_cu_stream stream)
 {
     const q35_device *dev = plan->dev;
+    const q35i_cuda_launch *l = &plan->launches[i];
+    const q35_cuda_launch *g = &l->geometry;
+    q35i_cuda_args args = l->args;
+    void *params[] = {&args};
+    if (!g->grid[0] || !g->grid[1] || !g->grid[2])
+        return 0;
+    return dev->drv->cuLaunchKernel(dev->kernel[l->kernel], g->grid[0], g->grid[1], g->grid[2], g->threads, 1, 1,
+                                    g->shared, stream, params, NULL);
+}
+
+static q35i_cu_result launch_all(const q35_plan *plan, q35i_cu_stream stream)
+{
     q35i_cu_result error = 0;
-    for (uint32_t i = 0; i < plan->n_launches && error == 0; i++) {
-        const q35i_cuda_launch *l = &plan->launches[i];
-        const q35_cuda_launch *g = &l->geometry;
-        q35i_cuda_args args = l->args;
-        void *params[] = {&args};
-        if (g->grid[0] && g->grid[1] && g->grid[2])
-            error = dev->drv->cuLaunchKernel(dev->kernel[l->kernel], g->grid[0], g->grid[1], g->grid[2],
-                                             g->threads, 1, 1, g->shared, stream, params, NULL);
-    }
+    for (uint32_t i = 0; i < plan->n_launches && error == 0; i++)
+        error = q35i_cuda_launch_one(plan, i, stream);
     return error;
 }
 
@@ -231,6 +237,9 @@ static void capture(q35_plan *plan, q35i_cu_stream stream)
 
 q35i_cu_result q35i_cuda_plan_start(q35_plan *plan, q35i_cu_stream stream)
 {
+    q35i_cu_result error = 0;
+    if (plan->profile && q35i_cuda_profile_start(plan, stream, &error))
+        return error;
     if (!plan->eager && !plan->exec)
         capture(plan, stream);
     return plan->exec ? plan->dev->drv->cuGraphLaunch(plan->exec, stream) : launch_all(plan, stream);

@@ -24,6 +24,7 @@ typedef union q35i_cuda_args {
 
 typedef struct q35i_cuda_launch {
     uint32_t kernel; /* Q35_CUDA_K_* */
+    uint32_t node;   /* of the region */
     q35_cuda_launch geometry;
     q35i_cuda_args args;
 } q35i_cuda_launch;
@@ -50,6 +51,8 @@ typedef struct q35i_cuda_node {
     } params; /* what a smaller struct lacks is 0 */
 } q35i_cuda_node;
 
+typedef struct q35i_cuda_profile q35i_cuda_profile;
+
 struct q35_plan {
     q35_device *dev;
     uint32_t n_tensors, n_nodes, n_launches, step;
@@ -59,8 +62,9 @@ struct q35_plan {
     q35i_cu_address records;    /* scratch of attention, shared by its nodes */
     uint64_t records_bytes;
     bool bound;
-    bool eager;              /* no graph: off, not there, or its capture failed */
-    q35i_cu_graph_exec exec; /* NULL: not captured since the last bind */
+    bool eager;                 /* no graph: off, not there, or its capture failed */
+    q35i_cu_graph_exec exec;    /* NULL: not captured since the last bind */
+    q35i_cuda_profile *profile; /* NULL: runs are not counted */
 };
 
 q35_status q35i_cuda_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out);
@@ -79,6 +83,15 @@ uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35i_cuda_node *node
  * bind, or launch by launch. */
 q35i_cu_result q35i_cuda_plan_start(q35_plan *plan, q35i_cu_stream stream);
 void q35i_cuda_plan_drop_graph(q35_plan *plan);
+q35i_cu_result q35i_cuda_launch_one(const q35_plan *plan, uint32_t i, q35i_cu_stream stream);
+
+/* Counting (profile.c). start: a run, launch by launch with an event after each; false: one is under way. collect:
+ * that run is done. Both with the device's lock held. */
+bool q35i_cuda_profile_start(q35_plan *plan, q35i_cu_stream stream, q35i_cu_result *error);
+void q35i_cuda_profile_collect(q35_plan *plan);
+void q35i_cuda_profile_free(q35_plan *plan);
+q35_status q35i_cuda_profile_switch(q35_plan *plan, uint32_t on);
+q35_status q35i_cuda_profile_read(q35_plan *plan, q35_profile *out);
 
 /* The plan's own copies of canonical weights in the layout that kernels read (repack.c). */
 q35_status q35i_cuda_plan_pack(q35_plan *plan);

@@ -6,7 +6,10 @@
 
 Q35_PLUGIN_NOTE("cuda", Q35I_CUDA_VERSION, 0, Q35_NF_NEEDS_DRIVER | Q35_NF_SPAWNS_THREADS, 0);
 
-static const q35_measure measure = {.h = {sizeof measure, Q35_STRUCT_MEASURE, NULL}, .limit = q35i_cuda_limit};
+static const q35_measure measure = {.h = {sizeof measure, Q35_STRUCT_MEASURE, NULL},
+                                    .limit = q35i_cuda_limit,
+                                    .profile = q35i_cuda_profile_switch,
+                                    .profile_read = q35i_cuda_profile_read};
 
 static const q35_hdr *extension(uint32_t type)
 {

@@ -62,6 +62,8 @@ static void finish_first(q35_queue *q)
     q->first = w->next;
     if (!q->first)
         q->last = NULL;
+    if (w->plan && w->plan->profile)
+        q35i_cuda_profile_collect(w->plan);
     advance(w);
     w->done = true;
     if (w->pins == 0)

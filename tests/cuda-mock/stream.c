@@ -36,13 +36,22 @@ static q35i_cu_result execute(struct CUstream_st *stream, const op *o)
     }
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* With the lock held. */
 static void finish(struct CUstream_st *stream, op *o, q35i_cu_result error)
 {
     if (error != 0 && stream->context->dead == 0)
         stream->context->dead = error;
-    if (o->kind == OP_EVENT)
+    if (o->kind == OP_EVENT) {
         o->event->pending--;
+        o->event->at_ns = now_ns();
+    }
     if (o->kind == OP_BARRIER)
         *o->done = 1;
     free(o->owned);
@@ -182,8 +191,10 @@ q35i_cu_result cuEventCreate(q35i_cu_event *event, unsigned int flags)
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
     if (mock_context(&error)) {
-        *event = flags == Q35I_CU_EVENT_NO_TIMING ? calloc(1, sizeof **event) : NULL;
+        *event = (flags & ~(unsigned)Q35I_CU_EVENT_NO_TIMING) == 0 ? calloc(1, sizeof **event) : NULL;
         error = *event ? 0 : Q35I_CU_INVALID_VALUE;
+        if (*event)
+            (*event)->timed = flags == 0;
         mock_counts.objects += *event != NULL;
     }
     pthread_mutex_unlock(&mock_lock);
@@ -222,6 +233,20 @@ q35i_cu_result cuEventQuery(q35i_cu_event event)
     pthread_mutex_lock(&mock_lock);
     if (mock_context(&error))
         error = event->pending ? (q35i_cu_result)Q35I_CU_NOT_READY : 0;
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
+q35i_cu_result cuEventElapsedTime(float *ms, q35i_cu_event begin, q35i_cu_event end)
+{
+    q35i_cu_result error;
+    pthread_mutex_lock(&mock_lock);
+    if (mock_context(&error) && (!begin->timed || !end->timed || !begin->at_ns || !end->at_ns))
+        error = MOCK_INVALID_HANDLE;
+    else if (error == 0 && (begin->pending || end->pending))
+        error = Q35I_CU_NOT_READY;
+    if (error == 0)
+        *ms = (float)((double)(end->at_ns - begin->at_ns) / 1e6);
     pthread_mutex_unlock(&mock_lock);
     return error;
 }

@@ -37,6 +37,8 @@ struct CUstream_st {
 
 struct CUevent_st {
     uint64_t pending; /* records under way */
+    int timed;
+    uint64_t at_ns; /* of the last one done */
 };
 
 struct CUgraph_st {

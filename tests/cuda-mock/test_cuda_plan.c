@@ -376,6 +376,37 @@ START_TEST(memory_runs_out_anywhere)
 }
 END_TEST
 
+/* Launch by launch, with the same bits; time goes to the nodes that took it. */
+START_TEST(runs_are_profiled)
+{
+    net n;
+    float y[T * N], again[T * N];
+    uint64_t node_ns[3];
+    q35_profile profile = {.h = {sizeof profile, Q35_STRUCT_PROFILE, NULL}, .n_nodes = 3, .node_ns = node_ns};
+    open_device("");
+    const q35_measure *measure = (const q35_measure *)(const void *)api->extension(Q35_STRUCT_MEASURE);
+    make_net(&n, 1);
+    EXPECT_FAILURE(measure->profile_read(n.plan, &profile), Q35_E_INVALID, "runs are not being counted");
+    EXPECT_OK(run(&n, T, y));
+    EXPECT_OK(measure->profile(n.plan, 1));
+    for (int i = 0; i < 3; i++)
+        EXPECT_OK(run(&n, T, again));
+    ck_assert_mem_eq(y, again, sizeof y);
+    EXPECT_OK(measure->profile_read(n.plan, &profile));
+    ck_assert_uint_eq(profile.runs, 3);
+    ck_assert_uint_eq(profile.run_ns, node_ns[0] + node_ns[1] + node_ns[2]);
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_gt(node_ns[i], 0);
+    ck_assert_uint_eq(counts_now().graph_launches, 1);
+    EXPECT_OK(measure->profile(n.plan, 0));
+    EXPECT_OK(run(&n, T, again));
+    ck_assert_uint_eq(counts_now().graph_launches, 2);
+    EXPECT_OK(measure->profile(n.plan, 1)); /* goes with the plan */
+    free_net(&n);
+    close_device();
+}
+END_TEST
+
 START_TEST(wrong_bindings)
 {
     net n;
@@ -434,6 +465,7 @@ int main(void)
     tcase_add_test(tc, a_refused_launch_fails_one_run);
     tcase_add_test(tc, a_lost_device_comes_back_when_opened);
     tcase_add_test(tc, memory_runs_out_anywhere);
+    tcase_add_test(tc, runs_are_profiled);
     tcase_add_test(tc, wrong_bindings);
     tcase_add_test(tc, refusals);
     suite_add_tcase(s, tc);

@@ -90,6 +90,21 @@ START_TEST(memory_runs_out)
 }
 END_TEST
 
+/* What a session may plan with is what is free when it opens the device. */
+START_TEST(memory_in_use_counts)
+{
+    q35i_device *second = NULL;
+    open_device("memory_mib=64");
+    ck_assert_uint_eq(device->memory.available, 64 << 20);
+    q35_buf *buf = buffer(40 << 20);
+    EXPECT_OK(q35i_device_open(runtime, 0, &second));
+    ck_assert_uint_eq(second->memory.available, 24 << 20);
+    q35i_device_close(second);
+    api->buf_free(buf);
+    close_device();
+}
+END_TEST
+
 /* ---- copies and timelines */
 
 /* Chains host -> a -> b -> host over both queues; only timelines order the steps. */
@@ -250,6 +265,7 @@ int main(void)
     tcase_add_test(tc, devices_are_described);
     tcase_add_test(tc, kernels_that_do_not_load);
     tcase_add_test(tc, memory_runs_out);
+    tcase_add_test(tc, memory_in_use_counts);
     tcase_add_test(tc, copies_follow_timelines);
     tcase_add_test(tc, copies_through_the_host);
     tcase_add_test(tc, late_host_signal);
