@@ -280,7 +280,7 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
     read_book(Q35_AT(const uchar, book_in, 0), &book);
 #elif HAS_BOOK
     local char2 book[4 * MAGNITUDES];
-    for (int i = lid; i < 4 * MAGNITUDES; i += Q35_LOCAL)
+    Q35_EACH(i, 4 * MAGNITUDES)
         book[i] = vload2(i, Q35_AT(const char, book_in, 0));
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif

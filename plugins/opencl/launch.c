@@ -110,6 +110,26 @@ static q35_status launch_linear(q35_plan *plan, uint32_t i, widened *now)
     return append(plan, Q35I_CL_OP, i, "linear", defines, "q35_linear", groups(plan, (w->dim[1] + 15) / 16), 1);
 }
 
+/* With signs the input is rotated first, into scratch. */
+static q35_status launch_quantize(q35_plan *plan, uint32_t i)
+{
+    const q35i_cl_node *node = &plan->nodes[i];
+    const q35_tensor_desc *x = desc(plan, node->in[0]);
+    const uint32_t type = desc(plan, node->out[0])->dtype;
+    const int64_t rows = rows_of(x), unit = type == Q35_DT_A8_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP;
+    q35_status status = Q35_OK;
+    if (node->n_in == 2) {
+        grow(&plan->rotated_bytes, (uint64_t)rows * (uint64_t)x->dim[0] * sizeof(float));
+        status = append(plan, Q35I_CL_ROTATE, i, "quantize", "", "q35_rotate", groups(plan, rows), 1);
+    }
+    if (status != Q35_OK)
+        return status;
+    if (type == Q35_DT_A8_ROW)
+        return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_row", groups(plan, rows), 1);
+    return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_units",
+                  (size_t)((x->dim[0] + unit - 1) / unit), (size_t)rows);
+}
+
 static const char *elementwise_kernel(uint32_t op)
 {
     switch (op) {
@@ -136,10 +156,7 @@ static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
     }
     case Q35_OP_RMS_NORM:
     case Q35_OP_ADD_RMS_NORM: return append(plan, Q35I_CL_OP, i, "norm", "", "q35_norm", groups(plan, rows), 1);
-    case Q35_OP_QUANTIZE_ACT:
-        if (node->n_in == 2)
-            grow(&plan->rotated_bytes, (uint64_t)rows * (uint64_t)first->dim[0] * sizeof(float));
-        return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize", groups(plan, rows), 1);
+    case Q35_OP_QUANTIZE_ACT: return launch_quantize(plan, i);
     case Q35_OP_ROTATE: return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_rotate", groups(plan, rows), 1);
     case Q35_OP_LINEAR: return launch_linear(plan, i, now);
     case Q35_OP_ROPE: return append(plan, Q35I_CL_OP, i, "rope", "-DQ35_KV=1", "q35_rope", groups(plan, rows), 1);

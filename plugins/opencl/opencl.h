@@ -237,12 +237,13 @@ typedef struct q35i_cl_node {
     } params;
 } q35i_cl_node;
 
-enum { Q35I_CL_STEPS = 0, Q35I_CL_WIDEN = 1, Q35I_CL_OP = 2 };
+enum { Q35I_CL_STEPS, Q35I_CL_WIDEN, Q35I_CL_ROTATE, Q35I_CL_OP };
 
 /* One kernel launch. */
 typedef struct q35i_cl_launch {
     cl_kernel kernel;
-    uint32_t kind; /* checks the step's values, makes floats of a LINEAR's input, or runs a node */
+    uint32_t kind; /* checks the step's values, makes floats of a LINEAR's input, rotates that of a QUANTIZE_ACT, or
+                    * runs a node */
     uint32_t node;
     size_t global[2]; /* work-items */
     size_t local;     /* of dimension 0; 1 of the other */
