@@ -100,6 +100,19 @@ inline float largest(local const float *w, int n)
     return top;
 }
 
+/* What a group knows of the spans so far, and the factors of the last one; in local memory, written by one. */
+enum { TOP, TOTAL, SPAN_TOP, BEFORE, NOW, N_STATE };
+
+inline void join_totals(local float *state, float span_total, int is_first)
+{
+    const float top = is_first || state[SPAN_TOP] > state[TOP] ? state[SPAN_TOP] : state[TOP];
+    const float before = is_first ? 0.0f : exp_f32(state[TOP] - top), now = exp_f32(state[SPAN_TOP] - top);
+    state[BEFORE] = before;
+    state[NOW] = now;
+    state[TOTAL] = is_first ? span_total : state[TOTAL] * before + span_total * now;
+    state[TOP] = top;
+}
+
 /* Pages of positions 0 .. position are in the cache. */
 inline int bad_page(global const int *pages, int position, int n_pages)
 {
@@ -134,7 +147,7 @@ q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q3
               ulong rs_pages, int max_pages, int n_pages, int sequence_kind, int n_sequences, Q35_OUT(y), ulong rs_y,
               int group, int n_kv_heads, int dim, int row_bytes, float scale, Q35_ROWS, Q35_FAULT)
 {
-    local float w[SPAN], acc[MAX_DIM + 16], far[MAX_DIM + 16], lanes[16];
+    local float w[SPAN], acc[MAX_DIM + 16], far[MAX_DIM + 16], lanes[16], state[N_STATE];
     const int h = (int)get_group_id(0), row = (int)get_group_id(1), lid = (int)get_local_id(0), g = h / group;
     /* A row that is not valid sees nothing: no return in front of a barrier, which PoCL does not always stand. */
     int position = -1;
@@ -145,17 +158,18 @@ q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q3
     global const int *page = Q35_AT(const int, pages, s * rs_pages);
     global const float *pq = Q35_AT(const float, q, row * rs_q) + h * dim;
     global float *py = Q35_AT(float, y, row * rs_y) + h * dim;
-    float top = -INFINITY, total = 0;
     for (int first = 0; first <= position; first += SPAN) {
         const int n = min(position + 1 - first, (int)SPAN);
         score_span(pq, Q35_AT(const uchar, k, 0), page, n_kv_heads, g, row_bytes, first, n, dim, scale, w, lid);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const float span_top = largest(w, n);
+        if (lid == 0)
+            state[SPAN_TOP] = largest(w, n);
         barrier(CLK_LOCAL_MEM_FENCE);
         Q35_EACH(p, n)
-            w[p] = exp_f32(w[p] - span_top);
+            w[p] = exp_f32(w[p] - state[SPAN_TOP]);
         barrier(CLK_LOCAL_MEM_FENCE);
-        Q35_EACH(lane, 16) {
+        Q35_EACH(lane, 16)
+        {
             float sum = 0;
             for (int p = lane; p < n; p += 16)
                 sum += w[p];
@@ -163,16 +177,14 @@ q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q3
         }
         value_span(Q35_AT(const uchar, v, 0), page, n_kv_heads, g, row_bytes, first, n, dim, w, acc, lid);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const float span_total = sum_lanes(vload16(0, lanes));
-        const float new_top = span_top > top ? span_top : top;
-        const float before = exp_f32(top - new_top), now = exp_f32(span_top - new_top);
+        if (lid == 0)
+            join_totals(state, sum_lanes(vload16(0, lanes)), first == 0);
+        barrier(CLK_LOCAL_MEM_FENCE);
         Q35_EACH(d, dim)
-            far[d] = first == 0 ? acc[d] : far[d] * before + acc[d] * now;
-        total = first == 0 ? span_total : total * before + span_total * now;
-        top = first == 0 ? span_top : new_top;
+            far[d] = first == 0 ? acc[d] : far[d] * state[BEFORE] + acc[d] * state[NOW];
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     if (position >= 0)
         Q35_EACH(d, dim)
-            py[d] = divide(far[d], total);
+            py[d] = divide(far[d], state[TOTAL]);
 }

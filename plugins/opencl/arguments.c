@@ -164,6 +164,7 @@ static void put_norm(arguments *a, const q35i_cl_node *n)
 static void put_get_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
 {
     const q35_tensor_desc *table = &a->plan->tensors[n->in[1]].desc;
+    put_int(a, table->dtype);
     put_tensor(a, n->in[0]);
     put_rows(a, n->in[1]);
     put_int(a, table->dim[1]);

@@ -150,8 +150,7 @@ static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
     switch (node->op) {
     case Q35_OP_GET_ROWS: {
         const q35_tensor_desc *table = desc(plan, node->in[1]);
-        snprintf(defines, sizeof defines, "-DQ35_TYPE=%u", table->dtype);
-        return append(plan, Q35I_CL_OP, i, "get_rows", defines, "q35_get_rows", spans(plan, table->dim[0]),
+        return append(plan, Q35I_CL_OP, i, "get_rows", "", "q35_get_rows", spans(plan, table->dim[0]),
                       (size_t)rows);
     }
     case Q35_OP_RMS_NORM:
