@@ -136,7 +136,7 @@ kernel void q35_widen(Q35_IN(x), ulong rs_x, int k, int type, global float *wide
                       int n_heads, float even, float odd, int scaled, Q35_ROWS)
 {
     const int u = (int)get_global_id(0), row = (int)get_global_id(1);
-    if (row >= Q35_N_ROWS)
+    if (row >= Q35_N_ROWS || 32 * u >= padded)
         return;
     global const uchar *px = Q35_AT(const uchar, x, row * rs_x);
     global float *out = wide_x + (ulong)row * padded + 32 * u;

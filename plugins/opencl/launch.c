@@ -98,15 +98,15 @@ static q35_status launch_linear(q35_plan *plan, uint32_t i, widened *now)
     grow(&plan->wide_bytes, rows * (uint64_t)l.padded * sizeof(float));
     grow(&plan->head_bytes, rows * (uint64_t)l.n_heads * 2 * sizeof(float));
     if (now->tensor != node->in[0] || !same_form(&now->form, &l)) {
-        const q35_status status = append(plan, Q35I_CL_WIDEN, i, "quantize", "", "q35_widen", (size_t)l.padded / 32,
-                                         (size_t)rows_of(x));
+        const q35_status status =
+            append(plan, Q35I_CL_WIDEN, i, "quantize", "", "q35_widen", (size_t)l.padded / 32, (size_t)rows_of(x));
         if (status != Q35_OK)
             return status;
         *now = (widened){node->in[0], l};
     }
     snprintf(defines, sizeof defines,
-             "-DQ35_CODEC=%d -DQ35_MODE=%d -DQ35_PART=%d -DQ35_MIN=%d -DQ35_SIGNED=%d -DQ35_TOKENS=%d", l.codec.codec,
-             l.mode, l.codec.part, l.codec.has_min, l.codec.signs, l.tokens);
+             "-DQ35_CODEC=%d -DQ35_MODE=%d -DQ35_PART=%d -DQ35_MIN=%d -DQ35_SIGNED=%d -DQ35_TOKENS=%d",
+             l.codec.codec, l.mode, l.codec.part, l.codec.has_min, l.codec.signs, l.tokens);
     return append(plan, Q35I_CL_OP, i, "linear", defines, "q35_linear", groups(plan, (w->dim[1] + 15) / 16), 1);
 }
 
@@ -168,8 +168,8 @@ static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
                       groups(plan, node->params.attention.n_heads), (size_t)rows);
     default: {
         const q35_tensor_desc *out = desc(plan, node->out[0]);
-        return append(plan, Q35I_CL_OP, i, "elementwise", "", elementwise_kernel(node->op), spans(plan, out->dim[0]),
-                      (size_t)rows_of(out));
+        return append(plan, Q35I_CL_OP, i, "elementwise", "", elementwise_kernel(node->op),
+                      spans(plan, out->dim[0]), (size_t)rows_of(out));
     }
     }
 }

@@ -332,7 +332,8 @@ static uint8_t *pack(const rig *r, q35_device *dev, uint32_t t, q35_tensor_desc 
     uint8_t *packed = calloc(slices, layout.slice_bytes);
     for (uint64_t s = 0; s < slices; s++) {
         const uint64_t row = s * layout.slice_rows, left = rows - row;
-        ck_assert_uint_eq(api->pack(dev, layout.layout, d, row, left < layout.slice_rows ? left : layout.slice_rows,
+        ck_assert_uint_eq(api->pack(dev, layout.layout, d, row,
+                                    left < layout.slice_rows ? left : layout.slice_rows,
                                     r->data[t] + row * (uint64_t)d->stride[1], packed + s * layout.slice_bytes),
                           Q35_OK);
     }
@@ -436,12 +437,12 @@ static void compare(rig *r, q35_device *dev, const char *what, double bound)
     for (uint32_t t = 0; t < r->region.n_tensors; t++) {
         if (is_result(r, t) && bound > 0 && r->tensors[t].dtype == Q35_DT_F32)
             for (int64_t row = 0; row < r->tensors[t].dim[1]; row++)
-                ck_assert_msg(row_is_near(r, t, expected[t], row, bound), "%s: tensor %u, row %lld is beyond %g", what,
-                              t, (long long)row, bound);
+                ck_assert_msg(row_is_near(r, t, expected[t], row, bound), "%s: tensor %u, row %lld is beyond %g",
+                              what, t, (long long)row, bound);
         else if (is_result(r, t))
             for (uint64_t i = 0; i < r->bytes[t]; i++)
-                ck_assert_msg(expected[t][i] == r->result[t][i], "%s: tensor %u (%s), byte %llu: %u, need %u", what,
-                              t, q35_dtype_describe(r->tensors[t].dtype).name, (unsigned long long)i,
+                ck_assert_msg(expected[t][i] == r->result[t][i], "%s: tensor %u (%s), byte %llu: %u, need %u",
+                              what, t, q35_dtype_describe(r->tensors[t].dtype).name, (unsigned long long)i,
                               r->result[t][i], expected[t][i]);
         free(expected[t]);
     }

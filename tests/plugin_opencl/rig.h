@@ -67,7 +67,7 @@ void rig_compare(rig *r, q35_device *dev, const char *what);
 /* The same, but f32 outputs may differ by `bound` times the largest of the row. */
 void rig_compare_near(rig *r, q35_device *dev, const char *what, double bound);
 
-float rig_random(void);      /* [-1, 1) */
+float rig_random(void); /* [-1, 1) */
 uint32_t rig_random_u32(void);
 
 #endif

@@ -191,8 +191,7 @@ static void elementwise(uint32_t op, uint32_t n_in)
 static void norm(bool adds, int64_t k)
 {
     rig r;
-    const rig_params p = {
-        .norm = {.h = {sizeof(q35_norm_params), Q35_STRUCT_NORM_PARAMS, NULL}, .eps = 1e-5f}};
+    const rig_params p = {.norm = {.h = {sizeof(q35_norm_params), Q35_STRUCT_NORM_PARAMS, NULL}, .eps = 1e-5f}};
     rig_init(&r, 3, 1, 1);
     const uint32_t a = rig_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, k, 4);
     const uint32_t b = rig_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, k, 4);
@@ -250,10 +249,10 @@ static void get_rows(uint32_t dtype)
 
 START_TEST(tables)
 {
-    static const uint32_t types[] = {Q35_DT_F32,      Q35_DT_F16,       Q35_DT_BF16,    Q35_DT_Q8_0,
-                                     Q35_DT_Q4_0,     Q35_DT_Q4_1,      Q35_DT_Q5_0,    Q35_DT_Q5_1,
-                                     Q35_DT_Q4_K,     Q35_DT_Q5_K,      Q35_DT_Q6_K,    Q35_DT_Q35_PAIR,
-                                     Q35_DT_Q35_SPLIT, Q35_DT_Q35_ROW,  Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
+    static const uint32_t types[] = {Q35_DT_F32,       Q35_DT_F16,     Q35_DT_BF16,    Q35_DT_Q8_0,
+                                     Q35_DT_Q4_0,      Q35_DT_Q4_1,    Q35_DT_Q5_0,    Q35_DT_Q5_1,
+                                     Q35_DT_Q4_K,      Q35_DT_Q5_K,    Q35_DT_Q6_K,    Q35_DT_Q35_PAIR,
+                                     Q35_DT_Q35_SPLIT, Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
     open_device(_i);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         get_rows(types[i]);
@@ -308,7 +307,8 @@ static uint32_t cache(rig *r, uint32_t dtype, int64_t dim)
 static void append_and_attend(uint32_t dtype, int64_t dim)
 {
     rig r;
-    const int32_t positions[4] = {298, 299, 40}, sequence[4] = {1, 1, 0}, slots[4] = {9 * 32 + 10, 9 * 32 + 11, 40};
+    const int32_t positions[4] = {298, 299, 40}, sequence[4] = {1, 1, 0},
+                  slots[4] = {9 * 32 + 10, 9 * 32 + 11, 40};
     const rig_params kv = {.kv = {.h = {sizeof(q35_kv_params), Q35_STRUCT_KV_PARAMS, NULL},
                                   .n_kv_heads = KV_HEADS,
                                   .head_dim = (uint32_t)dim}};
