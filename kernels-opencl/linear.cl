@@ -133,7 +133,7 @@ inline void read_book(global const uchar *book, book_t *out)
 #else
 #define SHUFFLES 0
 /* of the split book, in its units of 7 and 15, which are in the activations but for sums of floats */
-#define EVEN(c) AS_LEVELS((c) >> (uchar)3)
+#define EVEN(c) AS_LEVELS(((c) >> (uchar)3) & (uchar)15)
 #define ODD(c)  AS_LEVELS((c) & (uchar)7)
 #endif
 
@@ -173,7 +173,8 @@ inline void read_book(global const uchar *book, book_t *out)
 /* 16 weights of each row at `unit`, times 16 inputs at x. */
 #if Q35_CODEC == 1 || Q35_CODEC == 2
 #define UNIT_BYTES 112
-/* The eighth code lies in the top bits of the seven planes. */
+/* The eighth code lies in the top bits of the seven planes, which only a look-up in a table must not see. */
+#define CODE(plane) (HAS_BOOK && !SHUFFLES ? (plane) & (uchar)127 : (plane))
 #define ADD_UNIT                                                                                                  \
     {                                                                                                             \
         codes eighth = (codes)(0);                                                                                \
@@ -181,7 +182,7 @@ inline void read_book(global const uchar *book, book_t *out)
         {                                                                                                         \
             const codes plane = PLANE(i);                                                                         \
             eighth |= (plane & (uchar)128) >> (uchar)(7 - i);                                                     \
-            ADD_PAIR(plane & (uchar)127, i)                                                                       \
+            ADD_PAIR(CODE(plane), i)                                                                              \
         }                                                                                                         \
         ADD_PAIR(eighth, 7)                                                                                       \
     }

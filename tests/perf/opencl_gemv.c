@@ -82,20 +82,21 @@ static char *read_file(const char *path)
     return text;
 }
 
-static double now(void)
+static double now(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static double seconds(cl_command_queue queue, cl_kernel k, size_t items)
+/* Of one launch, or of processors busy with it, by the clock. */
+static double seconds(cl_command_queue queue, cl_kernel k, size_t items, clockid_t clock)
 {
     const size_t local = 1;
-    const double begin = now();
+    const double begin = now(clock);
     check(q35i_cl.EnqueueNDRangeKernel(queue, k, 1, NULL, &items, &local, 0, NULL, NULL), "launch");
     check(q35i_cl.Finish(queue), "finish");
-    return now() - begin;
+    return now(clock) - begin;
 }
 
 /* Arguments in order: bytes and address of each, up to 0 bytes. */
@@ -154,14 +155,20 @@ int main(int argc, char **argv)
         {sizeof canonical, &canonical}, {sizeof x, &x}, {sizeof y, &y}, {4, &inputs}, {0, NULL}};
     set(fast, fast_list);
     set(slow, slow_list);
-    double best_fast = 1e9, best_slow = 1e9;
-    for (int i = 0; i < rounds; i++) {
-        const double f = seconds(queue, fast, (size_t)rows / 16), s = seconds(queue, slow, (size_t)rows);
-        best_fast = f < best_fast ? f : best_fast;
-        best_slow = s < best_slow ? s : best_slow;
-    }
+    /* Elsewhere busy processors slow down the first clock, not the second. */
+    const clockid_t clocks[2] = {CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID};
     const double weights = (double)rows * inputs * 1e-9;
-    printf("%d x %d, split, best of %d: %.2f G weights/s, naive %.2f, ratio %.1f\n", rows, inputs, rounds,
-           weights / best_fast, weights / best_slow, best_slow / best_fast);
+    for (int c = 0; c < 2; c++) {
+        double best_fast = 1e9, best_slow = 1e9;
+        for (int i = 0; i < rounds; i++) {
+            const double f = seconds(queue, fast, (size_t)rows / 16, clocks[c]);
+            const double s = seconds(queue, slow, (size_t)rows, clocks[c]);
+            best_fast = f < best_fast ? f : best_fast;
+            best_slow = s < best_slow ? s : best_slow;
+        }
+        printf("%d x %d, split, best of %d: %.2f G weights per %s, naive %.2f, ratio %.1f\n", rows, inputs, rounds,
+               weights / best_fast, c ? "second of a processor" : "second", weights / best_slow,
+               best_slow / best_fast);
+    }
     return 0;
 }
