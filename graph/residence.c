@@ -348,14 +348,14 @@ static demand demand_of(const q35i_residence *res, const q35i_device *device, ui
     return d;
 }
 
-/* Bytes that the device has now; 0: unknown. */
+/* Bytes that the device has now; UINT64_MAX: unknown. */
 static uint64_t available(const q35i_device *device)
 {
     uint64_t bytes;
     if (device->async && Q35_HAS_SLOT(device->api, q35_plugin, memory_refresh) &&
         device->api->memory_refresh(device->dev, 0, &bytes) == Q35_OK)
         return bytes;
-    return device->memory.available;
+    return device->memory.available > 0 ? device->memory.available : UINT64_MAX;
 }
 
 /* What the new entries of a device will take must be there. */
@@ -364,7 +364,7 @@ static q35_status check_fit(const q35i_residence *res, uint32_t d, uint64_t from
     const q35i_device *device = res->device[d];
     const demand need = demand_of(res, device, from);
     uint64_t there = available(device);
-    if (device->memory.available == 0 || need.context + need.other <= there)
+    if (need.context + need.other <= there)
         return Q35_OK;
     if (need.n_tokens == 0 || need.other >= there)
         return Q35_FAIL(Q35_E_NOFIT, "device %s: need %llu MiB for the model, %llu MiB are available",

@@ -62,7 +62,7 @@ inline float cached_one(global const uchar *row, int d)
 inline void score_span(global const float *q, global const uchar *k_cache, global const int *pages, int n_kv_heads,
                        int g, int row_bytes, int first, int n, int dim, float scale, local float *w, int lid)
 {
-    for (int p = lid; p < n; p += Q35_LOCAL) {
+    Q35_EACH(p, n) {
         global const uchar *row = ROW_OF(k_cache, first + p);
         float16 lanes = (float16)(0.0f);
         for (int c = 0; c < (dim + 15) / 16; c++)
@@ -76,14 +76,14 @@ inline void value_span(global const uchar *v_cache, global const int *pages, int
                        int first, int n, int dim, local const float *w, local float *acc, int lid)
 {
 #if Q35_CPU
-    for (int c = lid; c < (dim + 15) / 16; c += Q35_LOCAL) {
+    Q35_EACH(c, (dim + 15) / 16) {
         float16 sum = (float16)(0.0f);
         for (int p = 0; p < n; p++)
             sum = fma(cached(ROW_OF(v_cache, first + p), c, dim), (float16)(w[p]), sum);
         vstore16(sum, c, acc);
     }
 #else
-    for (int d = lid; d < dim; d += Q35_LOCAL) {
+    Q35_EACH(d, dim) {
         float sum = 0;
         for (int p = 0; p < n; p++)
             sum = fma(cached_one(ROW_OF(v_cache, first + p), d), w[p], sum);
@@ -100,6 +100,19 @@ inline float largest(local const float *w, int n)
     return top;
 }
 
+/* What a group knows of the spans so far, and the factors of the last one; in local memory, written by one. */
+enum { TOP, TOTAL, SPAN_TOP, BEFORE, NOW, N_STATE };
+
+inline void join_totals(local float *state, float span_total, int is_first)
+{
+    const float top = is_first || state[SPAN_TOP] > state[TOP] ? state[SPAN_TOP] : state[TOP];
+    const float before = is_first ? 0.0f : exp_f32(state[TOP] - top), now = exp_f32(state[SPAN_TOP] - top);
+    state[BEFORE] = before;
+    state[NOW] = now;
+    state[TOTAL] = is_first ? span_total : state[TOTAL] * before + span_total * now;
+    state[TOP] = top;
+}
+
 /* Pages of positions 0 .. position are in the cache. */
 inline int bad_page(global const int *pages, int position, int n_pages)
 {
@@ -109,42 +122,54 @@ inline int bad_page(global const int *pages, int position, int n_pages)
     return -1;
 }
 
+/* Position of the row's token if it, its sequence and its pages are what they may be, else -1. */
+inline int seen(Q35_IN(positions), Q35_IN(sequence), Q35_IN(pages), ulong rs_pages, int max_pages, int n_pages,
+                int sequences, int row, Q35_FAULT)
+{
+    const int position = Q35_AT(const int, positions, 0)[row], s = Q35_AT(const int, sequence, 0)[row];
+    if (position < 0 || position >= max_pages * PAGE) {
+        q35_fault(fault, Q35_BAD_POSITION, node, row, position, max_pages * PAGE);
+        return -1;
+    }
+    if (s < 0 || s >= sequences) {
+        q35_fault(fault, Q35_BAD_SEQUENCE, node, row, s, sequences);
+        return -1;
+    }
+    global const int *page = Q35_AT(const int, pages, s * rs_pages);
+    const int bad = bad_page(page, position, n_pages);
+    if (bad >= 0)
+        q35_fault(fault, Q35_BAD_PAGE, node, row, page[bad], n_pages);
+    return bad >= 0 ? -1 : position;
+}
+
 kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
 q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q35_IN(sequence), Q35_IN(pages),
               ulong rs_pages, int max_pages, int n_pages, int sequence_kind, int n_sequences, Q35_OUT(y), ulong rs_y,
               int group, int n_kv_heads, int dim, int row_bytes, float scale, Q35_ROWS, Q35_FAULT)
 {
-    local float w[SPAN], acc[MAX_DIM + 16], far[MAX_DIM + 16], lanes[16];
+    local float w[SPAN], acc[MAX_DIM + 16], far[MAX_DIM + 16], lanes[16], state[N_STATE];
     const int h = (int)get_group_id(0), row = (int)get_group_id(1), lid = (int)get_local_id(0), g = h / group;
-    if (row >= Q35_N_ROWS)
-        return;
-    const int position = Q35_AT(const int, positions, 0)[row], s = Q35_AT(const int, sequence, 0)[row];
-    const int sequences = q35_rows(step_b, step_at, sequence_kind, n_sequences);
-    if (position < 0 || position >= max_pages * PAGE || s < 0 || s >= sequences) {
-        const int place = position < 0 || position >= max_pages * PAGE;
-        q35_fault(fault, place ? Q35_BAD_POSITION : Q35_BAD_SEQUENCE, node, row, place ? position : s,
-                  place ? max_pages * PAGE : sequences);
-        return;
-    }
+    /* A row that is not valid sees nothing: no return in front of a barrier, which PoCL does not always stand. */
+    int position = -1;
+    if (row < Q35_N_ROWS)
+        position = seen(positions_b, positions_at, sequence_b, sequence_at, pages_b, pages_at, rs_pages, max_pages,
+                        n_pages, q35_rows(step_b, step_at, sequence_kind, n_sequences), row, fault, node);
+    const int s = position < 0 ? 0 : Q35_AT(const int, sequence, 0)[row];
     global const int *page = Q35_AT(const int, pages, s * rs_pages);
-    const int bad = bad_page(page, position, n_pages);
-    if (bad >= 0) {
-        q35_fault(fault, Q35_BAD_PAGE, node, row, page[bad], n_pages);
-        return;
-    }
     global const float *pq = Q35_AT(const float, q, row * rs_q) + h * dim;
     global float *py = Q35_AT(float, y, row * rs_y) + h * dim;
-    float top = -INFINITY, total = 0;
     for (int first = 0; first <= position; first += SPAN) {
         const int n = min(position + 1 - first, (int)SPAN);
         score_span(pq, Q35_AT(const uchar, k, 0), page, n_kv_heads, g, row_bytes, first, n, dim, scale, w, lid);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const float span_top = largest(w, n);
+        if (lid == 0)
+            state[SPAN_TOP] = largest(w, n);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int p = lid; p < n; p += Q35_LOCAL)
-            w[p] = exp_f32(w[p] - span_top);
+        Q35_EACH(p, n)
+            w[p] = exp_f32(w[p] - state[SPAN_TOP]);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int lane = lid; lane < 16; lane += Q35_LOCAL) {
+        Q35_EACH(lane, 16)
+        {
             float sum = 0;
             for (int p = lane; p < n; p += 16)
                 sum += w[p];
@@ -152,15 +177,14 @@ q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q3
         }
         value_span(Q35_AT(const uchar, v, 0), page, n_kv_heads, g, row_bytes, first, n, dim, w, acc, lid);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const float span_total = sum_lanes(vload16(0, lanes));
-        const float new_top = span_top > top ? span_top : top;
-        const float before = exp_f32(top - new_top), now = exp_f32(span_top - new_top);
-        for (int d = lid; d < dim; d += Q35_LOCAL)
-            far[d] = first == 0 ? acc[d] : far[d] * before + acc[d] * now;
-        total = first == 0 ? span_total : total * before + span_total * now;
-        top = first == 0 ? span_top : new_top;
+        if (lid == 0)
+            join_totals(state, sum_lanes(vload16(0, lanes)), first == 0);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        Q35_EACH(d, dim)
+            far[d] = first == 0 ? acc[d] : far[d] * state[BEFORE] + acc[d] * state[NOW];
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    for (int d = lid; d < dim; d += Q35_LOCAL)
-        py[d] = divide(far[d], total);
+    if (position >= 0)
+        Q35_EACH(d, dim)
+            py[d] = divide(far[d], state[TOTAL]);
 }

@@ -34,6 +34,15 @@ inline int q35_rows(global const uchar *step_b, ulong step_at, int kind, int cap
     return kind == 0 ? capacity : clamp(((global const int *)(step_b + step_at))[kind - 1], 0, capacity);
 }
 
+/* i = 0 .. n - 1, shared by the work-items of a group: `lid` is the own one. All go round the same number of times. */
+#if Q35_LOCAL == 1
+#define Q35_EACH(i, n) for (int i = lid; i < (n); i++)
+#else
+#define Q35_EACH(i, n)                                                                                            \
+    for (int i##_base = 0; i##_base < (n); i##_base += Q35_LOCAL)                                                 \
+        for (int i = i##_base + lid, i##_once = 1; i##_once && i < (n); i##_once = 0)
+#endif
+
 /* First mistake of a run: what, node, row, value, limit. */
 #define Q35_FAULT global int *fault, int node
 

@@ -133,7 +133,7 @@ inline void read_book(global const uchar *book, book_t *out)
 #else
 #define SHUFFLES 0
 /* of the split book, in its units of 7 and 15, which are in the activations but for sums of floats */
-#define EVEN(c) AS_LEVELS((c) >> (uchar)3)
+#define EVEN(c) AS_LEVELS(((c) >> (uchar)3) & (uchar)15)
 #define ODD(c)  AS_LEVELS((c) & (uchar)7)
 #endif
 
@@ -173,7 +173,8 @@ inline void read_book(global const uchar *book, book_t *out)
 /* 16 weights of each row at `unit`, times 16 inputs at x. */
 #if Q35_CODEC == 1 || Q35_CODEC == 2
 #define UNIT_BYTES 112
-/* The eighth code lies in the top bits of the seven planes. */
+/* The eighth code lies in the top bits of the seven planes, which only a look-up in a table must not see. */
+#define CODE(plane) (HAS_BOOK && !SHUFFLES ? (plane) & (uchar)127 : (plane))
 #define ADD_UNIT                                                                                                  \
     {                                                                                                             \
         codes eighth = (codes)(0);                                                                                \
@@ -181,7 +182,7 @@ inline void read_book(global const uchar *book, book_t *out)
         {                                                                                                         \
             const codes plane = PLANE(i);                                                                         \
             eighth |= (plane & (uchar)128) >> (uchar)(7 - i);                                                     \
-            ADD_PAIR(plane & (uchar)127, i)                                                                       \
+            ADD_PAIR(CODE(plane), i)                                                                              \
         }                                                                                                         \
         ADD_PAIR(eighth, 7)                                                                                       \
     }
@@ -280,7 +281,7 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
     read_book(Q35_AT(const uchar, book_in, 0), &book);
 #elif HAS_BOOK
     local char2 book[4 * MAGNITUDES];
-    for (int i = lid; i < 4 * MAGNITUDES; i += Q35_LOCAL)
+    Q35_EACH(i, 4 * MAGNITUDES)
         book[i] = vload2(i, Q35_AT(const char, book_in, 0));
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif

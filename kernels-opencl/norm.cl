@@ -14,7 +14,7 @@ q35_norm(Q35_IN(a), ulong rs_a, Q35_IN(b), ulong rs_b, Q35_IN(w), Q35_OUT(s), ul
     global const float *pa = Q35_AT(const float, a, row * rs_a), *pb = Q35_AT(const float, b, row * rs_b);
     global const float *pw = Q35_AT(const float, w, 0);
     global float *ps = Q35_AT(float, s, row * rs_s), *py = Q35_AT(float, y, row * rs_y);
-    for (int lane = lid; lane < 16; lane += Q35_LOCAL) {
+    Q35_EACH(lane, 16) {
         wide sum = 0;
         for (int i = lane; i < k; i += 16) {
             const wide v = adds ? pa[i] + pb[i] : pa[i];
@@ -28,7 +28,7 @@ q35_norm(Q35_IN(a), ulong rs_a, Q35_IN(b), ulong rs_b, Q35_IN(w), Q35_OUT(s), ul
         quarter[i] = (lanes[i] + lanes[i + 8]) + (lanes[i + 4] + lanes[i + 12]);
     const wide mean = ((quarter[0] + quarter[1]) + (quarter[2] + quarter[3])) / (wide)k;
     const wide factor = 1 / sqrt(mean + (wide)eps);
-    for (int i = lid; i < k; i += Q35_LOCAL) {
+    Q35_EACH(i, k) {
         const float v = adds ? pa[i] + pb[i] : pa[i];
         if (adds)
             ps[i] = v;

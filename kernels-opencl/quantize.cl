@@ -3,20 +3,21 @@
  * ROTATE and QUANTIZE_ACT, bit for bit the reference's, and the rows of codes as floats that LINEAR reads. A group
  * per token. */
 
-enum { A8_32 = 0x1010, A8_128 = 0x1011, A8_ROW = 0x1012, MAX_WIDTH = 4096 };
+enum { A8_32 = 0x1010, A8_128 = 0x1011 };
 
-/* A row, block by block, through local memory; y may be x. */
+/* A row, block by block, through local memory, f32 [width]; y may be x. Local memory comes as an argument: PoCL takes
+ * ten times as long to compile an array of this size. */
 inline void rotate_row(global const float *x, global const char *signs, global float *y, int k, int width,
                        int inverse, local float *block, int lid)
 {
     for (int at = 0, b; at < k; at += b) {
         b = rotation_block(k - at, width);
         const float factor = rotation_factor(b);
-        for (int i = lid; i < b; i += Q35_LOCAL)
+        Q35_EACH(i, b)
             block[i] = !inverse && signs[at + i] < 0 ? -x[at + i] : x[at + i];
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int h = 1; h < b; h *= 2) {
-            for (int i = lid; i < b / 2; i += Q35_LOCAL) {
+            Q35_EACH(i, b / 2) {
                 const int low = ((i & ~(h - 1)) << 1) | (i & (h - 1));
                 const float u = block[low], v = block[low + h];
                 block[low] = u + v;
@@ -24,7 +25,7 @@ inline void rotate_row(global const float *x, global const char *signs, global f
             }
             barrier(CLK_LOCAL_MEM_FENCE);
         }
-        for (int i = lid; i < b; i += Q35_LOCAL) {
+        Q35_EACH(i, b) {
             const float v = b > 1 ? block[i] * factor : block[i];
             y[at + i] = inverse && signs[at + i] < 0 ? -v : v;
         }
@@ -33,9 +34,9 @@ inline void rotate_row(global const float *x, global const char *signs, global f
 }
 
 kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
-q35_rotate(Q35_IN(x), ulong rs_x, Q35_IN(signs), Q35_OUT(y), ulong rs_y, int k, int width, int inverse, Q35_ROWS)
+q35_rotate(Q35_IN(x), ulong rs_x, Q35_IN(signs), Q35_OUT(y), ulong rs_y, local float *block, int k, int width,
+           int inverse, Q35_ROWS)
 {
-    local float block[MAX_WIDTH];
     const int row = (int)get_group_id(0);
     if (row >= Q35_N_ROWS)
         return;
@@ -48,7 +49,7 @@ inline float2 scale_of(uint top)
 {
     const float amax = as_float(top);
     if (top >= 0x7f800000u)
-        return (float2)(NAN, 0.0f);
+        return (float2)(as_float(0x7fc00000), 0.0f);
     const float inverse = top == 0 ? 0.0f : divide(127.0f, amax);
     return isfinite(inverse) && inverse != 0 ? (float2)(divide(amax, 127.0f), inverse) : (float2)(0.0f, 0.0f);
 }
@@ -103,35 +104,29 @@ inline void quantize_row(global const float *x, int k, global uchar *out, local 
         out[8 + i] = 0;
 }
 
-/* rotated: f32 [T][k], memory for the row where there are signs (width > 0) */
-kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
-q35_quantize(Q35_IN(x), ulong rs_x, Q35_IN(signs), Q35_OUT(y), ulong rs_y, global float *rotated, int k, int width,
-             int type, Q35_ROWS)
+#define QUANTIZE_ARGUMENTS Q35_IN(x), ulong rs_x, Q35_OUT(y), ulong rs_y, int k, int unit, Q35_ROWS
+
+/* A8_ROW */
+kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void q35_quantize_row(QUANTIZE_ARGUMENTS)
 {
-    local float block[MAX_WIDTH];
     local uint tops[Q35_LOCAL];
     local int sums[Q35_LOCAL];
-    const int row = (int)get_group_id(0), lid = (int)get_local_id(0);
-    if (row >= Q35_N_ROWS)
+    const int row = (int)get_group_id(0);
+    if (row < Q35_N_ROWS)
+        quantize_row(Q35_AT(const float, x, row * rs_x), k, Q35_AT(uchar, y, row * rs_y), tops, sums,
+                     (int)get_local_id(0));
+}
+
+/* A8_32 and A8_128: unit is 32 or 128. Dimension 0: units, dimension 1: tokens. */
+kernel void q35_quantize_units(QUANTIZE_ARGUMENTS)
+{
+    const int u = (int)get_global_id(0), row = (int)get_global_id(1), n = min(unit, k - u * unit);
+    if (row >= Q35_N_ROWS || n <= 0)
         return;
-    global const float *px = Q35_AT(const float, x, row * rs_x);
-    global uchar *py = Q35_AT(uchar, y, row * rs_y);
-    if (width > 0) {
-        global float *to = rotated + (ulong)row * k;
-        rotate_row(px, Q35_AT(const char, signs, 0), to, k, width, 0, block, lid);
-        px = to;
-    }
-    if (type == A8_ROW) {
-        quantize_row(px, k, py, tops, sums, lid);
-        return;
-    }
-    const int unit = type == A8_128 ? 128 : 32;
-    for (int u = lid; u * unit < k; u += Q35_LOCAL) {
-        global uchar *out = py + u * (unit + 8);
-        const int n = min(unit, k - u * unit);
-        const float2 s = scale_of(top_of(px + u * unit, n));
-        store_head(out, s.x, store_codes(px + u * unit, n, unit, s.y, (global char *)out + 8));
-    }
+    global const float *px = Q35_AT(const float, x, row * rs_x) + u * unit;
+    global uchar *out = Q35_AT(uchar, y, row * rs_y) + u * (unit + 8);
+    const float2 s = scale_of(top_of(px, n));
+    store_head(out, s.x, store_codes(px, n, unit, s.y, (global char *)out + 8));
 }
 
 /* Rows of activations as LINEAR wants them: floats [T][padded], zeros past the row's end, and where codes have
@@ -141,7 +136,7 @@ kernel void q35_widen(Q35_IN(x), ulong rs_x, int k, int type, global float *wide
                       int n_heads, float even, float odd, int scaled, Q35_ROWS)
 {
     const int u = (int)get_global_id(0), row = (int)get_global_id(1);
-    if (row >= Q35_N_ROWS)
+    if (row >= Q35_N_ROWS || 32 * u >= padded)
         return;
     global const uchar *px = Q35_AT(const uchar, x, row * rs_x);
     global float *out = wide_x + (ulong)row * padded + 32 * u;

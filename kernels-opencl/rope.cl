@@ -54,7 +54,7 @@ q35_rope(Q35_IN(x), ulong rs_x, Q35_IN(inv_freq), Q35_IN(positions), Q35_OUT(y),
     global float *py = Q35_AT(float, y, row * rs_y);
     const float factor =
         length == 0 || beta == 0 ? 1.0f : (float)(1 + (wide)beta * log(1 + (wide)(position / length)));
-    for (int i = lid; i < n_rot / 2; i += Q35_LOCAL) {
+    Q35_EACH(i, n_rot / 2) {
         float s, c;
         sine_cosine((wide)((float)position * freq[i]), &s, &c);
         for (int h = 0; h < n_heads; h++) {
@@ -65,7 +65,7 @@ q35_rope(Q35_IN(x), ulong rs_x, Q35_IN(inv_freq), Q35_IN(positions), Q35_OUT(y),
         }
     }
     const int rest = head_dim - n_rot;
-    for (int i = lid; i < n_heads * rest; i += Q35_LOCAL) {
+    Q35_EACH(i, n_heads * rest) {
         const int e = i / rest * head_dim + n_rot + i % rest;
         py[e] = px[e] * factor;
     }
@@ -94,10 +94,10 @@ inline void store_q8(global const float *x, global uchar *out)
 inline void store_head(global const float *x, int dim, global uchar *out, int lid)
 {
 #if Q35_KV == 0
-    for (int d = lid; d < dim; d += Q35_LOCAL)
+    Q35_EACH(d, dim)
         ((global float *)out)[d] = x[d];
 #elif Q35_KV == 1
-    for (int d = lid; d < dim; d += Q35_LOCAL)
+    Q35_EACH(d, dim)
         ((global ushort *)out)[d] = to_f16(x[d]);
 #else
     for (int d = 32 * lid; d < dim; d += 32 * Q35_LOCAL)

@@ -41,6 +41,12 @@ static void put_float(arguments *a, float value)
     put(a, sizeof value, &value);
 }
 
+/* Local memory, of so many floats. */
+static void put_local(arguments *a, uint32_t floats)
+{
+    put(a, floats * sizeof(float), NULL);
+}
+
 /* Q35_IN, Q35_OUT: buffer and offset of the first byte. Q35_NONE: any buffer, which the kernel leaves alone. */
 static void put_tensor(arguments *a, uint32_t t)
 {
@@ -158,6 +164,7 @@ static void put_norm(arguments *a, const q35i_cl_node *n)
 static void put_get_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
 {
     const q35_tensor_desc *table = &a->plan->tensors[n->in[1]].desc;
+    put_int(a, table->dtype);
     put_tensor(a, n->in[0]);
     put_rows(a, n->in[1]);
     put_int(a, table->dim[1]);
@@ -170,24 +177,40 @@ static void put_get_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
 
 static void put_quantize(arguments *a, const q35i_cl_node *n)
 {
-    put_rows(a, n->in[0]);
-    put_tensor(a, n->n_in == 2 ? n->in[1] : Q35_NONE);
+    const int64_t k = a->plan->tensors[n->in[0]].desc.dim[0];
+    const uint32_t type = a->plan->tensors[n->out[0]].desc.dtype;
+    if (n->n_in == 2) {
+        put_mem(a, a->plan->rotated);
+        put_long(a, 0);
+        put_long(a, (uint64_t)k * sizeof(float));
+    } else {
+        put_rows(a, n->in[0]);
+    }
     put_rows(a, n->out[0]);
-    put_mem(a, a->plan->rotated);
-    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
-    put_int(a, n->n_in == 2 ? (int64_t)n->params.quantize.width : 0);
-    put_int(a, a->plan->tensors[n->out[0]].desc.dtype);
+    put_int(a, k);
+    put_int(a, type == Q35_DT_A8_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP);
     put_n_rows(a, n->in[0]);
 }
 
+/* A ROTATE, or what a QUANTIZE_ACT with signs begins with. */
 static void put_rotate(arguments *a, const q35i_cl_node *n)
 {
+    const int64_t k = a->plan->tensors[n->in[0]].desc.dim[0];
+    const bool alone = n->op == Q35_OP_ROTATE;
+    const uint32_t width = alone ? n->params.rotate.width : n->params.quantize.width;
     put_rows(a, n->in[0]);
     put_tensor(a, n->in[1]);
-    put_rows(a, n->out[0]);
-    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
-    put_int(a, n->params.rotate.width);
-    put_int(a, n->params.rotate.inverse);
+    if (alone) {
+        put_rows(a, n->out[0]);
+    } else {
+        put_mem(a, a->plan->rotated);
+        put_long(a, 0);
+        put_long(a, (uint64_t)k * sizeof(float));
+    }
+    put_local(a, width);
+    put_int(a, k);
+    put_int(a, width);
+    put_int(a, alone && n->params.rotate.inverse);
     put_n_rows(a, n->in[0]);
 }
 
@@ -276,6 +299,8 @@ q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
         put_step(&a);
     else if (launch->kind == Q35I_CL_WIDEN)
         put_widen(&a, n);
+    else if (launch->kind == Q35I_CL_ROTATE)
+        put_rotate(&a, n);
     else
         switch (n->op) {
         case Q35_OP_GET_ROWS: put_get_rows(&a, n, launch->node); break;

@@ -72,8 +72,8 @@ static bool transfer(int fd, void *data, size_t bytes, bool writes)
 {
     size_t done = 0;
     while (done < bytes) {
-        const ssize_t n = writes ? write(fd, (char *)data + done, bytes - done)
-                                 : read(fd, (char *)data + done, bytes - done);
+        const ssize_t n =
+            writes ? write(fd, (char *)data + done, bytes - done) : read(fd, (char *)data + done, bytes - done);
         if (n <= 0)
             return false;
         done += (size_t)n;

@@ -143,7 +143,8 @@ static q35_status set_options(q35_device *dev, const q35_open_options *options)
 
 static q35_status create_context(q35_device *dev)
 {
-    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)dev->found->platform, 0};
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)dev->found->platform,
+                                                0};
     cl_int error;
     char name[48];
     dev->context = q35i_cl.CreateContext(properties, 1, &dev->found->id, NULL, NULL, &error);

@@ -73,8 +73,8 @@ static void find_pci(q35i_cl_found *d)
         (void)get(d->id, PCI_DOMAIN_ID_NV, &domain, sizeof domain);
         snprintf(d->pci, sizeof d->pci, "%04x:%02x:%02x.%x", domain & 0xffffu, bus & 0xffu, slot >> 3 & 31u,
                  slot & 7u);
-    } else if (has_extension(d->id, "cl_amd_device_attribute_query") && get(d->id, TOPOLOGY_AMD, amd, sizeof amd) &&
-               amd[0] == 1)
+    } else if (has_extension(d->id, "cl_amd_device_attribute_query") &&
+               get(d->id, TOPOLOGY_AMD, amd, sizeof amd) && amd[0] == 1)
         snprintf(d->pci, sizeof d->pci, "0000:%02x:%02x.%x", (unsigned)amd[21] & 0xffu, (unsigned)amd[22] & 0xffu,
                  (unsigned)amd[23] & 7u);
 }
@@ -203,17 +203,17 @@ static void discover(void)
     cl_uint n = 0;
     char why[Q35I_CL_TEXT];
     if (!q35i_cl_load(why, sizeof why)) {
-        q35i_cl_log(2, "opencl: 0 devices: %s", why);
+        q35i_cl_log(2, "%s", why);
         return;
     }
     if (q35i_cl.GetPlatformIDs(MAX_PLATFORMS, platforms, &n) != CL_SUCCESS || n == 0) {
-        q35i_cl_log(2, "opencl: 0 devices: the OpenCL library knows no platform (no driver is installed)");
+        q35i_cl_log(2, "the OpenCL library knows no platform (no driver is installed)");
         return;
     }
     for (cl_uint i = 0; i < n && i < MAX_PLATFORMS; i++)
         add_platform(platforms[i]);
     if (all.n == 0)
-        q35i_cl_log(2, "opencl: 0 devices: none of %u platforms has a usable one", n);
+        q35i_cl_log(2, "none of %u OpenCL platforms has a usable device", n);
 }
 
 q35_status q35i_cl_enumerate(uint32_t *out_n)

@@ -98,16 +98,36 @@ static q35_status launch_linear(q35_plan *plan, uint32_t i, widened *now)
     grow(&plan->wide_bytes, rows * (uint64_t)l.padded * sizeof(float));
     grow(&plan->head_bytes, rows * (uint64_t)l.n_heads * 2 * sizeof(float));
     if (now->tensor != node->in[0] || !same_form(&now->form, &l)) {
-        const q35_status status = append(plan, Q35I_CL_WIDEN, i, "quantize", "", "q35_widen", (size_t)l.padded / 32,
-                                         (size_t)rows_of(x));
+        const q35_status status =
+            append(plan, Q35I_CL_WIDEN, i, "quantize", "", "q35_widen", (size_t)l.padded / 32, (size_t)rows_of(x));
         if (status != Q35_OK)
             return status;
         *now = (widened){node->in[0], l};
     }
     snprintf(defines, sizeof defines,
-             "-DQ35_CODEC=%d -DQ35_MODE=%d -DQ35_PART=%d -DQ35_MIN=%d -DQ35_SIGNED=%d -DQ35_TOKENS=%d", l.codec.codec,
-             l.mode, l.codec.part, l.codec.has_min, l.codec.signs, l.tokens);
+             "-DQ35_CODEC=%d -DQ35_MODE=%d -DQ35_PART=%d -DQ35_MIN=%d -DQ35_SIGNED=%d -DQ35_TOKENS=%d",
+             l.codec.codec, l.mode, l.codec.part, l.codec.has_min, l.codec.signs, l.tokens);
     return append(plan, Q35I_CL_OP, i, "linear", defines, "q35_linear", groups(plan, (w->dim[1] + 15) / 16), 1);
+}
+
+/* With signs the input is rotated first, into scratch. */
+static q35_status launch_quantize(q35_plan *plan, uint32_t i)
+{
+    const q35i_cl_node *node = &plan->nodes[i];
+    const q35_tensor_desc *x = desc(plan, node->in[0]);
+    const uint32_t type = desc(plan, node->out[0])->dtype;
+    const int64_t rows = rows_of(x), unit = type == Q35_DT_A8_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP;
+    q35_status status = Q35_OK;
+    if (node->n_in == 2) {
+        grow(&plan->rotated_bytes, (uint64_t)rows * (uint64_t)x->dim[0] * sizeof(float));
+        status = append(plan, Q35I_CL_ROTATE, i, "quantize", "", "q35_rotate", groups(plan, rows), 1);
+    }
+    if (status != Q35_OK)
+        return status;
+    if (type == Q35_DT_A8_ROW)
+        return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_row", groups(plan, rows), 1);
+    return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_units",
+                  (size_t)((x->dim[0] + unit - 1) / unit), (size_t)rows);
 }
 
 static const char *elementwise_kernel(uint32_t op)
@@ -130,16 +150,12 @@ static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
     switch (node->op) {
     case Q35_OP_GET_ROWS: {
         const q35_tensor_desc *table = desc(plan, node->in[1]);
-        snprintf(defines, sizeof defines, "-DQ35_TYPE=%u", table->dtype);
-        return append(plan, Q35I_CL_OP, i, "get_rows", defines, "q35_get_rows", spans(plan, table->dim[0]),
+        return append(plan, Q35I_CL_OP, i, "get_rows", "", "q35_get_rows", spans(plan, table->dim[0]),
                       (size_t)rows);
     }
     case Q35_OP_RMS_NORM:
     case Q35_OP_ADD_RMS_NORM: return append(plan, Q35I_CL_OP, i, "norm", "", "q35_norm", groups(plan, rows), 1);
-    case Q35_OP_QUANTIZE_ACT:
-        if (node->n_in == 2)
-            grow(&plan->rotated_bytes, (uint64_t)rows * (uint64_t)first->dim[0] * sizeof(float));
-        return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize", groups(plan, rows), 1);
+    case Q35_OP_QUANTIZE_ACT: return launch_quantize(plan, i);
     case Q35_OP_ROTATE: return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_rotate", groups(plan, rows), 1);
     case Q35_OP_LINEAR: return launch_linear(plan, i, now);
     case Q35_OP_ROPE: return append(plan, Q35I_CL_OP, i, "rope", "-DQ35_KV=1", "q35_rope", groups(plan, rows), 1);
@@ -152,8 +168,8 @@ static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
                       groups(plan, node->params.attention.n_heads), (size_t)rows);
     default: {
         const q35_tensor_desc *out = desc(plan, node->out[0]);
-        return append(plan, Q35I_CL_OP, i, "elementwise", "", elementwise_kernel(node->op), spans(plan, out->dim[0]),
-                      (size_t)rows_of(out));
+        return append(plan, Q35I_CL_OP, i, "elementwise", "", elementwise_kernel(node->op),
+                      spans(plan, out->dim[0]), (size_t)rows_of(out));
     }
     }
 }

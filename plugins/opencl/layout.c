@@ -73,7 +73,8 @@ q35_status q35i_cl_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[32
     static const char text[] = "opencl " Q35I_CL_VERSION " tile " LAYOUT_REVISION;
     (void)dev;
     if (layout != Q35I_CL_LAYOUT_TILE)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl pack key: layout %u, need %d", layout, (int)Q35I_CL_LAYOUT_TILE);
+        return q35i_cl_fail(Q35_E_INVALID, "opencl pack key: layout %u, need %d", layout,
+                            (int)Q35I_CL_LAYOUT_TILE);
     memset(out_key, 0, 32);
     q35i_cl_hash(out_key, text, sizeof text);
     memcpy(out_key + 16, text, 16);

@@ -8,11 +8,12 @@ static q35_status no_room(const q35_device *dev, uint64_t bytes, uint64_t used)
 {
     const uint64_t left = dev->capacity > used ? dev->capacity - used : 0;
     const uint64_t fits = left < dev->found->max_alloc ? left : dev->found->max_alloc;
-    return q35i_cl_fail(Q35_E_NOMEM,
-                        "opencl: out of device memory for %llu MiB: %llu of %llu MiB are in use, one buffer of %llu "
-                        "MiB would fit",
-                        (unsigned long long)((bytes + (1u << 20) - 1) >> 20), (unsigned long long)(used >> 20),
-                        (unsigned long long)(dev->capacity >> 20), (unsigned long long)(fits >> 20));
+    return q35i_cl_fail(
+        Q35_E_NOMEM,
+        "opencl: out of device memory for %llu MiB: %llu of %llu MiB are in use, one buffer of %llu "
+        "MiB would fit",
+        (unsigned long long)((bytes + (1u << 20) - 1) >> 20), (unsigned long long)(used >> 20),
+        (unsigned long long)(dev->capacity >> 20), (unsigned long long)(fits >> 20));
 }
 
 /* Memory that the host can address costs nothing where the device is the host. */

@@ -46,7 +46,7 @@ typedef struct q35i_cl_found {
     cl_ulong memory, max_alloc, local_bytes;
     cl_uint units, base_align_bits;
     size_t max_group;
-    bool unified; /* memory is the host's */
+    bool unified;  /* memory is the host's */
     bool coherent; /* it is, and the device is the host's processor */
     bool fp64, divides, fma;
 } q35i_cl_found;
@@ -169,8 +169,7 @@ __attribute__((format(printf, 2, 3))) bool q35i_cl_refuse(const q35i_cl_check *c
 bool q35i_cl_want_tensor(const q35i_cl_check *check, uint32_t t, const char *what);
 /* [rows][cols] of the type; cols -1: any. */
 bool q35i_cl_want_matrix(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t dtype, int64_t cols);
-bool q35i_cl_want_vector(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t dtype,
-                         int64_t length);
+bool q35i_cl_want_vector(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t dtype, int64_t length);
 /* Same row flags and number of rows as tensor `like`. */
 bool q35i_cl_want_rows_like(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t like);
 /* i32, one per row of `like`. */
@@ -217,7 +216,7 @@ q35_status q35i_cl_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[32
 
 typedef struct q35i_cl_tensor {
     q35_tensor_desc desc;
-    uint64_t bytes; /* at capacity */
+    uint64_t bytes;   /* at capacity */
     bool used, tiled; /* tiled: a weight of LINEAR that is bound in canonical layout */
     q35_binding binding;
     cl_mem tiles; /* tiled: its tiles, made before the first run */
@@ -237,12 +236,13 @@ typedef struct q35i_cl_node {
     } params;
 } q35i_cl_node;
 
-enum { Q35I_CL_STEPS = 0, Q35I_CL_WIDEN = 1, Q35I_CL_OP = 2 };
+enum { Q35I_CL_STEPS, Q35I_CL_WIDEN, Q35I_CL_ROTATE, Q35I_CL_OP };
 
 /* One kernel launch. */
 typedef struct q35i_cl_launch {
     cl_kernel kernel;
-    uint32_t kind; /* checks the step's values, makes floats of a LINEAR's input, or runs a node */
+    uint32_t kind; /* checks the step's values, makes floats of a LINEAR's input, rotates that of a QUANTIZE_ACT,
+                    * or runs a node */
     uint32_t node;
     size_t global[2]; /* work-items */
     size_t local;     /* of dimension 0; 1 of the other */
@@ -255,7 +255,7 @@ struct q35_plan {
     uint32_t n_tensors, n_nodes, n_launches, step;
     q35i_cl_tensor *tensors;
     q35i_cl_node *nodes;
-    q35i_cl_launch *launches; /* [1 + 2 n_nodes] */
+    q35i_cl_launch *launches;                       /* [1 + 2 n_nodes] */
     uint64_t wide_bytes, head_bytes, rotated_bytes; /* of scratch */
     cl_mem wide, heads, rotated, fault;
     bool bound, has_tiles;
@@ -274,11 +274,11 @@ q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch);
 /* What LINEAR is compiled for and its widened input. */
 typedef struct q35i_cl_linear {
     q35i_cl_codec codec;
-    int mode;                      /* Q35_MODE of linear.cl */
-    int tokens;                    /* Q35_TOKENS */
-    int64_t k, padded, n_heads;    /* inputs; with zeros; scales of a row of activations */
-    float even, odd;               /* factors of the codes */
-    int scaled;                    /* 1: codes times their scale */
+    int mode;                   /* Q35_MODE of linear.cl */
+    int tokens;                 /* Q35_TOKENS */
+    int64_t k, padded, n_heads; /* inputs; with zeros; scales of a row of activations */
+    float even, odd;            /* factors of the codes */
+    int scaled;                 /* 1: codes times their scale */
 } q35i_cl_linear;
 
 q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35i_cl_node *node);

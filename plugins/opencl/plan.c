@@ -22,7 +22,8 @@ static void copy_node(q35_plan *plan, uint32_t i, const q35_node *node)
         plan->tensors[node->out[j]].used = true;
     }
     if (node->params)
-        memcpy(&n->params, node->params, node->params->size < sizeof n->params ? node->params->size : sizeof n->params);
+        memcpy(&n->params, node->params,
+               node->params->size < sizeof n->params ? node->params->size : sizeof n->params);
     if (node->op == Q35_OP_LINEAR && plan->tensors[n->in[1]].desc.layout == 0)
         plan->tensors[n->in[1]].tiled = plan->has_tiles = true;
 }
@@ -153,12 +154,12 @@ static q35_status bind_tensor(q35_plan *plan, uint32_t i, const q35_binding *b)
         return q35i_cl_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound to another device's buffer", i);
     if (b->bytes < t->bytes || b->offset > b->buf->bytes || t->bytes > b->buf->bytes - b->offset)
         return q35i_cl_fail(Q35_E_INVALID,
-                            "opencl plan: tensor %u is bound to %llu bytes at %llu of a buffer of %llu, need %llu", i,
-                            (unsigned long long)b->bytes, (unsigned long long)b->offset,
+                            "opencl plan: tensor %u is bound to %llu bytes at %llu of a buffer of %llu, need %llu",
+                            i, (unsigned long long)b->bytes, (unsigned long long)b->offset,
                             (unsigned long long)b->buf->bytes, (unsigned long long)t->bytes);
     if (b->offset % 4 != 0)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound at offset %llu, need a multiple of 4", i,
-                            (unsigned long long)b->offset);
+        return q35i_cl_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound at offset %llu, need a multiple of 4",
+                            i, (unsigned long long)b->offset);
     t->binding = *b;
     return Q35_OK;
 }
@@ -188,13 +189,12 @@ static cl_int make_tiles(q35_plan *plan, cl_command_queue queue, const q35i_cl_t
     cl_int error = from && to ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
     (void)plan;
     if (error == CL_SUCCESS)
-        error = q35i_cl.EnqueueReadBuffer(queue, t->binding.buf->mem, CL_TRUE, t->binding.offset, t->bytes, from, 0,
-                                          NULL, NULL);
+        error = q35i_cl.EnqueueReadBuffer(queue, t->binding.buf->mem, CL_TRUE, t->binding.offset, t->bytes, from,
+                                          0, NULL, NULL);
     for (int64_t row = 0; row < d->dim[1] && error == CL_SUCCESS; row += Q35I_CL_TILE_ROWS) {
         const int64_t left = d->dim[1] - row;
         q35i_cl_tile_pack(d->dtype, d->dim[0], left < Q35I_CL_TILE_ROWS ? left : Q35I_CL_TILE_ROWS,
-                          from + row * d->stride[1], d->stride[1],
-                          to + (uint64_t)row / Q35I_CL_TILE_ROWS * tile);
+                          from + row * d->stride[1], d->stride[1], to + (uint64_t)row / Q35I_CL_TILE_ROWS * tile);
     }
     if (error == CL_SUCCESS)
         error = q35i_cl.EnqueueWriteBuffer(queue, t->tiles, CL_TRUE, 0, bytes, to, 0, NULL, NULL);
@@ -216,8 +216,8 @@ cl_int q35i_cl_plan_enqueue(q35_plan *plan, cl_command_queue queue, cl_event *ou
         error = q35i_cl.EnqueueNDRangeKernel(queue, l->kernel, 2, NULL, l->global, local, 0, NULL, NULL);
     }
     if (error == CL_SUCCESS)
-        error = q35i_cl.EnqueueReadBuffer(queue, plan->fault, CL_FALSE, 0, sizeof plan->fault_read, plan->fault_read,
-                                          0, NULL, out);
+        error = q35i_cl.EnqueueReadBuffer(queue, plan->fault, CL_FALSE, 0, sizeof plan->fault_read,
+                                          plan->fault_read, 0, NULL, out);
     if (error == CL_SUCCESS)
         error = q35i_cl.Flush(queue);
     return error;
@@ -235,7 +235,10 @@ q35_status q35i_cl_plan_fault(q35_plan *plan, cl_command_queue queue, char *text
              f[4] - 1);
     if (f[0] == 7)
         snprintf(text, Q35I_CL_TEXT, "opencl plan: step has %s %d, need 0 to %d",
-                 f[2] == 0 ? "n_tokens" : f[2] == 1 ? "n_out" : "n_sequences", f[3], f[4] - 1);
+                 f[2] == 0   ? "n_tokens"
+                 : f[2] == 1 ? "n_out"
+                             : "n_sequences",
+                 f[3], f[4] - 1);
     (void)clear_faults(plan, queue);
     return Q35_E_RANGE;
 }

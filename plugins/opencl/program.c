@@ -27,11 +27,11 @@ static const q35i_cl_source *source_named(const char *name)
 static void write_options(const q35_device *dev, const char *defines, char *out)
 {
     const bool cpu = dev->family == Q35I_CL_CPU;
-    snprintf(out, OPTIONS_CAP,
-             "-cl-std=CL1.2%s -DQ35_CPU=%d -DQ35_LOCAL=%d -DQ35_SPAN=%d -DQ35_FP64=%d -DQ35_DIVIDE=%d -DQ35_FMA=%d %s",
-             dev->found->divides ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", cpu,
-             cpu ? 1 : (int)Q35I_CL_LANES, cpu ? 128 : 1, dev->found->fp64, dev->found->divides, dev->found->fma,
-             defines);
+    snprintf(
+        out, OPTIONS_CAP,
+        "-cl-std=CL1.2%s -DQ35_CPU=%d -DQ35_LOCAL=%d -DQ35_SPAN=%d -DQ35_FP64=%d -DQ35_DIVIDE=%d -DQ35_FMA=%d %s",
+        dev->found->divides ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", cpu, cpu ? 1 : (int)Q35I_CL_LANES,
+        cpu ? 128 : 1, dev->found->fp64, dev->found->divides, dev->found->fma, defines);
 }
 
 /* Of everything that a binary depends on. */
@@ -70,10 +70,12 @@ static void keep_binary(const q35_device *dev, cl_program cl, const uint8_t key[
 {
     size_t bytes = 0;
     if (!dev->keeps_binaries ||
-        q35i_cl.GetProgramInfo(cl, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS || bytes == 0)
+        q35i_cl.GetProgramInfo(cl, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
+        bytes == 0)
         return;
     unsigned char *binary = q35i_cl_alloc(1, bytes);
-    if (binary && q35i_cl.GetProgramInfo(cl, CL_PROGRAM_BINARIES, sizeof(unsigned char *), &binary, NULL) == CL_SUCCESS)
+    if (binary &&
+        q35i_cl.GetProgramInfo(cl, CL_PROGRAM_BINARIES, sizeof(unsigned char *), &binary, NULL) == CL_SUCCESS)
         q35i_cl_binary_store(key, binary, bytes);
     q35i_cl_free(binary);
 }
@@ -85,7 +87,8 @@ static q35_status build_failed(const q35_device *dev, const q35i_cl_source *sour
     size_t bytes = 0;
     (void)q35i_cl.GetProgramBuildInfo(cl, dev->found->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &bytes);
     char *whole = bytes > 1 ? q35i_cl_alloc(1, bytes + 1) : NULL;
-    if (whole && q35i_cl.GetProgramBuildInfo(cl, dev->found->id, CL_PROGRAM_BUILD_LOG, bytes, whole, NULL) == CL_SUCCESS)
+    if (whole &&
+        q35i_cl.GetProgramBuildInfo(cl, dev->found->id, CL_PROGRAM_BUILD_LOG, bytes, whole, NULL) == CL_SUCCESS)
         snprintf(log, sizeof log, "%s", whole);
     q35i_cl_free(whole);
     for (char *p = log; *p; p++)

@@ -70,8 +70,7 @@ static void enqueue(q35_queue *queue, command *c)
         c->status = q35i_cl_wait_point(c->waits[i].timeline, c->waits[i].value, UINT64_MAX, c->text);
     if (c->status != Q35_OK)
         return;
-    const cl_int error =
-        c->plan ? q35i_cl_plan_enqueue(c->plan, queue->cl, &c->event) : enqueue_copy(queue, c);
+    const cl_int error = c->plan ? q35i_cl_plan_enqueue(c->plan, queue->cl, &c->event) : enqueue_copy(queue, c);
     if (error != CL_SUCCESS)
         fail_command(c, error);
 }

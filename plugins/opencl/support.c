@@ -30,13 +30,14 @@ static bool want_out(const q35i_cl_check *c, uint32_t i, int64_t cols)
            q35i_cl_want_rows_like(c, c->node->out[i], "output", in(c, 0));
 }
 
-/* size: of the struct's first version; known: of the one this plugin reads. What a newer host adds must be zero. */
+/* size: of the struct's first version; known: of the one this plugin reads. What a newer host adds must be zero.
+ */
 static bool want_params(const q35i_cl_check *c, uint32_t type, uint32_t size, uint32_t known)
 {
     const q35_hdr *p = c->node->params;
     if (!p || p->type != type || p->size < size)
-        return q35i_cl_refuse(c, "parameters have type %u and %u bytes, need type %u and %u bytes", p ? p->type : 0,
-                              p ? p->size : 0, type, size);
+        return q35i_cl_refuse(c, "parameters have type %u and %u bytes, need type %u and %u bytes",
+                              p ? p->type : 0, p ? p->size : 0, type, size);
     for (uint32_t i = known; i < p->size; i++)
         if (((const unsigned char *)p)[i] != 0)
             return q35i_cl_refuse(c, "parameters have %u at byte %u, need 0 past the %u bytes known here",
@@ -131,14 +132,16 @@ static bool check_add_rms_norm(const q35i_cl_check *c)
     const int64_t k = desc(c, in(c, 0))->dim[0];
     return want_norm_params(c) && want_f32(c, in(c, 0), "input a", k) && want_f32(c, in(c, 1), "input b", k) &&
            q35i_cl_want_rows_like(c, in(c, 1), "input b", in(c, 0)) &&
-           q35i_cl_want_vector(c, in(c, 2), "norm weight", Q35_DT_F32, k) && want_out(c, 0, k) && want_out(c, 1, k);
+           q35i_cl_want_vector(c, in(c, 2), "norm weight", Q35_DT_F32, k) && want_out(c, 0, k) &&
+           want_out(c, 1, k);
 }
 
 /* Input 1: signs i8 [K] of a rotation in blocks of `width`. */
 static bool want_rotation(const q35i_cl_check *c, uint32_t width, int64_t k)
 {
     if (width < 2 || width > Q35I_CL_MAX_ROTATION || (width & (width - 1)) != 0)
-        return q35i_cl_refuse(c, "width is %u, need a power of two from 2 to %d", width, (int)Q35I_CL_MAX_ROTATION);
+        return q35i_cl_refuse(c, "width is %u, need a power of two from 2 to %d", width,
+                              (int)Q35I_CL_MAX_ROTATION);
     return q35i_cl_want_vector(c, in(c, 1), "signs", Q35_DT_I8, k);
 }
 
@@ -200,12 +203,14 @@ static bool check_linear(const q35i_cl_check *c)
 
 static bool check_rope(const q35i_cl_check *c)
 {
-    if (!want_params(c, Q35_STRUCT_ROPE_PARAMS, offsetof(q35_rope_params, temperature_beta), sizeof(q35_rope_params)))
+    if (!want_params(c, Q35_STRUCT_ROPE_PARAMS, offsetof(q35_rope_params, temperature_beta),
+                     sizeof(q35_rope_params)))
         return false;
     const q35_rope_params *p = Q35I_CL_PARAMS(c->node, q35_rope_params);
     const int64_t k = desc(c, in(c, 0))->dim[0];
     if (p->head_dim == 0 || k % p->head_dim != 0)
-        return q35i_cl_refuse(c, "head_dim is %u, need a divisor of the row length %lld", p->head_dim, (long long)k);
+        return q35i_cl_refuse(c, "head_dim is %u, need a divisor of the row length %lld", p->head_dim,
+                              (long long)k);
     if (p->n_rot == 0 || p->n_rot % 2 != 0 || p->n_rot > p->head_dim)
         return q35i_cl_refuse(c, "n_rot is %u, need an even number up to head_dim %u", p->n_rot, p->head_dim);
     if (Q35_HAS_FIELD(p, q35_rope_params, temperature_length) && !isfinite(p->temperature_beta))
@@ -285,8 +290,8 @@ static bool check_elementwise(const q35i_cl_check *c)
     const int64_t k = desc(c, in(c, 0))->dim[0];
     if (!want_f32(c, in(c, 0), "input a", k))
         return false;
-    if (c->node->n_in == 2 && (!want_f32(c, in(c, 1), "input b", k) ||
-                               !q35i_cl_want_rows_like(c, in(c, 1), "input b", in(c, 0))))
+    if (c->node->n_in == 2 &&
+        (!want_f32(c, in(c, 1), "input b", k) || !q35i_cl_want_rows_like(c, in(c, 1), "input b", in(c, 0))))
         return false;
     return want_out(c, 0, k);
 }
@@ -338,7 +343,8 @@ static bool check_operands(const q35i_cl_check *c)
         const uint32_t t = c->node->out[i];
         if (!q35i_cl_want_tensor(c, t, "output"))
             return false;
-        if (desc(c, t)->layout != 0 || c->region->roles[t] == Q35_ROLE_WEIGHT || c->region->roles[t] == Q35_ROLE_STEP)
+        if (desc(c, t)->layout != 0 || c->region->roles[t] == Q35_ROLE_WEIGHT ||
+            c->region->roles[t] == Q35_ROLE_STEP)
             return q35i_cl_refuse(c, "output has layout %u and role %u, need 0 and one that may be written",
                                   desc(c, t)->layout, c->region->roles[t]);
     }
@@ -374,8 +380,8 @@ bool q35i_cl_check_region(const q35_device *dev, const q35_region *region, char 
             return false;
         const q35_tensor_desc *d = &region->tensors[region->step];
         if (d->dtype != Q35_DT_I32 || d->rank != 1 || d->dim[0] < 8 || d->layout != 0)
-            return q35i_cl_refuse(&c, "step tensor is %s of %lld, need I32 of 8", q35_dtype_describe(d->dtype).name,
-                                  (long long)d->dim[0]);
+            return q35i_cl_refuse(&c, "step tensor is %s of %lld, need I32 of 8",
+                                  q35_dtype_describe(d->dtype).name, (long long)d->dim[0]);
     }
     for (c.index = 0; c.index < region->n_nodes; c.index++) {
         c.node = region->nodes[c.index];

@@ -11,7 +11,8 @@ bool q35i_cl_refuse(const q35i_cl_check *check, const char *fmt, ...)
     size_t used = 0;
     va_list args;
     if (check->node) {
-        int n = snprintf(check->reason, check->cap, "%s (node %u): ", q35i_cl_op_name(check->node->op), check->index);
+        int n =
+            snprintf(check->reason, check->cap, "%s (node %u): ", q35i_cl_op_name(check->node->op), check->index);
         used = n > 0 && (size_t)n < check->cap ? (size_t)n : 0;
     }
     va_start(args, fmt);
@@ -107,7 +108,8 @@ bool q35i_cl_want_matrix(const q35i_cl_check *check, uint32_t t, const char *wha
     if (d->rank != 2)
         return q35i_cl_refuse(check, "%s has rank %u, need 2", what, d->rank);
     if (cols >= 0 && d->dim[0] != cols)
-        return q35i_cl_refuse(check, "%s has rows of %lld, need %lld", what, (long long)d->dim[0], (long long)cols);
+        return q35i_cl_refuse(check, "%s has rows of %lld, need %lld", what, (long long)d->dim[0],
+                              (long long)cols);
     return true;
 }
 
@@ -127,7 +129,8 @@ bool q35i_cl_want_rows_like(const q35i_cl_check *check, uint32_t t, const char *
     const q35_tensor_desc *d = &check->region->tensors[t], *other = &check->region->tensors[like];
     const int64_t rows = d->dim[d->rank - 1], need = other->dim[other->rank - 1];
     if (d->flags != other->flags)
-        return q35i_cl_refuse(check, "%s has flags %#x, need %#x as the first input", what, d->flags, other->flags);
+        return q35i_cl_refuse(check, "%s has flags %#x, need %#x as the first input", what, d->flags,
+                              other->flags);
     if (rows != need)
         return q35i_cl_refuse(check, "%s has %lld rows, need %lld", what, (long long)rows, (long long)need);
     return true;

@@ -63,8 +63,8 @@ q35_status q35i_cl_wait_point(q35_timeline *t, uint64_t value, uint64_t timeout_
     }
     pthread_mutex_lock(&t->lock);
     while (t->value < value && t->failed == Q35_OK && status == Q35_OK) {
-        const int rc =
-            forever ? pthread_cond_wait(&t->changed, &t->lock) : pthread_cond_timedwait(&t->changed, &t->lock, &end);
+        const int rc = forever ? pthread_cond_wait(&t->changed, &t->lock)
+                               : pthread_cond_timedwait(&t->changed, &t->lock, &end);
         if (rc == ETIMEDOUT)
             status = Q35_E_TIMEOUT;
     }

@@ -10,15 +10,6 @@
 
 #include <string.h>
 
-/* What is free is known for sure only now: before, some drivers tell no more than what there is in all. */
-static void refresh_memory(q35i_device *device)
-{
-    uint64_t available = 0;
-    if (device->async && Q35_HAS_SLOT(device->api, q35_plugin, memory_refresh) &&
-        device->api->memory_refresh(device->dev, 0, &available) == Q35_OK)
-        device->memory.available = available;
-}
-
 q35_status q35i_device_open(q35_runtime *rt, uint32_t i, q35i_device **out)
 {
     *out = NULL;
@@ -56,7 +47,6 @@ q35_status q35i_device_open(q35_runtime *rt, uint32_t i, q35i_device **out)
         q35i_free(device);
         return status;
     }
-    refresh_memory(device);
     *out = device;
     return Q35_OK;
 }
