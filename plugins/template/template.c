@@ -14,9 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 1. The note: who we are and what we need, read by the host before any of this code runs. The id is the name
- * after
- *    --device and in the file name; rank decides between files with the same id. */
+/* 1. The note, read by the host before any of this code runs. The id is the name after --device and in the file
+ * name; rank decides between files with the same id. */
 Q35_PLUGIN_NOTE("template", "1.0", /*isa*/ 0, Q35_NF_UNLOADABLE, /*rank*/ 0);
 
 static const q35_host *host; /* borrowed for the life of the plugin */
@@ -38,15 +37,25 @@ static q35_status enumerate(uint32_t *out_n)
     return Q35_OK;
 }
 
+/* Fills what the host's struct has room for: another minor's may be shorter, or longer than we know. */
+static void answer(q35_hdr *out, const q35_hdr *known)
+{
+    uint32_t size = out->size < known->size ? out->size : known->size;
+    if (size > sizeof *out)
+        memcpy(out + 1, known + 1, size - sizeof *out);
+}
+
 static q35_status device_info(uint32_t i, q35_device_info *out)
 {
     if (i != 0)
         return fail(Q35_E_RANGE, "device index", i, 0);
-    snprintf(out->name, sizeof out->name, "template (host threads, f32)");
-    snprintf(out->uuid, sizeof out->uuid, "template-0");
-    out->host_numa = -1;
-    out->device_class = Q35_CLASS_OTHER;
-    out->n_memories = 1; /* n_queues stays 0: level L0 */
+    const q35_device_info info = {.h.size = sizeof info,
+                                  .name = "template (host threads, f32)",
+                                  .uuid = "template-0",
+                                  .host_numa = -1,
+                                  .device_class = Q35_CLASS_OTHER,
+                                  .n_memories = 1}; /* n_queues stays 0: level L0 */
+    answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -54,9 +63,9 @@ static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     if (i != 0 || m != 0)
         return fail(Q35_E_RANGE, "device or memory index", i | m, 0);
-    out->kind = Q35_MEM_HOST; /* plans are bound to host addresses */
-    out->host_coherent = 1;
-    out->align = 64; /* capacity and speed 0: unknown, the host measures */
+    /* Capacity and speed 0: unknown, the host measures. */
+    const q35_memory_info info = {.h.size = sizeof info, .kind = Q35_MEM_HOST, .host_coherent = 1, .align = 64};
+    answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -135,13 +144,12 @@ static int node_supported(const q35_region *region, const q35_node *node, q35_su
 
 static q35_status op_support(q35_device *dev, const q35_region *region, q35_support *out)
 {
-    (void)dev;
-    for (uint32_t i = 0; i < region->n_nodes; i++)
-        if (!node_supported(region, region->nodes[i], out))
-            return Q35_OK; /* "no" is an answer, not a failure */
-    out->ok = 1;
     /* Each row is computed by one thread, in one order, whatever the number of threads or rows. */
-    out->determinism = Q35_DET_BITWISE;
+    q35_support s = {.h.size = sizeof s, .ok = 1, .determinism = Q35_DET_BITWISE};
+    (void)dev;
+    for (uint32_t i = 0; i < region->n_nodes && s.ok; i++)
+        s.ok = (uint32_t)node_supported(region, region->nodes[i], &s);
+    answer(&out->h, &s.h); /* "no" is an answer, not a failure */
     return Q35_OK;
 }
 

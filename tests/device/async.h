@@ -57,6 +57,9 @@ struct q35_timeline {
 
 q35_status async_fail(q35_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Fills what the caller's struct has room for. */
+void async_answer(q35_hdr *out, const q35_hdr *known);
+
 /* The first byte of [offset, offset + bytes) of a binding's buffer; NULL for host memory or out of bounds. */
 uint8_t *async_buf_at(const q35_binding *binding, uint64_t bytes);
 

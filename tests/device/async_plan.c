@@ -39,6 +39,44 @@ static int is_plain(const q35_tensor_desc *t, uint32_t dtype)
     return t->dtype == dtype && t->layout == 0 && t->stride[0] == 4 && t->dim[2] == 1 && t->dim[3] == 1;
 }
 
+static int is_norm(uint32_t op)
+{
+    return op == Q35_OP_RMS_NORM || op == Q35_OP_ADD_RMS_NORM;
+}
+
+/* What a newer host added to parameters would change the result, unless it is all zero. */
+static int are_norm_params(const q35_hdr *p)
+{
+    if (!p || p->type != Q35_STRUCT_NORM_PARAMS || p->size < sizeof(q35_norm_params))
+        return 0;
+    for (uint32_t i = sizeof(q35_norm_params); i < p->size; i++)
+        if (((const unsigned char *)p)[i] != 0)
+            return 0;
+    return 1;
+}
+
+static int same_rows(const q35_tensor_desc *a, const q35_tensor_desc *b)
+{
+    return a->dim[0] == b->dim[0] && a->dim[1] == b->dim[1] && a->flags == b->flags;
+}
+
+/* Of a node whose operands are as many as they should be. */
+static int shapes_fit(const q35_tensor_desc *t, const q35_node *n)
+{
+    const q35_tensor_desc *x = &t[n->in[0]], *y = &t[n->out[0]], *b = n->n_in > 1 ? &t[n->in[1]] : x;
+    switch (n->op) {
+    case Q35_OP_GET_ROWS:
+        return x->rank == 1 && b->dim[0] == y->dim[0] && x->dim[0] == y->dim[1] && x->flags == y->flags;
+    case Q35_OP_LINEAR:
+        return x->dim[0] == b->dim[0] && b->dim[1] == y->dim[0] && x->dim[1] == y->dim[1] && x->flags == y->flags;
+    case Q35_OP_RMS_NORM: return b->dim[0] == x->dim[0] && b->dim[1] == 1 && same_rows(x, y);
+    case Q35_OP_ADD_RMS_NORM:
+        return same_rows(x, b) && same_rows(x, y) && same_rows(x, &t[n->out[1]]) &&
+               t[n->in[2]].dim[0] == x->dim[0] && t[n->in[2]].dim[1] == 1;
+    default: return same_rows(x, b) && same_rows(x, y);
+    }
+}
+
 static const char *why_not(const q35_device *dev, const q35_region *region, const q35_node *node)
 {
     const q35_tensor_desc *t = region->tensors;
@@ -56,22 +94,24 @@ static const char *why_not(const q35_device *dev, const q35_region *region, cons
     for (uint32_t i = 0; i < node->n_out; i++)
         if (!is_plain(&t[node->out[i]], Q35_DT_F32))
             return "need f32 outputs in the canonical layout";
-    if ((node->op == Q35_OP_RMS_NORM || node->op == Q35_OP_ADD_RMS_NORM) && !node->params)
-        return "need the norm parameters";
+    if (is_norm(node->op) && !are_norm_params(node->params))
+        return "need norm parameters without newer, non-zero fields";
+    if (!shapes_fit(t, node))
+        return "need matching shapes";
     return NULL;
 }
 
 q35_status async_op_support(q35_device *dev, const q35_region *region, q35_support *out)
 {
-    for (uint32_t i = 0; i < region->n_nodes; i++) {
+    q35_support s = {.h.size = sizeof s, .ok = 1, .determinism = Q35_DET_BITWISE};
+    for (uint32_t i = 0; i < region->n_nodes && s.ok; i++) {
         const char *reason = why_not(dev, region, region->nodes[i]);
         if (reason) {
-            snprintf(out->reason, sizeof out->reason, "op %u: %s", region->nodes[i]->op, reason);
-            return Q35_OK;
+            snprintf(s.reason, sizeof s.reason, "op %u: %s", region->nodes[i]->op, reason);
+            s.ok = 0;
         }
     }
-    out->ok = 1;
-    out->determinism = Q35_DET_BITWISE;
+    async_answer(&out->h, &s.h);
     return Q35_OK;
 }
 
@@ -111,7 +151,7 @@ q35_status async_plan_compile(q35_device *dev, const q35_region *region, q35_pla
         j->op = node->op;
         memcpy(j->in, node->in, node->n_in * sizeof *j->in);
         memcpy(j->out, node->out, node->n_out * sizeof *j->out);
-        if (node->op == Q35_OP_RMS_NORM || node->op == Q35_OP_ADD_RMS_NORM)
+        if (is_norm(node->op))
             j->eps = ((const q35_norm_params *)(const void *)node->params)->eps;
     }
     *out = plan;

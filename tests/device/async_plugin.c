@@ -64,16 +64,25 @@ static q35_status enumerate(uint32_t *out_n)
     return Q35_OK;
 }
 
+void async_answer(q35_hdr *out, const q35_hdr *known)
+{
+    uint32_t size = out->size < known->size ? out->size : known->size;
+    if (size > sizeof *out)
+        memcpy(out + 1, known + 1, size - sizeof *out);
+}
+
 static q35_status device_info(uint32_t i, q35_device_info *out)
 {
     if (i >= n_devices())
         return async_fail(Q35_E_RANGE, "async1: device %u, need less than %u", i, n_devices());
-    snprintf(out->name, sizeof out->name, "asynchronous test device");
-    snprintf(out->uuid, sizeof out->uuid, "async1-%u", i);
-    out->host_numa = -1;
-    out->device_class = Q35_CLASS_OTHER;
-    out->n_memories = 1;
-    out->n_queues = 2;
+    q35_device_info info = {.h.size = sizeof info,
+                            .name = "asynchronous test device",
+                            .host_numa = -1,
+                            .device_class = Q35_CLASS_OTHER,
+                            .n_memories = 1,
+                            .n_queues = 2};
+    snprintf(info.uuid, sizeof info.uuid, "async1-%u", i);
+    async_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -81,11 +90,9 @@ static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     if (i >= n_devices() || m != 0)
         return async_fail(Q35_E_RANGE, "async1: device %u, memory %u, need less than %u, 0", i, m, n_devices());
-    out->kind = Q35_MEM_DEVICE;
-    out->capacity = env_number("Q35RT_TEST_ASYNC_MEMORY", DEFAULT_CAPACITY);
-    out->available = out->capacity;
-    out->max_alloc = out->capacity;
-    out->align = BUF_ALIGN;
+    q35_memory_info info = {.h.size = sizeof info, .kind = Q35_MEM_DEVICE, .align = BUF_ALIGN};
+    info.capacity = info.available = info.max_alloc = env_number("Q35RT_TEST_ASYNC_MEMORY", DEFAULT_CAPACITY);
+    async_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -182,9 +189,11 @@ uint8_t *async_buf_at(const q35_binding *binding, uint64_t bytes)
 
 static q35_status energy_read(q35_device *dev, q35_energy_reading *out)
 {
-    out->microjoules = atomic_load(&dev->picojoules) / 1000000;
-    out->source = Q35_ENERGY_MODEL;
-    snprintf(out->covers, sizeof out->covers, "arithmetic and copies");
+    const q35_energy_reading reading = {.h.size = sizeof reading,
+                                        .microjoules = atomic_load(&dev->picojoules) / 1000000,
+                                        .source = Q35_ENERGY_MODEL,
+                                        .covers = "arithmetic and copies"};
+    async_answer(&out->h, &reading.h);
     return Q35_OK;
 }
 
@@ -192,11 +201,13 @@ static q35_status peer_query(q35_device *dev, q35_device *from, q35_peer_info *o
 {
     if (dev == from)
         return async_fail(Q35_E_INVALID, "async1: a device is no peer of itself");
-    out->mode = dev->peer == PEER_NONE     ? Q35_PEER_NONE
-                : dev->peer == PEER_STAGED ? Q35_PEER_STAGED
-                                           : Q35_PEER_COPY;
-    out->mbs = 20000;
-    out->latency_ns = 2000;
+    const q35_peer_info info = {.h.size = sizeof info,
+                                .mode = dev->peer == PEER_NONE     ? Q35_PEER_NONE
+                                        : dev->peer == PEER_STAGED ? Q35_PEER_STAGED
+                                                                   : Q35_PEER_COPY,
+                                .mbs = 20000,
+                                .latency_ns = 2000};
+    async_answer(&out->h, &info.h);
     return Q35_OK;
 }
 

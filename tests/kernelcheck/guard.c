@@ -22,9 +22,21 @@ typedef struct slot {
 struct kc_guard {
     size_t page;
     uint8_t *reserved;
-    slot slots[KC_MAX_OPERANDS];
+    int n_slots;
     uint8_t slack[SLACK]; /* what lies beside a buffer that can be written */
+    slot slots[];         /* [n_slots] */
 };
+
+void kc_fill_unwritten(uint8_t *p, size_t bytes)
+{
+    const uint32_t word = KC_UNWRITTEN;
+    size_t done = bytes < sizeof word ? bytes : sizeof word;
+    memcpy(p, &word, done);
+    for (size_t n; done < bytes; done += n) { /* twice as much each time */
+        n = bytes - done < done ? bytes - done : done;
+        memcpy(p + done, p, n);
+    }
+}
 
 static size_t view_bytes(const kc_guard *g)
 {
@@ -50,21 +62,27 @@ static bool map_slot(kc_guard *g, slot *s, uint8_t *at)
     return true;
 }
 
-kc_guard *kc_guard_open(void)
+static size_t reserved_bytes(const kc_guard *g)
 {
-    kc_guard *g = calloc(1, sizeof *g);
+    return 2 * (size_t)g->n_slots * view_bytes(g);
+}
+
+kc_guard *kc_guard_open(int n_slots)
+{
+    kc_guard *g = calloc(1, sizeof *g + (size_t)n_slots * sizeof(slot));
     if (!g)
         return NULL;
+    g->n_slots = n_slots;
     g->page = (size_t)sysconf(_SC_PAGESIZE);
-    void *all = mmap(NULL, 2 * KC_MAX_OPERANDS * view_bytes(g), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *all = mmap(NULL, reserved_bytes(g), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED) {
         free(g);
         return NULL;
     }
     g->reserved = all;
     kc_fill_unwritten(g->slack, SLACK);
-    for (size_t i = 0; i < KC_MAX_OPERANDS; i++) {
-        if (!map_slot(g, &g->slots[i], g->reserved + 2 * i * view_bytes(g))) {
+    for (int i = 0; i < n_slots; i++) {
+        if (!map_slot(g, &g->slots[i], g->reserved + 2 * (size_t)i * view_bytes(g))) {
             kc_guard_close(g);
             return NULL;
         }
@@ -74,7 +92,7 @@ kc_guard *kc_guard_open(void)
 
 void kc_guard_close(kc_guard *g)
 {
-    munmap(g->reserved, 2 * KC_MAX_OPERANDS * view_bytes(g));
+    munmap(g->reserved, reserved_bytes(g));
     free(g);
 }
 

@@ -3,16 +3,25 @@
  * Random numbers, distributions and the memory of a case. A case's generator is seeded from (seed, slot, index),
  * so one case alone repeats exactly.
  */
+#define _GNU_SOURCE
 #include "kernelcheck.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 const char *kc_dist_name(kc_dist dist)
 {
     static const char *const names[] = {"integer", "uniform", "normal", "cancel", "extreme", "nonfinite"};
     return names[dist];
+}
+
+uint8_t *kc_arena_open(size_t *bytes)
+{
+    *bytes = (size_t)512 << 20;
+    void *p = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
 }
 
 void *kc_alloc(kc_context *x, size_t bytes)

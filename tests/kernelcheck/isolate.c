@@ -16,13 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-uint8_t *kc_arena_open(size_t *bytes)
-{
-    *bytes = (size_t)512 << 20;
-    void *p = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 kc_progress *kc_progress_open(void)
 {
     void *p = mmap(NULL, sizeof(kc_progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -60,7 +53,7 @@ static void run_cases(const kc_row *row, const kc_limits *limits, int64_t first,
                     .case_seconds = limits->case_seconds};
     reset_signals();
     x.arena = kc_arena_open(&x.arena_size);
-    x.guard = kc_guard_open();
+    x.guard = kc_guard_open(KC_MAX_OPERANDS);
     if (!x.arena || !x.guard) {
         kc_fail(&x, "cannot reserve guarded memory: %s", strerror(errno));
         _exit(0);

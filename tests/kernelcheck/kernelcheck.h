@@ -140,8 +140,8 @@ bool kc_check_dispatch(char *text, size_t size); /* does q35k_table_init pick th
 q35k_linear_fn q35k_linear__amx_emulated, q35k_linear_row__amx_emulated;
 q35k_pack_act_fn q35k_pack_act__amx_emulated;
 
-/* guard.c: KC_MAX_OPERANDS slots of memory, each between inaccessible pages. */
-kc_guard *kc_guard_open(void);
+/* guard.c: slots of memory, each between inaccessible pages. */
+kc_guard *kc_guard_open(int n_slots);
 void kc_guard_close(kc_guard *g);
 /* Puts a buffer into a slot with its last (tail) or first byte next to an inaccessible page, bytes copied from
  * init or left unwritten. read_only: the returned address cannot be written. */
@@ -161,6 +161,7 @@ typedef enum kc_dist {
     KC_DIST_COUNT
 } kc_dist;
 const char *kc_dist_name(kc_dist dist);
+uint8_t *kc_arena_open(size_t *bytes);       /* address space, touched as needed; NULL: none to be had */
 void *kc_alloc(kc_context *x, size_t bytes); /* 64-byte aligned, zeroed, lives as long as the case */
 void kc_reseed(kc_context *x, const char *slot, int64_t index);
 uint64_t kc_random(kc_context *x);
@@ -252,7 +253,6 @@ typedef struct kc_limits {
     bool as_reference;     /* the row takes the reference's place */
 } kc_limits;
 bool kc_run_row(const kc_row *row, const kc_limits *limits, kc_progress *progress);
-uint8_t *kc_arena_open(size_t *bytes); /* address space, touched as needed; NULL: none to be had */
 kc_progress *kc_progress_open(void);
 void kc_progress_close(kc_progress *progress);
 

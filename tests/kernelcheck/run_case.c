@@ -56,17 +56,6 @@ static bool is_written(const kc_operand *o)
     return o->role == KC_OUT || o->role == KC_INOUT;
 }
 
-void kc_fill_unwritten(uint8_t *p, size_t bytes)
-{
-    const uint32_t word = KC_UNWRITTEN;
-    size_t done = bytes < sizeof word ? bytes : sizeof word;
-    memcpy(p, &word, done);
-    for (size_t n; done < bytes; done += n) { /* twice as much each time */
-        n = bytes - done < done ? bytes - done : done;
-        memcpy(p + done, p, n);
-    }
-}
-
 void kc_bind_plain(kc_context *x, kc_case *c)
 {
     for (int i = 0; i < c->n_operands; i++) {
