@@ -195,6 +195,18 @@ START_TEST(plugins_are_watched)
 }
 END_TEST
 
+/* More plugins than there are layers, one after another. */
+START_TEST(layers_are_given_back)
+{
+    for (int i = 0; i < 12; i++) {
+        EXPECT_OK(
+            open_plugin(i % 2 ? "plugins-test/good/libq35rt-broken.so" : "plugins-test/promise/libq35rt-broken.so",
+                        "libq35rt-broken.so"));
+        close_plugin();
+    }
+}
+END_TEST
+
 START_TEST(wrong_settings_are_errors)
 {
     char path[TEST_PATH];
@@ -217,6 +229,7 @@ int main(void)
     tcase_add_test(tc, the_host_is_watched);
     tcase_add_test(tc, recordings_take_no_points);
     tcase_add_test(tc, plugins_are_watched);
+    tcase_add_test(tc, layers_are_given_back);
     tcase_add_test(tc, wrong_settings_are_errors);
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
