@@ -14,11 +14,13 @@ static char trace_path[TEST_PATH];
 
 static q35_status open_plugin(const char *from, const char *name)
 {
-    char path[TEST_PATH];
+    static unsigned n_opened;
+    char path[TEST_PATH], to[64]; /* a path of its own: with a sanitizer files stay mapped */
+    format(to, sizeof to, "%u/%s", n_opened++, name);
     setenv("Q35RT_PLUGIN_CHECK", "1", 1);
     format(trace_path, sizeof trace_path, "%s/trace", q35t_temp_dir());
     setenv("Q35RT_PLUGIN_TRACE", trace_path, 1);
-    place_plugin(from, name, path);
+    place_plugin(from, to, path);
     q35_status status = create_with(path, &runtime);
     if (status != Q35_OK)
         return status;
