@@ -179,7 +179,10 @@ static q35_status allocate_arenas(q35i_plan *plan)
             continue;
         }
         const q35i_device *device = plan->devices->device[m - 1];
-        Q35_TRY(device->api->buf_alloc(device->dev, 0, bytes, 64, Q35_USE_ACT, &plan->arena[m].buf));
+        q35_status status = device->api->buf_alloc(device->dev, 0, bytes, 64, Q35_USE_ACT, &plan->arena[m].buf);
+        if (status != Q35_OK)
+            return q35i_fail_context(status, "device %s: %llu KiB for activations, fewer with smaller steps",
+                                     device->name, (unsigned long long)(bytes >> 10));
     }
     return Q35_OK;
 }

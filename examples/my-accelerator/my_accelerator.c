@@ -208,24 +208,56 @@ static uint64_t valid_rows(const q35_plan *plan, uint32_t tensor)
     return n < 0 ? 0 : n < t->dim[1] ? (uint64_t)n : (uint64_t)t->dim[1];
 }
 
-/* Value k of a row of activations. */
-static double activation(uint32_t dtype, const void *row, uint64_t k)
+/* One block of weights times its codes of activations, as an int8 engine does it: the sums are of integers, and
+ * each part of the block has a scale (and some types a minimum). */
+static double dot_codes(uint32_t dtype, const void *block, const q35_act_block *x, uint64_t k)
 {
-    if (dtype == Q35_DT_F32)
-        return (double)((const float *)row)[k];
-    const q35_act_block *block = (const q35_act_block *)row + k / Q35_ACT_BLOCK;
-    return (double)block->scale * block->q[k % Q35_ACT_BLOCK];
+    const q35_levels_info info = q35_levels_describe(dtype);
+    const int n = (int)q35_dtype_describe(dtype).block_len;
+    int8_t level[MAX_BLOCK];
+    float scale[MAX_BLOCK / 16], min[MAX_BLOCK / 16];
+    double acc = 0.0;
+    q35_block_levels(dtype, block, NULL, level, scale, min);
+    for (int p = 0; p * info.part < n; p++) {
+        const uint64_t at = k + (uint64_t)(p * info.part);
+        const q35_act_block *a = &x[at / Q35_ACT_BLOCK];
+        int32_t sum = 0, total = 0;
+        for (int i = 0; i < info.part; i++) {
+            const int32_t q = a->q[at % Q35_ACT_BLOCK + (uint64_t)i];
+            sum += q * level[p * info.part + i];
+            total += q;
+        }
+        acc += (double)((float)sum * a->scale) * (double)scale[p];
+        if (info.has_min)
+            acc += (double)((float)total * a->scale) * (double)min[p];
+    }
+    return acc;
+}
+
+/* One block of weights times activations that are floats, or codes of a type without levels. */
+static double dot_floats(uint32_t dtype, const void *block, uint32_t x_dtype, const void *x, uint64_t k)
+{
+    const uint64_t n = q35_dtype_describe(dtype).block_len;
+    float w[MAX_BLOCK];
+    double acc = 0.0;
+    q35_block_decode(dtype, block, NULL, w);
+    for (uint64_t i = 0; i < n; i++) {
+        const q35_act_block *a = (const q35_act_block *)x + (k + i) / Q35_ACT_BLOCK;
+        const float v =
+            x_dtype == Q35_DT_F32 ? ((const float *)x)[k + i] : a->scale * (float)a->q[(k + i) % Q35_ACT_BLOCK];
+        acc += (double)w[i] * (double)v;
+    }
+    return acc;
 }
 
 static float dot(const q35_tensor_desc *w, const void *weights, uint32_t x_dtype, const void *x)
 {
-    const uint64_t block_len = q35_dtype_describe(w->dtype).block_len, n_blocks = (uint64_t)w->dim[0] / block_len;
-    float decoded[MAX_BLOCK];
+    const q35_dtype_info d = q35_dtype_describe(w->dtype);
+    const int codes = x_dtype == Q35_DT_A8_32 && q35_levels_describe(w->dtype).part > 0;
     double sum = 0.0;
-    for (uint64_t b = 0; b < n_blocks; b++) {
-        q35_row_block_decode(w->dtype, weights, b, NULL, decoded);
-        for (uint64_t k = 0; k < block_len; k++)
-            sum += (double)decoded[k] * activation(x_dtype, x, b * block_len + k);
+    for (uint64_t k = 0; k < (uint64_t)w->dim[0]; k += d.block_len) {
+        const char *block = (const char *)weights + k / d.block_len * d.block_bytes;
+        sum += codes ? dot_codes(w->dtype, block, x, k) : dot_floats(w->dtype, block, x_dtype, x, k);
     }
     return (float)sum;
 }

@@ -23,7 +23,6 @@
 enum { LINE_CAP = 1024 };
 
 static pthread_mutex_t layers_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t n_layers;
 static int checks, trace_fd = -1;
 static uint64_t trace_begin_ns;
 static q35_plugin plugin_tables[N_LAYERS];
@@ -261,16 +260,19 @@ static q35_status wrap(const q35_plugin *api, const q35_plugin **out)
     Q35_TRY(open_trace());
     if (!checks && trace_fd < 0)
         return Q35_OK;
-    uint32_t which = 0;
-    while (which < n_layers && layers[which].real[Q35I_TABLE_PLUGIN] != api)
-        which++;
-    if (which == N_LAYERS)
+    uint32_t which = 0, unused = N_LAYERS;
+    for (; which < N_LAYERS && layers[which].real[Q35I_TABLE_PLUGIN] != api; which++)
+        if (!layers[which].real[Q35I_TABLE_PLUGIN] && unused == N_LAYERS)
+            unused = which;
+    if (which == N_LAYERS && unused == N_LAYERS)
         return Q35_FAIL(Q35_E_RANGE, "plugin %s: %d plugins are traced or checked, which is all that can be",
                         api->id, (int)N_LAYERS);
-    if (which == n_layers) {
-        q35i_layer *l = &layers[n_layers++];
+    if (which == N_LAYERS) {
+        q35i_layer *l = &layers[which = unused];
         const void *real = api;
-        pthread_mutex_init(&l->lock, NULL);
+        if (!l->has_lock)
+            pthread_mutex_init(&l->lock, NULL);
+        l->has_lock = true;
         (void)WRAP(plugin, PLUGIN);
     }
     *out = &plugin_tables[which];
@@ -284,4 +286,20 @@ q35_status q35i_layer_wrap(const q35_plugin *api, const q35_plugin **out)
     q35_status status = wrap(api, out);
     pthread_mutex_unlock(&layers_lock);
     return status;
+}
+
+void q35i_layer_release(const q35_plugin *table)
+{
+    pthread_mutex_lock(&layers_lock);
+    for (uint32_t which = 0; which < N_LAYERS; which++) {
+        q35i_layer *l = &layers[which];
+        if (table != &plugin_tables[which])
+            continue;
+        while (l->objects)
+            q35i_object_remove(l, l->objects->type, l->objects->handle);
+        memset(l->real, 0, sizeof l->real);
+        memset(l->n_objects, 0, sizeof l->n_objects);
+        l->n_promises = 0;
+    }
+    pthread_mutex_unlock(&layers_lock);
 }

@@ -14,6 +14,8 @@
 /* The table to use in place of `api`: api itself unless the environment asks for a layer. The same for the same
  * api. IO: the trace cannot be written; RANGE: too many plugins. */
 q35_status q35i_layer_wrap(const q35_plugin *api, const q35_plugin **out);
+/* After the plugin's shutdown, before its file is unmapped. Any table that wrap returned. */
+void q35i_layer_release(const q35_plugin *table);
 
 /* ---- what the generated functions use ---- */
 
@@ -83,8 +85,9 @@ typedef struct q35i_promise {
 } q35i_promise;
 
 typedef struct q35i_layer {
-    const void *real[Q35I_TABLES]; /* the plugin's tables, NULL: none */
-    pthread_mutex_t lock;          /* of what follows */
+    const void *real[Q35I_TABLES]; /* the plugin's tables, NULL: none; without the first the layer is free */
+    bool has_lock;
+    pthread_mutex_t lock; /* of what follows */
     q35i_object *objects;
     uint32_t n_objects[Q35I_OBJECT_TYPES]; /* so far */
     q35i_promise promises[Q35I_LAYER_POINTS];

@@ -36,22 +36,26 @@ typedef struct usage {
 static pthread_mutex_t usage_lock = PTHREAD_MUTEX_INITIALIZER;
 static usage *usages;
 
-static q35_status begin_use(const q35_plugin *api)
+/* *inout: the plugin's table, then the one to use, which may be a layer's. */
+static q35_status begin_use(const q35_plugin **inout)
 {
-    q35_status status = Q35_OK;
     pthread_mutex_lock(&usage_lock);
+    q35_status status = q35i_layer_wrap(*inout, inout);
     usage *u = usages;
-    while (u && u->api != api)
+    while (u && u->api != *inout)
         u = u->next;
-    if (!u && (u = q35i_calloc(1, sizeof *u)) != NULL) {
-        u->api = api;
-        u->next = usages;
-        usages = u;
+    if (status == Q35_OK && !u) {
+        u = q35i_calloc(1, sizeof *u);
+        if (u) {
+            u->api = *inout;
+            u->next = usages;
+            usages = u;
+        } else {
+            status = Q35_E_NOMEM;
+        }
     }
-    if (u)
+    if (status == Q35_OK)
         u->n_users++;
-    else
-        status = Q35_E_NOMEM;
     pthread_mutex_unlock(&usage_lock);
     return status;
 }
@@ -68,6 +72,7 @@ static void end_use(const q35_plugin *api)
         q35i_free(last);
         if (Q35_HAS_SLOT(api, q35_plugin, shutdown))
             api->shutdown();
+        q35i_layer_release(api);
     }
     pthread_mutex_unlock(&usage_lock);
 }
@@ -146,8 +151,7 @@ static q35_status query_table(q35i_plugin *plugin, const q35i_host_facts *host)
     if (status != Q35_OK)
         return q35i_fail_context(status, "plugin %s: query failed with status %u", plugin->note.id, status);
     Q35_TRY(q35i_check_table(api, &plugin->note, host));
-    Q35_TRY(q35i_layer_wrap(api, &api));
-    Q35_TRY(begin_use(api));
+    Q35_TRY(begin_use(&api));
     plugin->api = api;
     return Q35_OK;
 }

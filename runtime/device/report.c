@@ -135,8 +135,8 @@ static q35_status check_once(const q35_runtime *rt, const char *list, const uint
         const q35_device_report *a = &rt->devices[indices[i]].report;
         if (a == b)
             return Q35_FAIL(Q35_E_INVALID, "device list '%.100s': %s named twice", list, name);
-        const char *x = a->same_as[0] ? a->same_as : a->name, *y = b->same_as[0] ? b->same_as : b->name;
-        if (strcmp(x, y) == 0)
+        if (strcmp(a->same_as, b->name) == 0 || strcmp(b->same_as, a->name) == 0 ||
+            (a->same_as[0] != '\0' && strcmp(a->same_as, b->same_as) == 0))
             return Q35_FAIL(Q35_E_INVALID,
                             "device list '%.100s': %s and %s are the same physical device, need one", list,
                             a->name, b->name);

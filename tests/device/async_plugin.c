@@ -189,9 +189,11 @@ uint8_t *async_buf_at(const q35_binding *binding, uint64_t bytes)
 
 static q35_status energy_read(q35_device *dev, q35_energy_reading *out)
 {
-    out->microjoules = atomic_load(&dev->picojoules) / 1000000;
-    out->source = Q35_ENERGY_MODEL;
-    snprintf(out->covers, sizeof out->covers, "arithmetic and copies");
+    const q35_energy_reading reading = {.h.size = sizeof reading,
+                                        .microjoules = atomic_load(&dev->picojoules) / 1000000,
+                                        .source = Q35_ENERGY_MODEL,
+                                        .covers = "arithmetic and copies"};
+    async_answer(&out->h, &reading.h);
     return Q35_OK;
 }
 
@@ -199,11 +201,13 @@ static q35_status peer_query(q35_device *dev, q35_device *from, q35_peer_info *o
 {
     if (dev == from)
         return async_fail(Q35_E_INVALID, "async1: a device is no peer of itself");
-    out->mode = dev->peer == PEER_NONE     ? Q35_PEER_NONE
-                : dev->peer == PEER_STAGED ? Q35_PEER_STAGED
-                                           : Q35_PEER_COPY;
-    out->mbs = 20000;
-    out->latency_ns = 2000;
+    const q35_peer_info info = {.h.size = sizeof info,
+                                .mode = dev->peer == PEER_NONE     ? Q35_PEER_NONE
+                                        : dev->peer == PEER_STAGED ? Q35_PEER_STAGED
+                                                                   : Q35_PEER_COPY,
+                                .mbs = 20000,
+                                .latency_ns = 2000};
+    async_answer(&out->h, &info.h);
     return Q35_OK;
 }
 

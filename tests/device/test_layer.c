@@ -14,11 +14,13 @@ static char trace_path[TEST_PATH];
 
 static q35_status open_plugin(const char *from, const char *name)
 {
-    char path[TEST_PATH];
+    static unsigned n_opened;
+    char path[TEST_PATH], to[64]; /* a path of its own: with a sanitizer files stay mapped */
+    format(to, sizeof to, "%u/%s", n_opened++, name);
     setenv("Q35RT_PLUGIN_CHECK", "1", 1);
     format(trace_path, sizeof trace_path, "%s/trace", q35t_temp_dir());
     setenv("Q35RT_PLUGIN_TRACE", trace_path, 1);
-    place_plugin(from, name, path);
+    place_plugin(from, to, path);
     q35_status status = create_with(path, &runtime);
     if (status != Q35_OK)
         return status;
@@ -195,6 +197,18 @@ START_TEST(plugins_are_watched)
 }
 END_TEST
 
+/* More plugins than there are layers, one after another. */
+START_TEST(layers_are_given_back)
+{
+    for (int i = 0; i < 12; i++) {
+        EXPECT_OK(
+            open_plugin(i % 2 ? "plugins-test/good/libq35rt-broken.so" : "plugins-test/promise/libq35rt-broken.so",
+                        "libq35rt-broken.so"));
+        close_plugin();
+    }
+}
+END_TEST
+
 START_TEST(wrong_settings_are_errors)
 {
     char path[TEST_PATH];
@@ -217,6 +231,7 @@ int main(void)
     tcase_add_test(tc, the_host_is_watched);
     tcase_add_test(tc, recordings_take_no_points);
     tcase_add_test(tc, plugins_are_watched);
+    tcase_add_test(tc, layers_are_given_back);
     tcase_add_test(tc, wrong_settings_are_errors);
     suite_add_tcase(suite, tc);
     return q35t_run(suite);
