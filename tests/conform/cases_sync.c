@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#define WAIT_NS UINT64_C(60000000000)
+#define WAIT_NS UINT64_C(3600000000000) /* the case has a deadline of its own */
 enum { ROUNDS = 25, BYTES = 1 << 18 };
 
 typedef struct lab {
