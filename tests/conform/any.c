@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Small cases of every op. */
-#include "conform.h"
+#include "shapes.h"
 
 bool cf_case_of(cf_env *e, cf_case *c, uint32_t i, int64_t index)
 {
@@ -41,7 +41,7 @@ bool cf_case_of(cf_env *e, cf_case *c, uint32_t i, int64_t index)
 
 bool cf_small_case(cf_env *e, cf_case *c, uint32_t i)
 {
-    return cf_case_of(e, c, i, 5);
+    return cf_case_of(e, c, i, CF_SMALL);
 }
 
 bool cf_any_case(cf_env *e, cf_case *c, uint32_t i)

@@ -120,6 +120,7 @@ typedef struct plan {
     kc_scales scales;
     kc_dist dist;
     bool extreme; /* codes of activations at the ends of their range */
+    bool largest; /* and all of one sign, as the weights: the largest sums there are */
 } plan;
 
 enum { LINEAR_CASES = 14 };
@@ -142,26 +143,33 @@ static plan choose_linear(cf_env *e, int64_t index, uint32_t dtype)
         p.k = 66304;
     p.n = p.k > 20000 ? 2 : p.k > 1000 ? 16 + p.n % 9 : p.n;
     p.n_tokens = p.k > 1000 && p.n_tokens > 4 ? 2 + p.n_tokens % 3 : p.n_tokens;
+    p.n_tokens = index == CF_SMALL && p.n_tokens == 0 ? 3 : p.n_tokens;
     p.capacity = p.n_tokens + kc_below(&e->x, 2);
     p.capacity = p.capacity > 0 ? p.capacity : 1;
     p.pad = 4 * (index % 2) * kc_below(&e->x, 4);
     p.scales = data[(index + seed) % 7].scales;
     p.dist = data[(index + seed) % 7].dist;
-    p.extreme = index % 3 == 1 || index == LINEAR_CASES - 1;
+    p.largest = q35_is_row_type(dtype) && index > 10 && index % 2;
+    p.extreme = index % 3 == 1 || p.largest;
+    if (p.largest) {
+        p.scales = KC_SCALES_ALL_MIN;
+        p.dist = KC_DIST_NORMAL;
+        p.n_tokens = p.n_tokens > 0 ? p.n_tokens : 1;
+        p.capacity = p.n_tokens + kc_below(&e->x, 2);
+    }
     return p;
 }
 
-/* As QUANTIZE_ACT leaves them; extreme: 127 and -127, of one sign in every other case. */
+/* As QUANTIZE_ACT leaves them. */
 static void fill_codes(cf_env *e, const plan *p, uint32_t act, uint8_t *row)
 {
     const int64_t unit = act == Q35_DT_A8_32 ? 32 : act == Q35_DT_A8_128 ? 128 : p->k;
-    const bool one_sign = kc_random(&e->x) & 1;
     for (int64_t i = 0; i < p->k; i += unit) {
         q35_act_row head = {.scale = (float)(0.02 * (kc_uniform(&e->x) + 1.001))};
         int8_t *codes = (int8_t *)row + sizeof head;
         for (int64_t j = 0; j < unit && i + j < p->k; j++) {
-            const bool negative = !one_sign && kc_random(&e->x) & 1;
-            codes[j] = (int8_t)(p->extreme ? (negative ? -127 : 127) : kc_below(&e->x, 255) - 127);
+            const int64_t code = p->extreme ? 127 - kc_below(&e->x, 3) : kc_below(&e->x, 255) - 127;
+            codes[j] = (int8_t)(p->extreme && !p->largest && kc_random(&e->x) & 1 ? -code : code);
             head.sum += codes[j];
         }
         memcpy(row, &head, sizeof head);
@@ -247,7 +255,9 @@ bool cf_build_linear(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, uint3
     snprintf(c->text, sizeof c->text, "linear %s x %s K=%lld N=%lld T=%lld of %lld scales=%s dist=%s%s",
              q35_dtype_describe(dtype).name, q35_dtype_describe(act).name, (long long)p.k, (long long)p.n,
              (long long)p.n_tokens, (long long)p.capacity, kc_scales_name(p.scales), kc_dist_name(p.dist),
-             p.extreme ? " extreme codes" : "");
+             p.largest   ? " largest sums"
+             : p.extreme ? " extreme codes"
+                         : "");
     cf_node(c, Q35_OP_LINEAR, NULL, in[2] == Q35_NONE ? 2 : 3, in, 1, &out);
     cf_expect_node(e, c);
     return true;

@@ -48,7 +48,7 @@ static void memory_copies(cf_env *e, uint32_t a, uint32_t b)
     static const uint64_t sizes[] = {64, 1, 7, 4095, 4097, 65536, 1000, 262144};
     enum { N = sizeof sizes / sizeof sizes[0] };
     q35_buf *buf[N];
-    uint8_t *want[N], *got = kc_alloc(&e->x, 262144);
+    uint8_t *want[N], *got = kc_alloc(&e->x, 262144), *source = kc_alloc(&e->x, 262144);
     (void)a, (void)b;
     for (int i = 0; i < N; i++) {
         buf[i] = alloc(e, sizes[i], i % 2 ? 64 : 256);
@@ -65,8 +65,9 @@ static void memory_copies(cf_env *e, uint32_t a, uint32_t b)
         cf_stage("copy of %llu bytes from %llu to %llu", (unsigned long long)bytes, (unsigned long long)from,
                  (unsigned long long)to);
         if (round % 2 == 0) {
-            fill(e, want[j] + to, bytes);
-            move(e, (q35_binding){.host = want[j] + to}, (q35_binding){.buf = buf[j], .offset = to}, bytes);
+            fill(e, source, 262144); /* behind what is copied, too */
+            memcpy(want[j] + to, source, bytes);
+            move(e, (q35_binding){.host = source}, (q35_binding){.buf = buf[j], .offset = to}, bytes);
         } else if (i != j) {
             memcpy(want[j] + to, want[i] + from, bytes);
             move(e, (q35_binding){.buf = buf[i], .offset = from}, (q35_binding){.buf = buf[j], .offset = to},

@@ -86,13 +86,43 @@ void cf_sum_up(cf_env *e, const char *what)
 
 /* ---- compile, place, run */
 
+/* Compiles a copy of the region, which then turns into garbage: what a plan needs of it, the plugin copied. */
+static q35_status compile_copy(cf_env *e, const q35_region *from, q35_plan **out)
+{
+    struct {
+        q35_region region;
+        q35_tensor_desc tensors[CF_TENSORS];
+        uint32_t roles[CF_TENSORS], in[CF_NODES][CF_OPERANDS], out[CF_NODES][2];
+        q35_node nodes[CF_NODES];
+        const q35_node *list[CF_NODES];
+    } *copy = kc_alloc(&e->x, sizeof *copy);
+    copy->region = *from;
+    memcpy(copy->tensors, from->tensors, from->n_tensors * sizeof *from->tensors);
+    memcpy(copy->roles, from->roles, from->n_tensors * sizeof *from->roles);
+    for (uint32_t i = 0; i < from->n_nodes; i++) {
+        q35_node *n = &copy->nodes[i];
+        *n = *from->nodes[i];
+        memcpy(copy->in[i], n->in, n->n_in * sizeof *n->in);
+        memcpy(copy->out[i], n->out, n->n_out * sizeof *n->out);
+        n->in = copy->in[i];
+        n->out = copy->out[i];
+        copy->list[i] = n;
+    }
+    copy->region.tensors = copy->tensors;
+    copy->region.roles = copy->roles;
+    copy->region.nodes = copy->list;
+    q35_status status = e->api->plan_compile(e->dev, &copy->region, out);
+    memset(copy, GARBAGE, sizeof *copy);
+    return status;
+}
+
 void cf_exec_compile(cf_env *e, cf_exec *x, cf_case *c)
 {
     uint8_t *packed = x->packed;
     uint64_t packed_bytes = x->packed_bytes;
     *x = (cf_exec){.c = c, .packed = packed, .packed_bytes = packed_bytes};
     cf_stage("plan_compile: %s", c->text);
-    q35_status status = e->api->plan_compile(e->dev, cf_region(c), &x->plan);
+    q35_status status = compile_copy(e, cf_region(c), &x->plan);
     if (status != Q35_OK)
         cf_fail("%s: op_support says yes, plan_compile %s: %s", c->text, q35_status_name(status), cf_host_error());
     if (!x->plan)
@@ -188,7 +218,10 @@ void cf_exec_place(cf_env *e, cf_exec *x, bool tail, bool read_only)
     else
         place_host(e, x, tail, read_only);
     cf_stage("plan_bind: %s", x->c->text);
-    cf_ok(e->api->plan_bind(x->plan, x->bindings), "plan_bind");
+    q35_binding *array = kc_alloc(&e->x, x->c->n_tensors * sizeof *array); /* to be copied */
+    memcpy(array, x->bindings, x->c->n_tensors * sizeof *array);
+    cf_ok(e->api->plan_bind(x->plan, array), "plan_bind");
+    memset(array, GARBAGE, x->c->n_tensors * sizeof *array);
 }
 
 static void read_back(cf_env *e, cf_exec *x)

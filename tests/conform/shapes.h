@@ -15,7 +15,9 @@ typedef struct cf_rows {
     int64_t k, capacity, n, pad; /* pad: bytes between rows */
 } cf_rows;
 
-/* Bytes of rows of f32, index after index; some row lengths are those of models, others with other seeds. */
+enum { CF_ROW_CASES = 13, CF_SMALL = 5 /* the small case of any.c: has rows whatever the seed */ };
+
+/* Some row lengths are those of models, with other seeds of others. */
 static inline cf_rows cf_choose_rows(cf_env *e, int64_t index)
 {
     static const int64_t edges[] = {1, 3, 8, 15, 33, 64, 97, 128, 255}, models[] = {CF_MODEL_K};
@@ -25,12 +27,13 @@ static inline cf_rows cf_choose_rows(cf_env *e, int64_t index)
     r.k = index < n_edges ? edges[index] : models[(index + (int64_t)(e->x.seed % 8)) % n_models];
     if (r.k > 1000)
         r.n = r.n % 4;
+    if (index == CF_SMALL && r.n == 0)
+        r.n = 3;
     r.capacity = r.n + kc_below(&e->x, 3);
     r.capacity = r.capacity > 0 ? r.capacity : 1;
     r.pad = 4 * (index % 3) * kc_below(&e->x, 5);
     return r;
 }
-enum { CF_ROW_CASES = 13 };
 
 /* Normal, uniform, then with NaN and infinities. */
 static inline kc_dist cf_choose_dist(int64_t index)
