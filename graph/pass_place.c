@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Placement. By preference: the first listed device that can run a node gets it. By cost: nodes in order take the
+ * Placement. By preference: the first listed device that can run a node gets it; devices that can each run all
+ * share the layers. By cost: nodes in order take the
  * device with the least time plus transfers of their inputs, then sweeps move single nodes while that lowers the
  * total of the node and its transfers on both sides. */
 #include "graph/place.h"
@@ -83,6 +84,33 @@ static uint32_t most_preferred(const q35i_devices *devices, const q35i_placement
     return devices->n;
 }
 
+/* Number of the layer that a node's name gives ("blk.3.attn_q"), UINT32_MAX: it is in none. */
+static uint32_t layer_of(const q35i_node *node)
+{
+    unsigned layer;
+    return sscanf(node->name, "blk.%u.", &layer) == 1 ? (uint32_t)layer : UINT32_MAX;
+}
+
+/* Devices of which each can run every node share the layers, in the order of preference and as many each as can
+ * be; what is in front of the first layer goes to the first, what is behind the last to the last. */
+static void share_layers(const q35i_graph *graph, const q35i_devices *devices, q35i_placement *p)
+{
+    uint32_t n_layers = 0, now = 0;
+    for (uint32_t i = 0; i < graph->n_nodes * devices->n; i++)
+        if (!p->answers[i].ok)
+            return;
+    for (uint32_t n = 0; n < graph->n_nodes; n++)
+        if (layer_of(&graph->nodes[n]) != UINT32_MAX && layer_of(&graph->nodes[n]) >= n_layers)
+            n_layers = layer_of(&graph->nodes[n]) + 1;
+    if (n_layers < devices->n)
+        return;
+    for (uint32_t n = 0; n < graph->n_nodes; n++) {
+        if (layer_of(&graph->nodes[n]) != UINT32_MAX)
+            now = (uint32_t)((uint64_t)layer_of(&graph->nodes[n]) * devices->n / n_layers);
+        p->device[n] = now;
+    }
+}
+
 static void improve(const q35i_graph *graph, const q35i_devices *devices, q35i_placement *p)
 {
     int moved = 1;
@@ -156,6 +184,8 @@ q35_status q35i_pass_place(const q35i_graph *graph, const q35i_devices *devices,
     }
     if (!devices->by_preference)
         improve(graph, devices, out);
+    else if (devices->n > 1)
+        share_layers(graph, devices, out);
     Q35_TRY_GOTO(unite_states(graph, devices, out), fail);
     return Q35_OK;
 fail:

@@ -6,6 +6,7 @@
 #include "support/expect.h"
 #include "support/suite.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +115,29 @@ START_TEST(fuse_keeps_parts_the_preferred_device_can_do)
     ck_assert_uint_eq(graph.n_nodes, 5);
     ck_assert_uint_eq(graph.nodes[2].op, Q35_OP_SWIGLU);
     ck_assert_uint_eq(graph.nodes[3].op, Q35_OP_ADD);
+}
+END_TEST
+
+START_TEST(place_shares_layers_among_able_devices)
+{
+    fake_device fakes[2];
+    q35i_device *list[2];
+    q35i_placement placement;
+    fake_device_init(&fakes[0], "a", ALL_OPS, 10, 1);
+    fake_device_init(&fakes[1], "b", ALL_OPS, 10, 1);
+    q35i_devices devices = devices_of(fakes, list, 2, 1);
+    for (uint32_t n = 0; n + 1 < graph.n_nodes; n++)
+        snprintf(graph.nodes[n].name, sizeof graph.nodes[n].name, "blk.%u.x", n / 2);
+    const uint32_t n_layers = (graph.n_nodes - 2) / 2 + 1;
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &placement), Q35_OK);
+    for (uint32_t n = 0; n < graph.n_nodes; n++)
+        ck_assert_uint_eq(placement.device[n], n + 1 < graph.n_nodes ? n / 2 * 2 / n_layers : 1);
+    q35i_placement_free(&placement);
+    fakes[1].ops &= ~BIT(MUL);
+    ck_assert_uint_eq(q35i_pass_place(&graph, &devices, &placement), Q35_OK);
+    for (uint32_t n = 0; n < graph.n_nodes; n++)
+        ck_assert_uint_eq(placement.device[n], 0);
+    q35i_placement_free(&placement);
 }
 END_TEST
 
@@ -477,6 +501,7 @@ int main(void)
     tcase_add_test(tc, verify_sees_use_before_production);
     tcase_add_test(tc, fuse_joins_both_patterns);
     tcase_add_test(tc, fuse_keeps_parts_the_preferred_device_can_do);
+    tcase_add_test(tc, place_shares_layers_among_able_devices);
     tcase_add_test(tc, place_prefers_and_falls_back_with_reason);
     tcase_add_test(tc, place_by_cost_counts_transfers);
     tcase_add_test(tc, place_names_what_nobody_can);
