@@ -7,6 +7,8 @@
 #include "runtime/base/error.h"
 #include "runtime/base/size.h"
 
+#include <string.h>
+
 #define DEFAULT_CONTEXT 4096
 #define DEFAULT_CHUNK   512
 
@@ -48,6 +50,32 @@ static q35_status check_options(q35_session *s)
     return Q35_OK;
 }
 
+/* 1: both are ways of different plugins to the processor, and would share its cores. */
+static int is_other_way(const q35_device_report *a, const q35_device_report *b)
+{
+    size_t id = strcspn(a->name, ":");
+    return a->info.device_class == Q35_CLASS_CPU && b->info.device_class == Q35_CLASS_CPU &&
+           (id != strcspn(b->name, ":") || strncmp(a->name, b->name, id) != 0);
+}
+
+/* Every device once: those that no device before them is another way to. */
+static uint32_t choose_devices(const q35_runtime *runtime, uint32_t *index)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < q35_runtime_n_devices(runtime) && n < Q35I_MAX_DEVICES; i++) {
+        q35_device_report report, earlier;
+        q35_runtime_device(runtime, i, &report);
+        int again = report.same_as[0] != '\0';
+        for (uint32_t k = 0; k < n && !again; k++) {
+            q35_runtime_device(runtime, index[k], &earlier);
+            again = is_other_way(&earlier, &report);
+        }
+        if (!again)
+            index[n++] = i;
+    }
+    return n;
+}
+
 static q35_status open_devices(q35_session *s)
 {
     uint32_t index[Q35I_MAX_DEVICES], n = Q35I_MAX_DEVICES;
@@ -55,13 +83,7 @@ static q35_status open_devices(q35_session *s)
     if (s->options.devices) {
         Q35_TRY(q35_runtime_resolve(s->runtime, s->options.devices, index, &n));
     } else {
-        n = 0;
-        for (uint32_t i = 0; i < q35_runtime_n_devices(s->runtime) && n < Q35I_MAX_DEVICES; i++) {
-            q35_device_report report;
-            q35_runtime_device(s->runtime, i, &report);
-            if (report.same_as[0] == '\0')
-                index[n++] = i;
-        }
+        n = choose_devices(s->runtime, index);
     }
     if (n == 0)
         return Q35_FAIL(Q35_E_UNAVAILABLE, "devices: none found, need at least one (see q35rt devices --why)");
