@@ -220,7 +220,7 @@ q35_status q35i_cl_enumerate(uint32_t *out_n)
 {
     pthread_mutex_lock(&all.lock);
     if (!all.done)
-        discover();
+        q35i_cl_keep_process(discover);
     all.done = true;
     *out_n = all.n;
     pthread_mutex_unlock(&all.lock);

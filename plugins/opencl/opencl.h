@@ -55,6 +55,9 @@ q35_status q35i_cl_enumerate(uint32_t *out_n);
 const q35i_cl_found *q35i_cl_device_at(uint32_t i); /* NULL: out of range, with host->fail */
 void q35i_cl_forget_devices(void);
 
+/* Calls work; afterwards signals have the handlers and the environment the variables that they had before. */
+void q35i_cl_keep_process(void (*work)(void));
+
 /* Kernels for devices whose work-items are cores with vector registers, or lanes. */
 typedef enum q35i_cl_family { Q35I_CL_CPU, Q35I_CL_GPU } q35i_cl_family;
 
