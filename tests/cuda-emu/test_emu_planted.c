@@ -119,6 +119,7 @@ int main(void)
 {
     Suite *suite = suite_create("emu_planted");
     TCase *emulation = tcase_create("emulation");
+    tcase_set_timeout(emulation, 120);
     tcase_add_loop_test(emulation, test_planted, 0, N_PLANTED);
     tcase_add_test(emulation, test_random_order);
     tcase_add_test(emulation, test_goes_on);

@@ -262,6 +262,7 @@ int main(void)
 {
     Suite *s = suite_create("cuda_queue");
     TCase *tc = tcase_create("queue");
+    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, cuda_setup, test_teardown);
     tcase_add_test(tc, why_there_is_no_device);
     tcase_add_test(tc, devices_are_described);
