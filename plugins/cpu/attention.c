@@ -98,7 +98,7 @@ void q35i_cpu_run_attention(const q35_plan *plan, const q35i_cpu_step *step, uin
         kernel(&w.a, end.item, end.item + 1, &part, scratch);
     if (!w.inside)
         return;
-    q35i_cpu_host->barrier(team);
+    q35p_host->barrier(team);
     part.end = 0;
     if (shares)
         kernel(&w.a, end.item, end.item + 1, &part, scratch);

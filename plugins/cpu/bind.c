@@ -14,7 +14,7 @@ typedef struct access {
     bool by_row; /* the step's rows are the tensor's rows; a panel has none */
 } access;
 
-enum { MAX_ACCESSES = Q35I_CPU_MAX_IN + Q35I_CPU_MAX_OUT };
+enum { MAX_ACCESSES = Q35P_MAX_IN + Q35P_MAX_OUT };
 
 /* Steps whose workers split rows [0, T), as run.c does it. */
 static bool splits_rows(uint32_t op)
@@ -38,7 +38,7 @@ static uint32_t list_accesses(const q35_plan *plan, const q35i_cpu_step *step, a
         uintptr_t base = (uintptr_t)t->base;
         bool write = output || writes_input(step->op, i);
         bool by_row = splits_rows(step->op) && t->desc.rank == 2 && !t->packable &&
-                      q35i_cpu_row_kind(&t->desc) == step->row_kind && t->desc.dim[1] == step->row_capacity;
+                      q35p_row_kind(&t->desc) == step->row_kind && t->desc.dim[1] == step->row_capacity;
         list[n++] = (access){t, base, base + t->bytes, write, by_row};
     }
     return n;
@@ -60,7 +60,7 @@ static bool must_wait(const q35_plan *plan, const q35i_cpu_step *earlier, const 
     access a[MAX_ACCESSES], b[MAX_ACCESSES];
     uint32_t n_a = list_accesses(plan, earlier, a), n_b = list_accesses(plan, later, b);
     bool equal_split = earlier->row_kind == later->row_kind &&
-                       (earlier->row_kind != Q35I_CPU_ROWS_FIXED || earlier->row_capacity == later->row_capacity);
+                       (earlier->row_kind != 0 || earlier->row_capacity == later->row_capacity);
     for (uint32_t i = 0; i < n_a; i++) {
         for (uint32_t j = 0; j < n_b; j++) {
             if ((!a[i].write && !b[j].write) || !overlap(&a[i], &b[j]))
@@ -114,9 +114,9 @@ static q35_status check_overlap(const q35_plan *plan, uint32_t index)
             if (i < step->n_in && w >= step->n_in && same_rows(&list[w], &list[i]) &&
                 in_place(step->op, i, w - step->n_in))
                 continue;
-            return q35i_cpu_fail(Q35_E_INVALID,
-                                 "cpu plan: %s (node %u) overwrites its operand %u, need separate memory",
-                                 q35i_cpu_op_name(step->op), index, i);
+            return q35p_fail(Q35_E_INVALID,
+                             "cpu plan: %s (node %u) overwrites its operand %u, need separate memory",
+                             q35p_op_name(step->op), index, i);
         }
     }
     return Q35_OK;
@@ -125,16 +125,15 @@ static q35_status check_overlap(const q35_plan *plan, uint32_t index)
 static q35_status bind_tensor(q35_plan *plan, uint32_t i, const q35_binding *binding)
 {
     q35i_cpu_tensor *t = &plan->tensors[i];
-    uint32_t align = i == plan->step_tensor ? 4 : q35i_cpu_tensor_align(&t->desc);
+    uint32_t align = i == plan->step_tensor ? 4 : q35i_cpu_rules.align(&t->desc);
     if (!binding->host)
-        return q35i_cpu_fail(Q35_E_INVALID, "cpu plan: tensor %u has no host address, need one", i);
+        return q35p_fail(Q35_E_INVALID, "cpu plan: tensor %u has no host address, need one", i);
     if (binding->bytes < t->bytes)
-        return q35i_cpu_fail(Q35_E_INVALID, "cpu plan: tensor %u is bound to %llu bytes, need %llu", i,
-                             (unsigned long long)binding->bytes, (unsigned long long)t->bytes);
+        return q35p_fail(Q35_E_INVALID, "cpu plan: tensor %u is bound to %llu bytes, need %llu", i,
+                         (unsigned long long)binding->bytes, (unsigned long long)t->bytes);
     if ((uintptr_t)binding->host % align != 0)
-        return q35i_cpu_fail(Q35_E_INVALID,
-                             "cpu plan: tensor %u is bound to an address off by %u, need alignment %u", i,
-                             (unsigned)((uintptr_t)binding->host % align), align);
+        return q35p_fail(Q35_E_INVALID, "cpu plan: tensor %u is bound to an address off by %u, need alignment %u",
+                         i, (unsigned)((uintptr_t)binding->host % align), align);
     t->base = (char *)binding->host;
     return Q35_OK;
 }

@@ -7,29 +7,20 @@
 #define Q35I_PLUGIN_CPU_H
 
 #include "kernels-cpu/kernels.h"
+#include "plugins/common/host.h"
+#include "plugins/common/region.h"
 
-#include <q35rt/blocks.h>
 #include <q35rt/measure.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 
 #define Q35I_CPU_VERSION "0.1.0"
 
 enum {
-    Q35I_CPU_MAX_IN = 6,
-    Q35I_CPU_MAX_OUT = 2,
     Q35I_CPU_LINE = 64, /* bytes of a cache line; alignment of scratch and of packed weights */
     Q35I_CPU_TILE_ROWS = 16,
-    Q35I_CPU_FEW_TOKENS = 8,    /* that the kernels of LINEAR take as they are, without packing */
-    Q35I_CPU_PANEL_TOKENS = 16, /* quantised and packed at a time */
-    Q35I_CPU_MAX_EXACT = 66304, /* K up to which the sums of a linear with row types fit an int32 */
-    Q35I_CPU_MAX_ROTATION = 4096
+    Q35I_CPU_FEW_TOKENS = 8,   /* that the kernels of LINEAR take as they are, without packing */
+    Q35I_CPU_PANEL_TOKENS = 16 /* quantised and packed at a time */
 };
-
-/* Set once by q35_plugin_query, before any other slot is called. */
-extern const q35_host *q35i_cpu_host;
-
-__attribute__((format(printf, 2, 3))) q35_status q35i_cpu_fail(q35_status code, const char *fmt, ...);
 
 /* Immutable between open and close. */
 struct q35_device {
@@ -40,59 +31,9 @@ struct q35_device {
     bool reads_tile16, reads_row16; /* layouts that its linear kernels read: all but the references do */
 };
 
-/* ------------------------------------------------------------------ descriptors and support (tensor.c, support.c)
- */
+/* ------------------------------------------------------------------ support (support.c, cost.c) */
 
-/* How many rows of a [T][...] tensor are valid in a run. */
-enum {
-    Q35I_CPU_ROWS_FIXED = 0,
-    Q35I_CPU_ROWS_TOKENS = Q35_TF_TOKEN_ROWS,
-    Q35I_CPU_ROWS_OUT = Q35_TF_OUT_ROWS,
-    Q35I_CPU_ROWS_SEQUENCES = Q35_TF_SEQUENCES
-};
-
-/* What is being checked, and where the reason for a refusal goes. */
-typedef struct q35i_cpu_check {
-    const q35_region *region;
-    const q35_node *node;
-    uint32_t index; /* of node */
-    const q35_device *dev;
-    char *reason; /* [reason_cap] */
-    size_t reason_cap;
-} q35i_cpu_check;
-
-/* Text of an op, "?" when unknown. */
-const char *q35i_cpu_op_name(uint32_t op);
-
-/* Writes "linear (node 3): ..." to check->reason; returns false. */
-__attribute__((format(printf, 2, 3))) bool q35i_cpu_refuse(const q35i_cpu_check *check, const char *fmt, ...);
-
-/* Bytes that the tensor spans at capacity, in its layout; false when they do not fit 63 bits or the layout is
- * unknown. Dims and strides are known to be sane. */
-bool q35i_cpu_tensor_bytes(const q35_tensor_desc *desc, uint64_t *out);
-
-/* Alignment that kernels need of a tensor's address and row stride. */
-uint32_t q35i_cpu_tensor_align(const q35_tensor_desc *desc);
-
-/* Each answers whether tensor t of the region is so, with the reason if not. `what` names it for people. */
-bool q35i_cpu_want_tensor(const q35i_cpu_check *check, uint32_t t, const char *what);
-bool q35i_cpu_want_dtype(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t dtype);
-bool q35i_cpu_want_matrix(const q35i_cpu_check *check, uint32_t t, const char *what, int64_t cols);
-bool q35i_cpu_want_vector(const q35i_cpu_check *check, uint32_t t, const char *what, int64_t length);
-/* i32, one per row of `like`: indices or positions. */
-bool q35i_cpu_want_indices(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t like);
-bool q35i_cpu_want_state(const q35i_cpu_check *check, uint32_t t, const char *what);
-/* Same row kind as `like`, and as many rows when that is fixed. */
-bool q35i_cpu_want_rows_like(const q35i_cpu_check *check, uint32_t t, const char *what, uint32_t like);
-
-/* Row kind of a tensor, Q35I_CPU_ROWS_*. */
-uint32_t q35i_cpu_row_kind(const q35_tensor_desc *desc);
-
-/* The whole region. reason: why not, NUL-terminated. */
-bool q35i_cpu_check_region(const q35_device *dev, const q35_region *region, char *reason, size_t reason_cap);
-
-/* First parameter struct of a node; the check has established its type. */
-#define Q35I_CPU_PARAMS(node, type) ((const type *)(const void *)(node)->params)
+extern const q35p_rules q35i_cpu_rules;
 
 /* Bytes of scratch that one worker needs for the region, a multiple of the cache line. */
 uint64_t q35i_cpu_worker_scratch(const q35_region *region);
@@ -103,9 +44,6 @@ uint64_t q35i_cpu_record_bytes(const q35_region *region);
 
 q35_status q35i_cpu_op_support(q35_device *dev, const q35_region *region, q35_support *out);
 q35_status q35i_cpu_op_cost(q35_device *dev, const q35_region *region, q35_cost *out);
-
-/* Copies what the caller of a slot knows of a filled answer, leaving its header alone. */
-void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled);
 
 /* ------------------------------------------------------------------ plans (plan.c, bind.c, indices.c, run.c,
  * chunks.c, ahead.c, attention.c) */
@@ -121,8 +59,8 @@ typedef struct q35i_cpu_tensor {
 
 typedef struct q35i_cpu_step {
     uint32_t op, n_in, n_out;
-    uint32_t in[Q35I_CPU_MAX_IN], out[Q35I_CPU_MAX_OUT];
-    uint32_t row_kind;    /* Q35I_CPU_ROWS_* of what it works on */
+    uint32_t in[Q35P_MAX_IN], out[Q35P_MAX_OUT];
+    uint32_t row_kind;    /* q35p_row_kind of what it works on */
     int64_t row_capacity; /* rows at most; exactly, when the kind is fixed */
     bool barrier;         /* set by bind: all workers finish the steps before this one first */
     bool indices_known;   /* an earlier step has the same indices and limits */

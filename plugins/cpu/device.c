@@ -1,29 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening and closing the device, its options, and the helpers that talk to the host. */
+ * Opening and closing the device, and its options. */
 #include "plugins/cpu/cpu.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-
-const q35_host *q35i_cpu_host;
-
-q35_status q35i_cpu_fail(q35_status code, const char *fmt, ...)
-{
-    char text[256];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    return q35i_cpu_host->fail(code, text);
-}
-
-void q35i_cpu_answer(q35_hdr *out, const q35_hdr *filled)
-{
-    uint32_t size = filled->size < out->size ? filled->size : out->size;
-    if (size > sizeof *out)
-        memcpy((char *)out + sizeof *out, (const char *)filled + sizeof *out, size - sizeof *out);
-}
 
 const char *q35i_cpu_level_name(uint32_t features)
 {
@@ -62,15 +40,15 @@ static q35_status parse_isa(const char *value, uint32_t *features)
         if (strcmp(value, levels[i].name) != 0)
             continue;
         if (levels[i].features & ~offered)
-            return q35i_cpu_fail(Q35_E_UNAVAILABLE, "cpu option isa: this machine has %s, need %s",
-                                 q35i_cpu_level_name(offered), q35i_cpu_level_name(levels[i].features));
+            return q35p_fail(Q35_E_UNAVAILABLE, "cpu option isa: this machine has %s, need %s",
+                             q35i_cpu_level_name(offered), q35i_cpu_level_name(levels[i].features));
         *features = levels[i].features;
         return Q35_OK;
     }
-    return q35i_cpu_fail(Q35_E_INVALID,
-                         "cpu option isa: value '%s', need auto, ref, avx2, avxvnni, avx512, amx, neon, neon_dot "
-                         "or neon_i8mm",
-                         value);
+    return q35p_fail(Q35_E_INVALID,
+                     "cpu option isa: value '%s', need auto, ref, avx2, avxvnni, avx512, amx, neon, neon_dot "
+                     "or neon_i8mm",
+                     value);
 }
 
 static q35_status parse_options(const q35_open_options *options, uint32_t *features)
@@ -79,14 +57,13 @@ static q35_status parse_options(const q35_open_options *options, uint32_t *featu
     if (!options || !Q35_HAS_FIELD(options, q35_open_options, values) || options->n_options == 0)
         return Q35_OK;
     if (!options->keys || !options->values)
-        return q35i_cpu_fail(Q35_E_INVALID, "cpu options: %u without keys or values, need both",
-                             options->n_options);
+        return q35p_fail(Q35_E_INVALID, "cpu options: %u without keys or values, need both", options->n_options);
     for (uint32_t i = 0; i < options->n_options; i++) {
         const char *key = options->keys[i], *value = options->values[i];
         if (!key || !value)
-            return q35i_cpu_fail(Q35_E_INVALID, "cpu option %u: key or value is missing, need both", i);
+            return q35p_fail(Q35_E_INVALID, "cpu option %u: key or value is missing, need both", i);
         if (strcmp(key, "isa") != 0)
-            return q35i_cpu_fail(Q35_E_INVALID, "cpu option '%s': unknown, need isa", key);
+            return q35p_fail(Q35_E_INVALID, "cpu option '%s': unknown, need isa", key);
         q35_status status = parse_isa(value, features);
         if (status)
             return status;
@@ -105,16 +82,16 @@ static void choose_kernels(q35_device *dev, uint32_t features)
 
 q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35_device **out)
 {
-    const q35_host *host = q35i_cpu_host;
+    const q35_host *host = q35p_host;
     uint32_t features;
     if (i != 0)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu device %u: need 0", i);
+        return q35p_fail(Q35_E_RANGE, "cpu device %u: need 0", i);
     q35_status status = parse_options(options, &features);
     if (status)
         return status;
     q35_device *dev = host->alloc(sizeof *dev, Q35I_CPU_LINE, -1);
     if (!dev)
-        return q35i_cpu_fail(Q35_E_NOMEM, "cpu device: out of memory for %zu bytes", sizeof *dev);
+        return q35p_fail(Q35_E_NOMEM, "cpu device: out of memory for %zu bytes", sizeof *dev);
     *dev = (q35_device){.n_workers = 1};
     if (options && Q35_HAS_FIELD(options, q35_open_options, pool) && options->pool) {
         dev->pool = options->pool;
@@ -130,5 +107,5 @@ q35_status q35i_cpu_device_open(uint32_t i, const q35_open_options *options, q35
 void q35i_cpu_device_close(q35_device *dev)
 {
     if (dev)
-        q35i_cpu_host->free(dev);
+        q35p_host->free(dev);
 }

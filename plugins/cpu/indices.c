@@ -21,8 +21,8 @@ static q35_status check_all(const q35_plan *plan, const q35i_cpu_step *step, uin
     const int32_t *v = values(plan, step, i);
     for (int64_t t = 0, n = rows_of(plan, step, i); t < n; t++)
         if (v[t] < 0 || v[t] >= limit)
-            return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: %s %d of row %lld, need 0 to %lld", what, v[t],
-                                 (long long)t, (long long)limit - 1);
+            return q35p_fail(Q35_E_RANGE, "cpu plan: %s %d of row %lld, need 0 to %lld", what, v[t], (long long)t,
+                             (long long)limit - 1);
     return Q35_OK;
 }
 
@@ -33,8 +33,8 @@ static q35_status check_pages(const q35_plan *plan, const q35i_cpu_step *step, i
     const int32_t *pages = values(plan, step, 5) + sequence * (table->stride[1] / (int64_t)sizeof(int32_t));
     for (int64_t p = 0; p <= position / Q35_KV_PAGE; p++)
         if (pages[p] < 0 || pages[p] >= step->kv.n_pages)
-            return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: page %d at %lld of sequence %d, need 0 to %lld", pages[p],
-                                 (long long)p, sequence, (long long)step->kv.n_pages - 1);
+            return q35p_fail(Q35_E_RANGE, "cpu plan: page %d at %lld of sequence %d, need 0 to %lld", pages[p],
+                             (long long)p, sequence, (long long)step->kv.n_pages - 1);
     return Q35_OK;
 }
 

@@ -31,7 +31,7 @@ q35_status q35i_cpu_layout_query(q35_device *dev, uint32_t op, const q35_tensor_
     if (weight && op == Q35_OP_LINEAR && weight->rank == 2 && weight->dim[0] > 0 && q35i_cpu_reads(dev, id))
         bytes = q35i_cpu_tile_bytes(id, weight->dtype, weight->dim[0]);
     if (bytes == 0 || i > 0)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu layout %u: need one below %d", i, bytes != 0);
+        return q35p_fail(Q35_E_RANGE, "cpu layout %u: need one below %d", i, bytes != 0);
     /* Of groups, codes past the last set of 64 inputs are not stored: only rows without such padding come back to
      * the byte. */
     uint32_t reversible = row_type || (weight->dim[0] - 1) % Q35_GROUP >= Q35K_TILE16_SET;
@@ -41,24 +41,7 @@ q35_status q35i_cpu_layout_query(q35_device *dev, uint32_t op, const q35_tensor_
                          .slice_rows = Q35I_CPU_TILE_ROWS,
                          .slice_bytes = bytes,
                          .align = Q35I_CPU_LINE};
-    q35i_cpu_answer(&out->h, &layout.h);
-    return Q35_OK;
-}
-
-/* Arguments common to pack and unpack. */
-static q35_status check_slice(uint32_t layout, const q35_tensor_desc *weight, uint64_t row, uint64_t n_rows)
-{
-    if (!weight || weight->rank != 2 || weight->dim[0] < 1 ||
-        q35i_cpu_tile_bytes(layout, weight->dtype, weight->dim[0]) == 0)
-        return q35i_cpu_fail(Q35_E_INVALID, "cpu pack: layout %u of %s, need a layout offered for it", layout,
-                             weight ? q35_dtype_describe(weight->dtype).name : "no weight");
-    if (weight->stride[1] < (int64_t)q35_row_bytes(weight->dtype, (uint64_t)weight->dim[0]))
-        return q35i_cpu_fail(Q35_E_INVALID, "cpu pack: row stride is %lld, need a whole row",
-                             (long long)weight->stride[1]);
-    if (row % Q35I_CPU_TILE_ROWS != 0 || n_rows < 1 || n_rows > Q35I_CPU_TILE_ROWS)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu pack: rows %llu + %llu, need a multiple of %d and up to %d rows",
-                             (unsigned long long)row, (unsigned long long)n_rows, (int)Q35I_CPU_TILE_ROWS,
-                             (int)Q35I_CPU_TILE_ROWS);
+    q35p_answer(&out->h, &layout.h);
     return Q35_OK;
 }
 
@@ -66,7 +49,8 @@ q35_status q35i_cpu_pack(q35_device *dev, uint32_t layout, const q35_tensor_desc
                          uint64_t n_rows, const void *src, void *dst)
 {
     (void)dev;
-    q35_status status = check_slice(layout, weight, row, n_rows);
+    q35_status status =
+        q35p_check_slice(&q35i_cpu_rules, "cpu pack", layout, weight, row, n_rows, Q35I_CPU_TILE_ROWS);
     if (status != Q35_OK)
         return status;
     if (layout == Q35K_LAYOUT_ROW16)
@@ -80,7 +64,8 @@ q35_status q35i_cpu_unpack(q35_device *dev, uint32_t layout, const q35_tensor_de
                            uint64_t n_rows, const void *src, void *dst)
 {
     (void)dev;
-    q35_status status = check_slice(layout, weight, row, n_rows);
+    q35_status status =
+        q35p_check_slice(&q35i_cpu_rules, "cpu pack", layout, weight, row, n_rows, Q35I_CPU_TILE_ROWS);
     if (status != Q35_OK)
         return status;
     if (layout == Q35K_LAYOUT_ROW16)
@@ -105,8 +90,8 @@ q35_status q35i_cpu_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[3
 {
     (void)dev;
     if (layout != Q35K_LAYOUT_TILE16 && layout != Q35K_LAYOUT_ROW16)
-        return q35i_cpu_fail(Q35_E_INVALID, "cpu pack key: layout %u, need %d or %d", layout,
-                             (int)Q35K_LAYOUT_TILE16, (int)Q35K_LAYOUT_ROW16);
+        return q35p_fail(Q35_E_INVALID, "cpu pack key: layout %u, need %d or %d", layout, (int)Q35K_LAYOUT_TILE16,
+                         (int)Q35K_LAYOUT_ROW16);
     for (uint64_t part = 0; part < 4; part++) {
         uint64_t h = fnv1a(part * 0x9e3779b97f4a7c15u, "cpu " Q35I_CPU_VERSION " tile " LAYOUT_REVISION, layout);
         memcpy(out_key + 8 * part, &h, sizeof h);

@@ -21,20 +21,20 @@ typedef struct pass {
 static void meet(q35_team *team)
 {
     if (team)
-        q35i_cpu_host->barrier(team);
+        q35p_host->barrier(team);
 }
 
 static void run_passes(void *arg, uint32_t worker, uint32_t n_workers, q35_team *team)
 {
     pass *p = arg;
-    const uint64_t start = q35i_cpu_host->now_ns();
+    const uint64_t start = q35p_host->now_ns();
     (void)n_workers;
     do {
         meet(team);
-        uint64_t begin = q35i_cpu_host->now_ns(), products = p->run(p->rounds);
+        uint64_t begin = q35p_host->now_ns(), products = p->run(p->rounds);
         meet(team);
         if (worker == 0) {
-            uint64_t now = q35i_cpu_host->now_ns();
+            uint64_t now = q35p_host->now_ns();
             p->products = products;
             p->best_ns = now - begin < p->best_ns ? now - begin : p->best_ns;
             p->stop = now - start >= p->budget_ns;
@@ -48,9 +48,9 @@ static uint64_t choose_rounds(q35k_peak_fn *run)
 {
     uint64_t best = UINT64_MAX;
     for (int i = 0; i < 8; i++) {
-        uint64_t begin = q35i_cpu_host->now_ns();
+        uint64_t begin = q35p_host->now_ns();
         run(SHORT_ROUNDS);
-        uint64_t ns = q35i_cpu_host->now_ns() - begin;
+        uint64_t ns = q35p_host->now_ns() - begin;
         best = ns < best ? ns : best;
     }
     return SHORT_ROUNDS * (PASS_NS / (best + 1) + 1);
@@ -60,13 +60,13 @@ q35_status q35i_cpu_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *o
 {
     const q35k_peak *peak = q35k_peak_at(dev->kernels.features, i);
     if (!peak)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu limit %u: there is none", i);
+        return q35p_fail(Q35_E_RANGE, "cpu limit %u: there is none", i);
     pass p = {.run = peak->run,
               .rounds = choose_rounds(peak->run),
               .budget_ns = (uint64_t)ms * 1000000u,
               .best_ns = UINT64_MAX};
     if (dev->pool)
-        q35i_cpu_host->parallel(dev->pool, run_passes, &p);
+        q35p_host->parallel(dev->pool, run_passes, &p);
     else
         run_passes(&p, 0, 1, NULL);
     double seconds = (double)(p.best_ns > 0 ? p.best_ns : 1) / 1e9;
@@ -74,6 +74,6 @@ q35_status q35i_cpu_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *o
                        .kind = Q35_LIMIT_INT8,
                        .per_second = (uint64_t)((double)p.products * dev->n_workers / seconds)};
     snprintf(limit.name, sizeof limit.name, "%s", peak->name);
-    q35i_cpu_answer(&out->h, &limit.h);
+    q35p_answer(&out->h, &limit.h);
     return Q35_OK;
 }

@@ -4,24 +4,13 @@
  * the values of this step on the calling thread and then makes one parallel call for all steps. */
 #include "plugins/cpu/cpu.h"
 
-static void *allocate(uint64_t count, uint64_t size)
-{
-    uint64_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes))
-        return NULL;
-    void *p = q35i_cpu_host->alloc(bytes ? bytes : 1, Q35I_CPU_LINE, -1);
-    if (p)
-        memset(p, 0, bytes);
-    return p;
-}
-
 static void copy_params(q35i_cpu_step *step, const q35_node *node)
 {
     switch (node->op) {
     case Q35_OP_RMS_NORM:
-    case Q35_OP_ADD_RMS_NORM: step->eps = Q35I_CPU_PARAMS(node, q35_norm_params)->eps; break;
+    case Q35_OP_ADD_RMS_NORM: step->eps = Q35P_PARAMS(node, q35_norm_params)->eps; break;
     case Q35_OP_ROPE: {
-        const q35_rope_params *p = Q35I_CPU_PARAMS(node, q35_rope_params);
+        const q35_rope_params *p = Q35P_PARAMS(node, q35_rope_params);
         step->head_dim = p->head_dim;
         step->n_rot = p->n_rot;
         if (Q35_HAS_FIELD(p, q35_rope_params, temperature_length)) {
@@ -31,17 +20,17 @@ static void copy_params(q35i_cpu_step *step, const q35_node *node)
         break;
     }
     case Q35_OP_ATTENTION:
-        step->n_heads = Q35I_CPU_PARAMS(node, q35_attention_params)->n_heads;
-        step->head_dim = Q35I_CPU_PARAMS(node, q35_attention_params)->head_dim;
-        step->scale = Q35I_CPU_PARAMS(node, q35_attention_params)->scale;
+        step->n_heads = Q35P_PARAMS(node, q35_attention_params)->n_heads;
+        step->head_dim = Q35P_PARAMS(node, q35_attention_params)->head_dim;
+        step->scale = Q35P_PARAMS(node, q35_attention_params)->scale;
         break;
     case Q35_OP_QUANTIZE_ACT:
         if (node->n_in == 2)
-            step->rotation.width = Q35I_CPU_PARAMS(node, q35_quantize_params)->width;
+            step->rotation.width = Q35P_PARAMS(node, q35_quantize_params)->width;
         break;
     case Q35_OP_ROTATE:
-        step->rotation.width = Q35I_CPU_PARAMS(node, q35_rotate_params)->width;
-        step->inverse = Q35I_CPU_PARAMS(node, q35_rotate_params)->inverse != 0;
+        step->rotation.width = Q35P_PARAMS(node, q35_rotate_params)->width;
+        step->inverse = Q35P_PARAMS(node, q35_rotate_params)->inverse != 0;
         break;
     default: break;
     }
@@ -62,7 +51,7 @@ static void copy_step(q35_plan *plan, uint32_t i, const q35_node *node)
         plan->tensors[node->out[j]].used = 1;
     }
     const q35_tensor_desc *first = &plan->tensors[step->in[0]].desc;
-    step->row_kind = q35i_cpu_row_kind(first);
+    step->row_kind = q35p_row_kind(first);
     step->row_capacity = first->dim[first->rank - 1];
     if (node->op == Q35_OP_LINEAR)
         step->cursor = plan->n_cursors++;
@@ -83,7 +72,7 @@ static void copy_region(q35_plan *plan, const q35_region *region)
     }
     for (uint32_t i = 0; i < region->n_tensors; i++)
         if (plan->tensors[i].used || i == plan->step_tensor)
-            q35i_cpu_tensor_bytes(&plan->tensors[i].desc, &plan->tensors[i].bytes);
+            (void)q35p_tensor_bytes(&q35i_cpu_rules, &plan->tensors[i].desc, &plan->tensors[i].bytes);
     if (plan->step_tensor != Q35_NONE)
         plan->tensors[plan->step_tensor].used = 1;
     q35i_cpu_find_panels(plan);
@@ -95,39 +84,39 @@ static void copy_region(q35_plan *plan, const q35_region *region)
 q35_status q35i_cpu_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out)
 {
     char reason[128] = "";
-    if (!q35i_cpu_check_region(dev, region, reason, sizeof reason))
-        return q35i_cpu_fail(Q35_E_UNSUPPORTED, "cpu plan: %s", reason);
+    if (!q35p_check_region(&q35i_cpu_rules, dev, region, reason, sizeof reason))
+        return q35p_fail(Q35_E_UNSUPPORTED, "cpu plan: %s", reason);
     uint64_t stride = q35i_cpu_worker_scratch(region), record_stride = q35i_cpu_record_bytes(region), scratch,
              records;
     if (__builtin_mul_overflow(stride, dev->n_workers, &scratch) ||
         __builtin_mul_overflow(record_stride, dev->n_workers - 1, &records) ||
         (dev->memory_cap && scratch + records > dev->memory_cap))
-        return q35i_cpu_fail(
+        return q35p_fail(
             Q35_E_NOFIT, "cpu plan: scratch of %llu bytes for each of %u workers, need at most %llu in all",
             (unsigned long long)(stride + record_stride), dev->n_workers, (unsigned long long)dev->memory_cap);
-    q35_plan *plan = allocate(1, sizeof *plan);
+    q35_plan *plan = q35p_alloc(1, sizeof *plan);
     if (!plan)
-        return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %zu bytes", sizeof *plan);
+        return q35p_fail(Q35_E_NOMEM, "cpu plan: out of memory for %zu bytes", sizeof *plan);
     plan->dev = dev;
     plan->n_tensors = region->n_tensors;
     plan->n_steps = region->n_nodes;
     plan->step_tensor = region->step;
     plan->scratch_stride = stride;
     plan->record_stride = record_stride;
-    plan->tensors = allocate(plan->n_tensors, sizeof *plan->tensors);
-    plan->steps = allocate(plan->n_steps, sizeof *plan->steps);
-    plan->scratch = allocate(scratch, 1);
-    plan->records = q35i_cpu_host->alloc(records ? records : 1, Q35I_CPU_LINE, -1); /* written before it is read */
+    plan->tensors = q35p_alloc(plan->n_tensors, sizeof *plan->tensors);
+    plan->steps = q35p_alloc(plan->n_steps, sizeof *plan->steps);
+    plan->scratch = q35p_alloc(scratch, 1);
+    plan->records = q35p_host->alloc(records ? records : 1, Q35I_CPU_LINE, -1); /* written before it is read */
     if (!plan->tensors || !plan->steps || !plan->scratch || !plan->records) {
         q35i_cpu_plan_free(plan);
-        return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %u steps and %llu bytes of scratch",
-                             region->n_nodes, (unsigned long long)(scratch + records));
+        return q35p_fail(Q35_E_NOMEM, "cpu plan: out of memory for %u steps and %llu bytes of scratch",
+                         region->n_nodes, (unsigned long long)(scratch + records));
     }
     copy_region(plan, region);
-    plan->cursors = allocate((uint64_t)plan->n_cursors * dev->n_workers, sizeof *plan->cursors);
+    plan->cursors = q35p_alloc((uint64_t)plan->n_cursors * dev->n_workers, sizeof *plan->cursors);
     if (!plan->cursors) {
         q35i_cpu_plan_free(plan);
-        return q35i_cpu_fail(Q35_E_NOMEM, "cpu plan: out of memory for %u steps", region->n_nodes);
+        return q35p_fail(Q35_E_NOMEM, "cpu plan: out of memory for %u steps", region->n_nodes);
     }
     *out = plan;
     return Q35_OK;
@@ -140,23 +129,22 @@ void q35i_cpu_plan_free(q35_plan *plan)
     q35i_cpu_profile_free(plan);
     void *parts[] = {plan->tensors, plan->steps, plan->scratch, plan->records, plan->cursors, plan};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (parts[i])
-            q35i_cpu_host->free(parts[i]);
+        q35p_free(parts[i]);
 }
 
 int64_t q35i_cpu_rows(const q35_plan *plan, const q35_tensor_desc *desc)
 {
-    switch (q35i_cpu_row_kind(desc)) {
-    case Q35I_CPU_ROWS_TOKENS: return plan->now.n_tokens;
-    case Q35I_CPU_ROWS_OUT: return plan->now.n_out;
-    case Q35I_CPU_ROWS_SEQUENCES: return plan->now.n_sequences;
+    switch (q35p_row_kind(desc)) {
+    case Q35_TF_TOKEN_ROWS: return plan->now.n_tokens;
+    case Q35_TF_OUT_ROWS: return plan->now.n_out;
+    case Q35_TF_SEQUENCES: return plan->now.n_sequences;
     default: return desc->dim[desc->rank - 1];
     }
 }
 
 static const char *row_kind_name(uint32_t kind)
 {
-    return kind == Q35I_CPU_ROWS_TOKENS ? "n_tokens" : kind == Q35I_CPU_ROWS_OUT ? "n_out" : "n_sequences";
+    return kind == Q35_TF_TOKEN_ROWS ? "n_tokens" : kind == Q35_TF_OUT_ROWS ? "n_out" : "n_sequences";
 }
 
 /* Step values against every capacity. */
@@ -164,21 +152,21 @@ static q35_status check_step_values(const q35_plan *plan)
 {
     const q35_step *s = &plan->now;
     if (s->n_tokens < 0 || s->n_out < 0 || s->n_sequences < 0)
-        return q35i_cpu_fail(Q35_E_RANGE,
-                             "cpu plan: step has n_tokens %d, n_out %d, n_sequences %d, need none below 0",
-                             s->n_tokens, s->n_out, s->n_sequences);
+        return q35p_fail(Q35_E_RANGE,
+                         "cpu plan: step has n_tokens %d, n_out %d, n_sequences %d, need none below 0",
+                         s->n_tokens, s->n_out, s->n_sequences);
     if (s->n_out > s->n_tokens || s->n_sequences > s->n_tokens)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu plan: step has n_out %d, n_sequences %d, need at most n_tokens %d",
-                             s->n_out, s->n_sequences, s->n_tokens);
+        return q35p_fail(Q35_E_RANGE, "cpu plan: step has n_out %d, n_sequences %d, need at most n_tokens %d",
+                         s->n_out, s->n_sequences, s->n_tokens);
     for (uint32_t i = 0; i < plan->n_tensors; i++) {
         const q35_tensor_desc *d = &plan->tensors[i].desc;
         if (!plan->tensors[i].used)
             continue;
         int64_t capacity = d->dim[d->rank - 1], rows = q35i_cpu_rows(plan, d);
         if (rows > capacity)
-            return q35i_cpu_fail(Q35_E_RANGE,
-                                 "cpu plan: step has %s %lld, need at most %lld, the capacity of tensor %u",
-                                 row_kind_name(q35i_cpu_row_kind(d)), (long long)rows, (long long)capacity, i);
+            return q35p_fail(Q35_E_RANGE,
+                             "cpu plan: step has %s %lld, need at most %lld, the capacity of tensor %u",
+                             row_kind_name(q35p_row_kind(d)), (long long)rows, (long long)capacity, i);
     }
     return Q35_OK;
 }
@@ -190,7 +178,7 @@ static void run_worker(void *arg, uint32_t worker, uint32_t n_workers, q35_team 
     for (uint32_t i = 0; i < plan->n_steps; i++) {
         if (plan->steps[i].barrier && n_workers > 1) {
             q35i_cpu_read_ahead(plan, i, worker, n_workers, &ahead);
-            q35i_cpu_host->barrier(team);
+            q35p_host->barrier(team);
         }
         q35i_cpu_run_step(plan, &plan->steps[i], worker, n_workers, team);
     }
@@ -199,8 +187,8 @@ static void run_worker(void *arg, uint32_t worker, uint32_t n_workers, q35_team 
 q35_status q35i_cpu_plan_run(q35_plan *plan)
 {
     if (!plan->bound)
-        return q35i_cpu_fail(Q35_E_INVALID, "cpu plan: not bound, need plan_bind first");
-    const uint64_t begin = plan->profile ? q35i_cpu_host->now_ns() : 0;
+        return q35p_fail(Q35_E_INVALID, "cpu plan: not bound, need plan_bind first");
+    const uint64_t begin = plan->profile ? q35p_host->now_ns() : 0;
     plan->now = (q35_step){0};
     if (plan->step_tensor != Q35_NONE)
         memcpy(&plan->now, plan->tensors[plan->step_tensor].base, sizeof plan->now);
@@ -212,7 +200,7 @@ q35_status q35i_cpu_plan_run(q35_plan *plan)
     plan->run++;
     void (*work)(void *, uint32_t, uint32_t, q35_team *) = plan->profile ? q35i_cpu_profiled_worker : run_worker;
     if (plan->dev->pool)
-        q35i_cpu_host->parallel(plan->dev->pool, work, plan);
+        q35p_host->parallel(plan->dev->pool, work, plan);
     else
         work(plan, 0, 1, NULL);
     if (plan->profile)

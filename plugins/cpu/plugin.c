@@ -45,7 +45,7 @@ static void brand(char out[49])
 static q35_status device_info(uint32_t i, q35_device_info *out)
 {
     if (i != 0)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu device %u: need 0", i);
+        return q35p_fail(Q35_E_RANGE, "cpu device %u: need 0", i);
     q35_device_info info = {.h = {sizeof info, Q35_STRUCT_DEVICE_INFO, NULL},
                             .uuid = "cpu-0",
                             .host_numa = -1,
@@ -55,14 +55,14 @@ static q35_status device_info(uint32_t i, q35_device_info *out)
     brand(text);
     snprintf(info.name, sizeof info.name, "%s, %s", text[0] ? text : "CPU",
              q35i_cpu_level_name(q35k_cpu_features()));
-    q35i_cpu_answer(&out->h, &info.h);
+    q35p_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
 static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     if (i != 0 || m != 0)
-        return q35i_cpu_fail(Q35_E_RANGE, "cpu device %u memory %u: need 0 and 0", i, m);
+        return q35p_fail(Q35_E_RANGE, "cpu device %u memory %u: need 0 and 0", i, m);
     long page = sysconf(_SC_PAGESIZE), pages = sysconf(_SC_PHYS_PAGES);
     uint64_t capacity = page > 0 && pages > 0 ? (uint64_t)page * (uint64_t)pages : 0;
     q35_memory_info info = {.h = {sizeof info, Q35_STRUCT_MEMORY_INFO, NULL},
@@ -72,7 +72,7 @@ static q35_status memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
                             .available = q35i_cpu_available_memory(),
                             .max_alloc = capacity,
                             .align = Q35I_CPU_LINE};
-    q35i_cpu_answer(&out->h, &info.h);
+    q35p_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -84,7 +84,7 @@ static const q35_measure measure = {.h = {sizeof measure, Q35_STRUCT_MEASURE, NU
 /* Both need the host's clock. */
 static const q35_hdr *extension(uint32_t type)
 {
-    return type == Q35_STRUCT_MEASURE && Q35_HAS_SLOT(q35i_cpu_host, q35_host, now_ns) ? &measure.h : NULL;
+    return type == Q35_STRUCT_MEASURE && Q35_HAS_SLOT(q35p_host, q35_host, now_ns) ? &measure.h : NULL;
 }
 
 static const q35_plugin table = {
@@ -136,7 +136,7 @@ q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out)
         !Q35_HAS_SLOT(host, q35_host, pool_size) || !Q35_HAS_SLOT(host, q35_host, parallel) ||
         !Q35_HAS_SLOT(host, q35_host, barrier))
         return host->fail(Q35_E_VERSION, "cpu plugin: host lacks memory or pool services, need all of abi 1.0");
-    q35i_cpu_host = host;
+    q35p_host = host;
     request_amx(host);
     *out = &table;
     return Q35_OK;

@@ -12,11 +12,11 @@
 
 #include "drv.h"
 #include "kernels-cuda/q35_cuda.h"
+#include "plugins/common/host.h"
+#include "plugins/common/region.h"
 
 #include <pthread.h>
-#include <q35rt/blocks.h>
 #include <q35rt/measure.h>
-#include <q35rt/plugin.h>
 #include <stdatomic.h>
 
 #define Q35I_CUDA_VERSION "0.1.0"
@@ -27,19 +27,6 @@ enum {
     Q35I_CUDA_ALIGN = 256,     /* of what cuMemAlloc gives */
     Q35I_CUDA_TEXT = 200       /* bytes of an error text */
 };
-
-/* Set once by q35_plugin_query, before any other slot is called. */
-extern const q35_host *q35i_cuda_host;
-
-__attribute__((format(printf, 2, 3))) q35_status q35i_cuda_fail(q35_status code, const char *fmt, ...);
-__attribute__((format(printf, 2, 3))) void q35i_cuda_log(int32_t level, const char *fmt, ...);
-
-/* Copies what the caller of a slot knows of a filled answer, leaving its header alone. */
-void q35i_cuda_answer(q35_hdr *out, const q35_hdr *filled);
-
-/* bytes > 0 of zeros from the host; NULL when there are none. */
-void *q35i_cuda_calloc(uint64_t count, uint64_t size);
-void q35i_cuda_free(void *ptr); /* NULL is ignored */
 
 /* ------------------------------------------------------------------ what there is (probe.c) */
 
@@ -187,54 +174,12 @@ q35_status q35i_cuda_timeline_query(q35_timeline *timeline, uint64_t *out_value)
 q35_status q35i_cuda_timeline_wait(q35_timeline *timeline, uint64_t value, uint64_t timeout_ns);
 q35_status q35i_cuda_timeline_signal(q35_timeline *timeline, uint64_t value);
 
-/* ------------------------------------------------------------------ what runs (check.c, support.c) */
+/* ------------------------------------------------------------------ what runs (support.c, cost.c) */
 
-enum { Q35I_CUDA_MAX_IN = 6, Q35I_CUDA_MAX_OUT = 2, Q35I_CUDA_MAX_ROTATION = 4096 };
+extern const q35p_rules q35i_cuda_rules;
 
-/* What is being checked, and where the reason for a refusal goes. */
-typedef struct q35i_cuda_check {
-    const q35_region *region;
-    const q35_node *node;
-    uint32_t index; /* of node */
-    char *reason;   /* [cap] */
-    size_t cap;
-} q35i_cuda_check;
-
-/* Text of an op, "?" when unknown. */
-const char *q35i_cuda_op_name(uint32_t op);
-
-/* Writes "linear (node 3): ..." to the reason; false. */
-__attribute__((format(printf, 2, 3))) bool q35i_cuda_refuse(const q35i_cuda_check *c, const char *fmt, ...);
-
-/* Row kind of a tensor: one of Q35_TF_*, 0: all rows are valid. */
-static inline uint32_t q35i_cuda_row_kind(const q35_tensor_desc *desc)
-{
-    return desc->flags & (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS | Q35_TF_SEQUENCES);
-}
-
-/* Bytes that a tensor spans at capacity in its layout; false: it has none that is known, or too many. */
-bool q35i_cuda_tensor_bytes(const q35_tensor_desc *desc, uint64_t *out);
-
-/* Alignment that kernels need of an address and row stride. */
-uint32_t q35i_cuda_tensor_align(const q35_tensor_desc *desc);
-
-/* Each answers whether tensor t of the region is so, with the reason if not. `what` names it for people. */
-bool q35i_cuda_want_tensor(const q35i_cuda_check *c, uint32_t t, const char *what);
-bool q35i_cuda_want_matrix(const q35i_cuda_check *c, uint32_t t, const char *what, uint32_t dtype, int64_t cols);
-bool q35i_cuda_want_vector(const q35i_cuda_check *c, uint32_t t, const char *what, uint32_t dtype, int64_t length);
-/* Same row kind and number of rows as `like`. */
-bool q35i_cuda_want_rows_like(const q35i_cuda_check *c, uint32_t t, const char *what, uint32_t like);
-/* i32, one per row of `like`. */
-bool q35i_cuda_want_indices(const q35i_cuda_check *c, uint32_t t, const char *what, uint32_t like);
-bool q35i_cuda_want_state(const q35i_cuda_check *c, uint32_t t, const char *what);
-
-/* The whole region; a region that passes compiles. */
-bool q35i_cuda_check_region(const q35_region *region, char *reason, size_t cap);
 q35_status q35i_cuda_op_support(q35_device *dev, const q35_region *region, q35_support *out);
 q35_status q35i_cuda_op_cost(q35_device *dev, const q35_region *region, q35_cost *out);
-
-/* Parameter struct of a node; the check has established its type. */
-#define Q35I_CUDA_PARAMS(node, type) ((const type *)(const void *)(node)->params)
 
 /* ------------------------------------------------------------------ layouts (layout.c) */
 

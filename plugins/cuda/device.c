@@ -6,7 +6,6 @@
 #include "cuda.h"
 #include "image.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,8 +24,8 @@ void q35i_cuda_leave(const q35_device *dev)
 q35_status q35i_cuda_driver_failed(const q35_device *dev, q35_status code, q35i_cu_result error, const char *what)
 {
     char text[160];
-    return q35i_cuda_fail(q35i_cuda_error_is_sticky(error) ? Q35_E_DEVICE_LOST : code, "cuda device %u: %s: %s",
-                          dev->index, what, q35i_cuda_error_text(dev->drv, error, text, sizeof text));
+    return q35p_fail(q35i_cuda_error_is_sticky(error) ? Q35_E_DEVICE_LOST : code, "cuda device %u: %s: %s",
+                     dev->index, what, q35i_cuda_error_text(dev->drv, error, text, sizeof text));
 }
 
 /* ---- options */
@@ -34,13 +33,13 @@ q35_status q35i_cuda_driver_failed(const q35_device *dev, q35_status code, q35i_
 static q35_status parse_option(q35_device *dev, const char *key, const char *value)
 {
     if (strcmp(key, "graphs") != 0)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda option '%s': unknown, need graphs", key);
+        return q35p_fail(Q35_E_INVALID, "cuda option '%s': unknown, need graphs", key);
     if (strcmp(value, "off") == 0)
         dev->graphs = false;
     else if (strcmp(value, "on") != 0)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda option graphs: value '%s', need on or off", value);
+        return q35p_fail(Q35_E_INVALID, "cuda option graphs: value '%s', need on or off", value);
     else if (!dev->drv->has_graphs)
-        return q35i_cuda_fail(Q35_E_UNAVAILABLE, "cuda option graphs: this driver has none, need off");
+        return q35p_fail(Q35_E_UNAVAILABLE, "cuda option graphs: this driver has none, need off");
     return Q35_OK;
 }
 
@@ -52,11 +51,10 @@ static q35_status parse_options(q35_device *dev, const q35_open_options *options
     if (!options || !Q35_HAS_FIELD(options, q35_open_options, values) || options->n_options == 0)
         return Q35_OK;
     if (!options->keys || !options->values)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda options: %u without keys or values, need both",
-                              options->n_options);
+        return q35p_fail(Q35_E_INVALID, "cuda options: %u without keys or values, need both", options->n_options);
     for (uint32_t i = 0; i < options->n_options; i++) {
         if (!options->keys[i] || !options->values[i])
-            return q35i_cuda_fail(Q35_E_INVALID, "cuda option %u: key or value is missing, need both", i);
+            return q35p_fail(Q35_E_INVALID, "cuda option %u: key or value is missing, need both", i);
         q35_status status = parse_option(dev, options->keys[i], options->values[i]);
         if (status != Q35_OK)
             return status;
@@ -75,8 +73,8 @@ static q35_status no_kernels(const q35_device *dev, q35i_cu_result error)
                                   ? "; the driver is older than the toolkit they were built with, or the GPU is "
                                     "older than sm_80"
                                   : "");
-    return q35i_cuda_fail(Q35_E_UNAVAILABLE, "cuda device %u: kernels do not load for sm_%d: %s%s", dev->index,
-                          dev->gpu->capability, q35i_cuda_error_text(dev->drv, error, text, sizeof text), hint);
+    return q35p_fail(Q35_E_UNAVAILABLE, "cuda device %u: kernels do not load for sm_%d: %s%s", dev->index,
+                     dev->gpu->capability, q35i_cuda_error_text(dev->drv, error, text, sizeof text), hint);
 }
 
 /* An equal split of cache and shared memory for all kernels spares its change between any two of them. */
@@ -110,9 +108,8 @@ q35_status q35i_cuda_allow_shared(q35_device *dev, uint32_t kernel, uint32_t byt
     pthread_mutex_unlock(&dev->lock);
     if (error == 0)
         return Q35_OK;
-    return q35i_cuda_fail(Q35_E_UNSUPPORTED, "cuda device %u: %s needs %u bytes of shared memory, sm_%d has %d",
-                          dev->index, q35_cuda_kernel_name(kernel), bytes, dev->gpu->capability,
-                          dev->gpu->max_shared);
+    return q35p_fail(Q35_E_UNSUPPORTED, "cuda device %u: %s needs %u bytes of shared memory, sm_%d has %d",
+                     dev->index, q35_cuda_kernel_name(kernel), bytes, dev->gpu->capability, dev->gpu->max_shared);
 }
 
 /* ---- life */
@@ -148,10 +145,10 @@ q35_status q35i_cuda_device_open(uint32_t i, const q35_open_options *options, q3
     uint32_t n;
     const q35i_cuda_driver *drv = q35i_cuda_probe(&n);
     if (!drv || i >= n)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda device %u: need less than %u", i, n);
-    q35_device *dev = q35i_cuda_calloc(1, sizeof *dev);
+        return q35p_fail(Q35_E_RANGE, "cuda device %u: need less than %u", i, n);
+    q35_device *dev = q35p_alloc(1, sizeof *dev);
     if (!dev)
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda device: out of host memory for %zu bytes", sizeof *dev);
+        return q35p_fail(Q35_E_NOMEM, "cuda device: out of host memory for %zu bytes", sizeof *dev);
     dev->drv = drv;
     dev->gpu = q35i_cuda_gpu_at(i);
     dev->index = i;
@@ -183,5 +180,5 @@ void q35i_cuda_device_close(q35_device *dev)
     }
     pthread_cond_destroy(&dev->changed);
     pthread_mutex_destroy(&dev->lock);
-    q35i_cuda_free(dev);
+    q35p_free(dev);
 }

@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-static const q35i_cuda_tensor *input(const q35_plan *plan, const q35i_cuda_node *n, uint32_t i)
+static const q35i_cuda_tensor *input(const q35_plan *plan, const q35p_node *n, uint32_t i)
 {
     return &plan->tensors[n->in[i]];
 }
 
-static const q35i_cuda_tensor *output(const q35_plan *plan, const q35i_cuda_node *n, uint32_t i)
+static const q35i_cuda_tensor *output(const q35_plan *plan, const q35p_node *n, uint32_t i)
 {
     return &plan->tensors[n->out[i]];
 }
@@ -36,7 +36,7 @@ static int32_t n_cols(const q35i_cuda_tensor *t)
 /* Address of the number of valid rows of this run; 0: all are. */
 static uint64_t rows_at(const q35_plan *plan, const q35i_cuda_tensor *t)
 {
-    const uint32_t kind = q35i_cuda_row_kind(&t->desc);
+    const uint32_t kind = q35p_row_kind(&t->desc);
     if (kind == 0)
         return 0;
     return plan->tensors[plan->step].address + (kind == Q35_TF_TOKEN_ROWS ? offsetof(q35_step, n_tokens)
@@ -44,7 +44,7 @@ static uint64_t rows_at(const q35_plan *plan, const q35i_cuda_tensor *t)
                                                                           : offsetof(q35_step, n_sequences));
 }
 
-static void append(q35_plan *plan, const q35i_cuda_node *node, uint32_t kernel, const q35i_cuda_args *args)
+static void append(q35_plan *plan, const q35p_node *node, uint32_t kernel, const q35i_cuda_args *args)
 {
     q35i_cuda_launch *l = &plan->launches[plan->n_launches++];
     l->kernel = kernel;
@@ -53,7 +53,7 @@ static void append(q35_plan *plan, const q35i_cuda_node *node, uint32_t kernel, 
     l->geometry = q35_cuda_launch_of(kernel, args);
 }
 
-static void add_get_rows(q35_plan *plan, const q35i_cuda_node *n)
+static void add_get_rows(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *ids = input(plan, n, 0), *table = input(plan, n, 1), *y = output(plan, n, 0);
     const q35i_cuda_args a = {.get_rows = {.ids = ids->address,
@@ -71,7 +71,7 @@ static void add_get_rows(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_get_rows, &a);
 }
 
-static void add_norm(q35_plan *plan, const q35i_cuda_node *n)
+static void add_norm(q35_plan *plan, const q35p_node *n)
 {
     const bool adds = n->op == Q35_OP_ADD_RMS_NORM;
     const q35i_cuda_tensor *x = input(plan, n, 0), *b = input(plan, n, 1), *w = input(plan, n, adds ? 2 : 1);
@@ -92,7 +92,7 @@ static void add_norm(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_norm, &a);
 }
 
-static void add_quantize(q35_plan *plan, const q35i_cuda_node *n)
+static void add_quantize(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *y = output(plan, n, 0);
     const q35i_cuda_args a = {.quantize = {.x = x->address,
@@ -109,7 +109,7 @@ static void add_quantize(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_quantize, &a);
 }
 
-static void add_rotate(q35_plan *plan, const q35i_cuda_node *n)
+static void add_rotate(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *y = output(plan, n, 0);
     const q35i_cuda_args a = {.rotate = {.x = x->address,
@@ -125,7 +125,7 @@ static void add_rotate(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_rotate, &a);
 }
 
-static void add_linear(q35_plan *plan, const q35i_cuda_node *n)
+static void add_linear(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *w = input(plan, n, 1), *y = output(plan, n, 0);
     const uint32_t first = q35_cuda_linear_first(w->desc.dtype, x->desc.dtype);
@@ -159,7 +159,7 @@ static void add_linear(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, first == Q35_CUDA_K_linear_q8 ? first : q35_cuda_linear_kernel(first, n_rows(x)), &a);
 }
 
-static void add_rope(q35_plan *plan, const q35i_cuda_node *n)
+static void add_rope(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *y = output(plan, n, 0);
     const q35_rope_params *p = &n->params.rope;
@@ -179,7 +179,7 @@ static void add_rope(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_rope, &a);
 }
 
-static void add_kv_append(q35_plan *plan, const q35i_cuda_node *n)
+static void add_kv_append(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *k = input(plan, n, 0), *v = input(plan, n, 1), *cache = input(plan, n, 2);
     const q35i_cuda_args a = {.kv_append = {.k = k->address,
@@ -198,7 +198,7 @@ static void add_kv_append(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_kv_append, &a);
 }
 
-static q35_attention_args attention_args(const q35_plan *plan, const q35i_cuda_node *n)
+static q35_attention_args attention_args(const q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *q = input(plan, n, 0), *out = output(plan, n, 0), *cache = input(plan, n, 1);
     const q35i_cuda_tensor *pages = input(plan, n, 5);
@@ -223,12 +223,12 @@ static q35_attention_args attention_args(const q35_plan *plan, const q35i_cuda_n
                                 .scale = n->params.attention.scale};
 }
 
-static bool is_few(const q35_plan *plan, const q35i_cuda_node *n)
+static bool is_few(const q35_plan *plan, const q35p_node *n)
 {
     return q35_cuda_attention_few(n_rows(input(plan, n, 0)), n_rows(input(plan, n, 5))) != 0;
 }
 
-static void add_attention(q35_plan *plan, const q35i_cuda_node *n)
+static void add_attention(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_args a = {.attention = attention_args(plan, n)};
     if (!is_few(plan, n)) {
@@ -240,7 +240,7 @@ static void add_attention(q35_plan *plan, const q35i_cuda_node *n)
         append(plan, n, Q35_CUDA_K_attention_join, &a);
 }
 
-uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35i_cuda_node *node)
+uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35p_node *node)
 {
     if (node->op != Q35_OP_ATTENTION || !is_few(plan, node))
         return 0;
@@ -248,7 +248,7 @@ uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35i_cuda_node *node
     return q35_cuda_records_bytes(&a);
 }
 
-static void add_elementwise(q35_plan *plan, const q35i_cuda_node *n)
+static void add_elementwise(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *b = input(plan, n, n->n_in - 1), *y = output(plan, n, 0);
     const uint32_t kernel = n->op == Q35_OP_SWIGLU ? Q35_CUDA_K_swiglu
@@ -267,7 +267,7 @@ static void add_elementwise(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, kernel, &a);
 }
 
-static void add_take_rows(q35_plan *plan, const q35i_cuda_node *n)
+static void add_take_rows(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *rows = input(plan, n, 1), *y = output(plan, n, 0);
     const q35i_cuda_args a = {.take_rows = {.x = x->address,
@@ -282,7 +282,7 @@ static void add_take_rows(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_take_rows, &a);
 }
 
-static void add_sum_squares(q35_plan *plan, const q35i_cuda_node *n)
+static void add_sum_squares(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0);
     const q35i_cuda_args a = {.sum_squares = {.x = x->address,
@@ -294,7 +294,7 @@ static void add_sum_squares(q35_plan *plan, const q35i_cuda_node *n)
     append(plan, n, Q35_CUDA_K_sum_squares, &a);
 }
 
-void q35i_cuda_add_launches(q35_plan *plan, const q35i_cuda_node *node)
+void q35i_cuda_add_launches(q35_plan *plan, const q35p_node *node)
 {
     switch (node->op) {
     case Q35_OP_GET_ROWS: add_get_rows(plan, node); break;

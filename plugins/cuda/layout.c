@@ -16,31 +16,21 @@ q35_status q35i_cuda_layout_query(q35_device *dev, uint32_t op, const q35_tensor
     if (weight && op == Q35_OP_LINEAR && weight->rank == 2 && weight->dim[0] > 0 && weight->dim[0] <= INT32_MAX)
         bytes = q35_cuda_slice_bytes(weight->dtype, weight->dim[0]);
     if (bytes == 0 || i > 0)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda layout %u: need one below %d", i, bytes != 0);
+        return q35p_fail(Q35_E_RANGE, "cuda layout %u: need one below %d", i, bytes != 0);
     const q35_layout layout = {.h = {sizeof layout, Q35_STRUCT_LAYOUT, NULL},
                                .layout = q35_cuda_layout_of(weight->dtype),
                                .reversible = 1,
                                .slice_rows = q35_cuda_slice_rows(weight->dtype),
                                .slice_bytes = bytes,
                                .align = 64};
-    q35i_cuda_answer(&out->h, &layout.h);
+    q35p_answer(&out->h, &layout.h);
     return Q35_OK;
 }
 
 static q35_status check_slice(uint32_t layout, const q35_tensor_desc *weight, uint64_t row, uint64_t n_rows)
 {
-    if (!weight || weight->rank != 2 || weight->dim[0] < 1 || layout == Q35_CUDA_CANONICAL ||
-        layout != q35_cuda_layout_of(weight->dtype))
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda pack: layout %u of %s, need a layout offered for it", layout,
-                              weight ? q35_dtype_describe(weight->dtype).name : "no weight");
-    if (weight->stride[1] < (int64_t)q35_row_bytes(weight->dtype, (uint64_t)weight->dim[0]))
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda pack: row stride is %lld, need a whole row",
-                              (long long)weight->stride[1]);
-    const uint32_t slice_rows = q35_cuda_slice_rows(weight->dtype);
-    if (row % slice_rows != 0 || n_rows < 1 || n_rows > slice_rows)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda pack: rows %llu + %llu, need a multiple of %u and up to %u rows",
-                              (unsigned long long)row, (unsigned long long)n_rows, slice_rows, slice_rows);
-    return Q35_OK;
+    return q35p_check_slice(&q35i_cuda_rules, "cuda pack", layout, weight, row, n_rows,
+                            weight ? q35_cuda_slice_rows(weight->dtype) : 0);
 }
 
 q35_status q35i_cuda_pack(q35_device *dev, uint32_t layout, const q35_tensor_desc *weight, uint64_t row,
@@ -67,8 +57,8 @@ q35_status q35i_cuda_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[
 {
     (void)dev;
     if (layout != Q35_CUDA_T16 && layout != Q35_CUDA_Q8T)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda pack key: layout %u, need %d or %d", layout, (int)Q35_CUDA_T16,
-                              (int)Q35_CUDA_Q8T);
+        return q35p_fail(Q35_E_INVALID, "cuda pack key: layout %u, need %d or %d", layout, (int)Q35_CUDA_T16,
+                         (int)Q35_CUDA_Q8T);
     const uint32_t words[2] = {LAYOUT_REVISION, layout};
     memset(out_key, 0, 32);
     memcpy(out_key, "cuda " Q35I_CUDA_VERSION, sizeof "cuda " Q35I_CUDA_VERSION);

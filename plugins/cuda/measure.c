@@ -17,14 +17,14 @@ static q35i_cu_result copy_for(const q35_device *dev, const q35i_cu_address buf[
         error = drv->cuMemcpyDtoDAsync_v2(buf[1], buf[0], bytes, stream);
     if (error == 0)
         error = drv->cuStreamSynchronize(stream); /* clocks go up, pages are there */
-    const uint64_t begin = q35i_cuda_host->now_ns();
+    const uint64_t begin = q35p_host->now_ns();
     uint64_t n = 0, took = 0;
     while (error == 0 && took < (uint64_t)ms * 1000000u) {
         for (int i = 0; i < 4 && error == 0; i++, n++)
             error = drv->cuMemcpyDtoDAsync_v2(buf[1 - n % 2], buf[n % 2], bytes, stream);
         if (error == 0)
             error = drv->cuStreamSynchronize(stream);
-        took = q35i_cuda_host->now_ns() - begin;
+        took = q35p_host->now_ns() - begin;
     }
     *out_per_second = took ? 2.0 * (double)bytes * (double)n * 1e9 / (double)took : 0;
     return error;
@@ -55,7 +55,7 @@ q35_status q35i_cuda_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *
 {
     double per_second = 0;
     if (i > 0)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda limit %u: need 0", i);
+        return q35p_fail(Q35_E_RANGE, "cuda limit %u: need 0", i);
     q35i_cu_result error = q35i_cuda_enter(dev);
     if (error == 0)
         error = measure_copies(dev, ms, &per_second);
@@ -66,6 +66,6 @@ q35_status q35i_cuda_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *
     q35_limit limit = {
         .h = {sizeof limit, Q35_STRUCT_LIMIT, NULL}, .kind = Q35_LIMIT_READ, .per_second = (uint64_t)per_second};
     snprintf(limit.name, sizeof limit.name, "copies");
-    q35i_cuda_answer(&out->h, &limit.h);
+    q35p_answer(&out->h, &limit.h);
     return Q35_OK;
 }

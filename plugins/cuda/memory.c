@@ -23,21 +23,21 @@ static q35_status out_of_memory(const q35_device *dev, uint64_t bytes)
     if (bytes_free(dev, &available) != 0)
         available = 0;
     q35i_cuda_leave(dev);
-    return q35i_cuda_fail(Q35_E_NOMEM, "cuda memory: %llu bytes (%llu MiB) asked for, %llu MiB are free",
-                          (unsigned long long)bytes, (unsigned long long)(bytes >> 20),
-                          (unsigned long long)(available >> 20));
+    return q35p_fail(Q35_E_NOMEM, "cuda memory: %llu bytes (%llu MiB) asked for, %llu MiB are free",
+                     (unsigned long long)bytes, (unsigned long long)(bytes >> 20),
+                     (unsigned long long)(available >> 20));
 }
 
 static q35_status check_request(const q35_device *dev, uint32_t memory, uint64_t bytes, uint64_t align)
 {
     if (memory != 0)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda memory: memory %u, need 0", memory);
+        return q35p_fail(Q35_E_RANGE, "cuda memory: memory %u, need 0", memory);
     if (align == 0 || (align & (align - 1)) != 0 || align > (UINT64_C(1) << 20))
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda memory: alignment %llu, need a power of two up to 1048576",
-                              (unsigned long long)align);
+        return q35p_fail(Q35_E_INVALID, "cuda memory: alignment %llu, need a power of two up to 1048576",
+                         (unsigned long long)align);
     if (bytes > UINT64_MAX / 2)
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda memory: %llu bytes asked for, the device has %llu MiB",
-                              (unsigned long long)bytes, (unsigned long long)(dev->gpu->memory_bytes >> 20));
+        return q35p_fail(Q35_E_NOMEM, "cuda memory: %llu bytes asked for, the device has %llu MiB",
+                         (unsigned long long)bytes, (unsigned long long)(dev->gpu->memory_bytes >> 20));
     return Q35_OK;
 }
 
@@ -48,9 +48,9 @@ q35_status q35i_cuda_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes,
     q35_status status = check_request(dev, memory, bytes, align);
     if (status != Q35_OK)
         return status;
-    q35_buf *buf = q35i_cuda_calloc(1, sizeof *buf);
+    q35_buf *buf = q35p_alloc(1, sizeof *buf);
     if (!buf)
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda memory: out of host memory for a buffer");
+        return q35p_fail(Q35_E_NOMEM, "cuda memory: out of host memory for a buffer");
     buf->dev = dev;
     buf->bytes = bytes;
     buf->taken = (bytes ? bytes : 1) + (align > Q35I_CUDA_ALIGN ? align : 0);
@@ -63,7 +63,7 @@ q35_status q35i_cuda_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes,
             over ? (q35i_cu_result)Q35I_CU_OUT_OF_MEMORY : dev->drv->cuMemAlloc_v2(&buf->allocated, buf->taken);
     if (error != 0) {
         atomic_fetch_sub(&dev->used, buf->taken);
-        q35i_cuda_free(buf);
+        q35p_free(buf);
         if (error == Q35I_CU_OUT_OF_MEMORY)
             return out_of_memory(dev, bytes);
         q35i_cuda_leave(dev);
@@ -84,7 +84,7 @@ void q35i_cuda_buf_free(q35_buf *buf)
         (void)dev->drv->cuMemFree_v2(buf->allocated);
     q35i_cuda_leave(dev);
     atomic_fetch_sub(&dev->used, buf->taken);
-    q35i_cuda_free(buf);
+    q35p_free(buf);
 }
 
 /* Never: on boards with one memory, too, only copies are proven (docs/cuda.md). */
@@ -98,7 +98,7 @@ q35_status q35i_cuda_buf_map(q35_buf *buf, void **out)
 q35_status q35i_cuda_memory_refresh(q35_device *dev, uint32_t memory, uint64_t *out_available)
 {
     if (memory != 0)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda memory: memory %u, need 0", memory);
+        return q35p_fail(Q35_E_RANGE, "cuda memory: memory %u, need 0", memory);
     q35i_cu_result error = q35i_cuda_enter(dev);
     if (error == 0)
         error = bytes_free(dev, out_available);

@@ -7,37 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t size_of_params(uint32_t op)
-{
-    switch (op) {
-    case Q35_OP_RMS_NORM:
-    case Q35_OP_ADD_RMS_NORM: return sizeof(q35_norm_params);
-    case Q35_OP_QUANTIZE_ACT: return sizeof(q35_quantize_params);
-    case Q35_OP_ROTATE: return sizeof(q35_rotate_params);
-    case Q35_OP_ROPE: return sizeof(q35_rope_params);
-    case Q35_OP_KV_APPEND: return sizeof(q35_kv_params);
-    case Q35_OP_ATTENTION: return sizeof(q35_attention_params);
-    default: return 0;
-    }
-}
-
 static void copy_node(q35_plan *plan, uint32_t i, const q35_node *node)
 {
-    q35i_cuda_node *n = &plan->nodes[i];
-    n->op = node->op;
-    n->n_in = node->n_in;
-    n->n_out = node->n_out;
-    for (uint32_t j = 0; j < node->n_in; j++) {
-        n->in[j] = node->in[j];
+    q35p_node *n = &plan->nodes[i];
+    *n = q35p_keep_node(node);
+    for (uint32_t j = 0; j < n->n_in; j++)
         plan->tensors[n->in[j]].used = true;
-    }
-    for (uint32_t j = 0; j < node->n_out; j++) {
-        n->out[j] = node->out[j];
+    for (uint32_t j = 0; j < n->n_out; j++)
         plan->tensors[n->out[j]].used = true;
-    }
-    const uint64_t known = node->params ? size_of_params(node->op) : 0;
-    if (known)
-        memcpy(&n->params, node->params, node->params->size < known ? node->params->size : known);
     if (node->op == Q35_OP_LINEAR) {
         q35i_cuda_tensor *w = &plan->tensors[n->in[1]];
         w->packs |= w->desc.layout != q35_cuda_layout_of(w->desc.dtype);
@@ -56,7 +33,7 @@ static void copy_region(q35_plan *plan, const q35_region *region)
         plan->tensors[plan->step].used = true;
     for (uint32_t i = 0; i < region->n_tensors; i++)
         if (plan->tensors[i].used)
-            (void)q35i_cuda_tensor_bytes(&plan->tensors[i].desc, &plan->tensors[i].bytes);
+            (void)q35p_tensor_bytes(&q35i_cuda_rules, &plan->tensors[i].desc, &plan->tensors[i].bytes);
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         const uint64_t bytes = q35i_cuda_node_records(plan, &plan->nodes[i]);
         plan->records_bytes = bytes > plan->records_bytes ? bytes : plan->records_bytes;
@@ -83,21 +60,21 @@ static q35_status allocate_records(q35_plan *plan)
 q35_status q35i_cuda_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out)
 {
     char reason[128] = "";
-    if (!q35i_cuda_check_region(region, reason, sizeof reason))
-        return q35i_cuda_fail(Q35_E_UNSUPPORTED, "cuda plan: %s", reason);
-    q35_plan *plan = q35i_cuda_calloc(1, sizeof *plan);
+    if (!q35p_check_region(&q35i_cuda_rules, dev, region, reason, sizeof reason))
+        return q35p_fail(Q35_E_UNSUPPORTED, "cuda plan: %s", reason);
+    q35_plan *plan = q35p_alloc(1, sizeof *plan);
     if (!plan)
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda plan: out of host memory");
+        return q35p_fail(Q35_E_NOMEM, "cuda plan: out of host memory");
     plan->dev = dev;
     plan->n_tensors = region->n_tensors;
     plan->n_nodes = region->n_nodes;
     plan->step = region->step;
-    plan->tensors = q35i_cuda_calloc(plan->n_tensors, sizeof *plan->tensors);
-    plan->nodes = q35i_cuda_calloc(plan->n_nodes, sizeof *plan->nodes);
-    plan->launches = q35i_cuda_calloc(2 * (uint64_t)plan->n_nodes, sizeof *plan->launches);
+    plan->tensors = q35p_alloc(plan->n_tensors, sizeof *plan->tensors);
+    plan->nodes = q35p_alloc(plan->n_nodes, sizeof *plan->nodes);
+    plan->launches = q35p_alloc(2 * (uint64_t)plan->n_nodes, sizeof *plan->launches);
     if (!plan->tensors || !plan->nodes || !plan->launches) {
         q35i_cuda_plan_free(plan);
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda plan: out of host memory for %u nodes", region->n_nodes);
+        return q35p_fail(Q35_E_NOMEM, "cuda plan: out of host memory for %u nodes", region->n_nodes);
     }
     copy_region(plan, region);
     q35_status status = allocate_records(plan);
@@ -122,10 +99,10 @@ void q35i_cuda_plan_free(q35_plan *plan)
         if (plan->tensors[i].packed)
             (void)dev->drv->cuMemFree_v2(plan->tensors[i].packed);
     q35i_cuda_leave(dev);
-    q35i_cuda_free(plan->tensors);
-    q35i_cuda_free(plan->nodes);
-    q35i_cuda_free(plan->launches);
-    q35i_cuda_free(plan);
+    q35p_free(plan->tensors);
+    q35p_free(plan->nodes);
+    q35p_free(plan->launches);
+    q35p_free(plan);
 }
 
 /* ---- bind */
@@ -133,18 +110,17 @@ void q35i_cuda_plan_free(q35_plan *plan)
 static q35_status bind_tensor(q35_plan *plan, uint32_t i, const q35_binding *binding)
 {
     q35i_cuda_tensor *t = &plan->tensors[i];
-    const uint32_t align = q35i_cuda_tensor_align(&t->desc);
+    const uint32_t align = q35i_cuda_rules.align(&t->desc);
     t->address = q35i_cuda_address(plan->dev, binding, t->bytes);
     if (binding->host || !binding->buf)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda plan: tensor %u has no buffer, need one of the device", i);
+        return q35p_fail(Q35_E_INVALID, "cuda plan: tensor %u has no buffer, need one of the device", i);
     if (t->address == 0 || binding->bytes < t->bytes)
-        return q35i_cuda_fail(Q35_E_INVALID,
-                              "cuda plan: tensor %u is bound to %llu bytes, need %llu of a buffer of this device",
-                              i, (unsigned long long)binding->bytes, (unsigned long long)t->bytes);
+        return q35p_fail(Q35_E_INVALID,
+                         "cuda plan: tensor %u is bound to %llu bytes, need %llu of a buffer of this device", i,
+                         (unsigned long long)binding->bytes, (unsigned long long)t->bytes);
     if (t->address % align != 0)
-        return q35i_cuda_fail(Q35_E_INVALID,
-                              "cuda plan: tensor %u is bound to an address off by %u, need alignment %u", i,
-                              (unsigned)(t->address % align), align);
+        return q35p_fail(Q35_E_INVALID, "cuda plan: tensor %u is bound to an address off by %u, need alignment %u",
+                         i, (unsigned)(t->address % align), align);
     return Q35_OK;
 }
 
@@ -186,9 +162,9 @@ q35_status q35i_cuda_plan_bind(q35_plan *plan, const q35_binding *bindings)
 q35_status q35i_cuda_plan_check(const q35_plan *plan, const q35_device *dev)
 {
     if (!plan || plan->dev != dev || !plan->bound)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda plan: %s",
-                              !plan || plan->dev != dev ? "not of the queue's device"
-                                                        : "not bound, need plan_bind first");
+        return q35p_fail(Q35_E_INVALID, "cuda plan: %s",
+                         !plan || plan->dev != dev ? "not of the queue's device"
+                                                   : "not bound, need plan_bind first");
     return Q35_OK;
 }
 

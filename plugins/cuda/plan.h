@@ -38,26 +38,13 @@ typedef struct q35i_cuda_tensor {
     q35i_cu_address packed; /* the plan's own copy, 0: none */
 } q35i_cuda_tensor;
 
-typedef struct q35i_cuda_node {
-    uint32_t op, n_in, n_out;
-    uint32_t in[Q35I_CUDA_MAX_IN], out[Q35I_CUDA_MAX_OUT];
-    union {
-        q35_norm_params norm;
-        q35_quantize_params quantize;
-        q35_rotate_params rotate;
-        q35_rope_params rope;
-        q35_kv_params kv;
-        q35_attention_params attention;
-    } params; /* what a smaller struct lacks is 0 */
-} q35i_cuda_node;
-
 typedef struct q35i_cuda_profile q35i_cuda_profile;
 
 struct q35_plan {
     q35_device *dev;
     uint32_t n_tensors, n_nodes, n_launches, step;
     q35i_cuda_tensor *tensors;
-    q35i_cuda_node *nodes;
+    q35p_node *nodes;
     q35i_cuda_launch *launches; /* [2 * n_nodes] */
     q35i_cu_address records;    /* scratch of attention, shared by its nodes */
     uint64_t records_bytes;
@@ -75,9 +62,9 @@ void q35i_cuda_plan_free(q35_plan *plan);
 q35_status q35i_cuda_plan_check(const q35_plan *plan, const q35_device *dev);
 
 /* Appends the launches of a node to the bound plan (launch.c). */
-void q35i_cuda_add_launches(q35_plan *plan, const q35i_cuda_node *node);
+void q35i_cuda_add_launches(q35_plan *plan, const q35p_node *node);
 /* Bytes of scratch of a node. */
-uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35i_cuda_node *node);
+uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35p_node *node);
 
 /* Gives a run of the plan to the stream, with the context current: one graph, captured at the first run after a
  * bind, or launch by launch. */

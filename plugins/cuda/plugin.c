@@ -64,7 +64,7 @@ q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out)
     if (!Q35_HAS_SLOT(host, q35_host, alloc) || !Q35_HAS_SLOT(host, q35_host, free) ||
         !Q35_HAS_SLOT(host, q35_host, log) || !Q35_HAS_SLOT(host, q35_host, now_ns))
         return host->fail(Q35_E_VERSION, "cuda plugin: host lacks memory, log or clock, need all of abi 1.0");
-    q35i_cuda_host = host;
+    q35p_host = host;
     *out = &table;
     return Q35_OK;
 }

@@ -117,14 +117,14 @@ q35_status q35i_cuda_enumerate(uint32_t *out_n)
 {
     const q35i_cuda_driver *drv = q35i_cuda_probe(out_n);
     if (!drv) {
-        q35i_cuda_log(2, "cuda: %s", probe.why);
+        q35p_log(2, "cuda: %s", probe.why);
         return Q35_OK;
     }
     for (uint32_t i = 0; i < *out_n; i++) {
         const q35i_cuda_gpu *gpu = &probe.gpu[i];
-        q35i_cuda_log(2, "cuda: device %u is GPU-%s at %s: %s, compute capability %d.%d, driver for CUDA %d.%d", i,
-                      gpu->uuid, gpu->pci[0] ? gpu->pci : "no bus", gpu->name, gpu->capability / 10,
-                      gpu->capability % 10, drv->version / 1000, drv->version % 1000 / 10);
+        q35p_log(2, "cuda: device %u is GPU-%s at %s: %s, compute capability %d.%d, driver for CUDA %d.%d", i,
+                 gpu->uuid, gpu->pci[0] ? gpu->pci : "no bus", gpu->name, gpu->capability / 10,
+                 gpu->capability % 10, drv->version / 1000, drv->version % 1000 / 10);
     }
     return Q35_OK;
 }
@@ -139,7 +139,7 @@ q35_status q35i_cuda_device_info(uint32_t i, q35_device_info *out)
 {
     const q35i_cuda_gpu *gpu = q35i_cuda_gpu_at(i);
     if (!gpu)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda device %u: there is none", i);
+        return q35p_fail(Q35_E_RANGE, "cuda device %u: there is none", i);
     const uint64_t cycles_per_us = (uint64_t)gpu->n_sm * (uint64_t)gpu->clock_khz / 1000u; /* of all SMs */
     q35_device_info info = {.h = {sizeof info, Q35_STRUCT_DEVICE_INFO, NULL},
                             .host_numa = gpu->numa,
@@ -153,7 +153,7 @@ q35_status q35i_cuda_device_info(uint32_t i, q35_device_info *out)
     snprintf(info.name, sizeof info.name, "%.36s, sm_%d, %d SMs", gpu->name, gpu->capability, gpu->n_sm);
     memcpy(info.uuid, gpu->uuid, sizeof info.uuid);
     memcpy(info.pci, gpu->pci, sizeof info.pci);
-    q35i_cuda_answer(&out->h, &info.h);
+    q35p_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -161,7 +161,7 @@ q35_status q35i_cuda_memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
 {
     const q35i_cuda_gpu *gpu = q35i_cuda_gpu_at(i);
     if (!gpu || m != 0)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda device %u memory %u: there is none", i, m);
+        return q35p_fail(Q35_E_RANGE, "cuda device %u memory %u: there is none", i, m);
     /* How much is free only a context knows; both edges of a memory clock carry data. */
     q35_memory_info info = {.h = {sizeof info, Q35_STRUCT_MEMORY_INFO, NULL},
                             .kind = gpu->integrated ? Q35_MEM_UNIFIED : Q35_MEM_DEVICE,
@@ -172,6 +172,6 @@ q35_status q35i_cuda_memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
                             .align = Q35I_CUDA_ALIGN,
                             .read_mbs = (uint64_t)gpu->memory_clock_khz * (uint64_t)gpu->bus_bits / 4000u};
     info.write_mbs = info.read_mbs;
-    q35i_cuda_answer(&out->h, &info.h);
+    q35p_answer(&out->h, &info.h);
     return Q35_OK;
 }

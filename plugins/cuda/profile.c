@@ -30,9 +30,9 @@ void q35i_cuda_profile_free(q35_plan *plan)
     for (uint32_t i = 0; p->events && i < p->n_events; i++)
         if (p->events[i])
             (void)plan->dev->drv->cuEventDestroy_v2(p->events[i]);
-    q35i_cuda_free(p->events);
-    q35i_cuda_free(p->node_ns);
-    q35i_cuda_free(p);
+    q35p_free(p->events);
+    q35p_free(p->node_ns);
+    q35p_free(p);
     plan->profile = NULL;
 }
 
@@ -41,12 +41,12 @@ q35_status q35i_cuda_profile_switch(q35_plan *plan, uint32_t on)
     q35i_cu_result error = 0;
     (void)q35i_cuda_enter(plan->dev);
     q35i_cuda_profile_free(plan);
-    q35i_cuda_profile *p = on && plan->bound ? q35i_cuda_calloc(1, sizeof *p) : NULL;
+    q35i_cuda_profile *p = on && plan->bound ? q35p_alloc(1, sizeof *p) : NULL;
     plan->profile = p;
     if (p) {
         p->n_events = plan->n_launches + 1;
-        p->node_ns = q35i_cuda_calloc(plan->n_nodes, sizeof *p->node_ns);
-        p->events = q35i_cuda_calloc(p->n_events, sizeof(q35i_cu_event));
+        p->node_ns = q35p_alloc(plan->n_nodes, sizeof *p->node_ns);
+        p->events = q35p_alloc(p->n_events, sizeof(q35i_cu_event));
         error = p->node_ns && p->events ? make_events(plan) : (q35i_cu_result)Q35I_CU_OUT_OF_MEMORY;
         if (error != 0)
             q35i_cuda_profile_free(plan);
@@ -55,8 +55,8 @@ q35_status q35i_cuda_profile_switch(q35_plan *plan, uint32_t on)
     if (error != 0)
         return q35i_cuda_driver_failed(plan->dev, Q35_E_NOMEM, error, "making events of a profile");
     if (on && !plan->bound)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda profile: the plan is not bound, need plan_bind first");
-    return on && !p ? q35i_cuda_fail(Q35_E_NOMEM, "cuda profile: out of host memory") : Q35_OK;
+        return q35p_fail(Q35_E_INVALID, "cuda profile: the plan is not bound, need plan_bind first");
+    return on && !p ? q35p_fail(Q35_E_NOMEM, "cuda profile: out of host memory") : Q35_OK;
 }
 
 bool q35i_cuda_profile_start(q35_plan *plan, q35i_cu_stream stream, q35i_cu_result *error)
@@ -95,7 +95,7 @@ q35_status q35i_cuda_profile_read(q35_plan *plan, q35_profile *out)
 {
     const q35i_cuda_profile *p = plan->profile;
     if (!p)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda profile: runs are not being counted");
+        return q35p_fail(Q35_E_INVALID, "cuda profile: runs are not being counted");
     for (uint32_t i = 0; out->node_ns && i < out->n_nodes; i++)
         out->node_ns[i] = i < plan->n_nodes ? p->node_ns[i] : 0;
     q35_profile answer = {.h = {sizeof answer, Q35_STRUCT_PROFILE, NULL},
@@ -103,6 +103,6 @@ q35_status q35i_cuda_profile_read(q35_plan *plan, q35_profile *out)
                           .node_ns = out->node_ns,
                           .runs = p->runs,
                           .run_ns = p->run_ns};
-    q35i_cuda_answer(&out->h, &answer.h);
+    q35p_answer(&out->h, &answer.h);
     return Q35_OK;
 }

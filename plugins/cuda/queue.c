@@ -245,7 +245,7 @@ static struct timespec to_timespec(uint64_t ns)
 static bool wait_signal(q35_device *dev, uint64_t deadline)
 {
     struct timespec now;
-    const uint64_t here = q35i_cuda_host->now_ns();
+    const uint64_t here = q35p_host->now_ns();
     if (here >= deadline)
         return false;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -261,7 +261,7 @@ static void wait_event(q35_device *dev, q35i_cuda_work *w, uint64_t deadline)
         (void)dev->drv->cuEventSynchronize(w->event);
         return;
     }
-    while (dev->drv->cuEventQuery(w->event) == Q35I_CU_NOT_READY && q35i_cuda_host->now_ns() < deadline) {
+    while (dev->drv->cuEventQuery(w->event) == Q35I_CU_NOT_READY && q35p_host->now_ns() < deadline) {
         const struct timespec pause = to_timespec(POLL_NS);
         nanosleep(&pause, NULL);
     }
@@ -281,7 +281,7 @@ bool q35i_cuda_wait_change(q35_device *dev, q35i_cuda_work *hint, uint64_t deadl
     } else {
         return wait_signal(dev, deadline);
     }
-    return deadline == UINT64_MAX || q35i_cuda_host->now_ns() < deadline;
+    return deadline == UINT64_MAX || q35p_host->now_ns() < deadline;
 }
 
 /* ---- submission */
@@ -289,11 +289,10 @@ bool q35i_cuda_wait_change(q35_device *dev, q35i_cuda_work *hint, uint64_t deadl
 static q35_status check_points(const q35_device *dev, const q35_point *points, uint32_t n, const char *what)
 {
     if (n > Q35I_CUDA_MAX_POINTS || (n > 0 && !points))
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda queue: %u %s, need at most %d", n, what,
-                              (int)Q35I_CUDA_MAX_POINTS);
+        return q35p_fail(Q35_E_INVALID, "cuda queue: %u %s, need at most %d", n, what, (int)Q35I_CUDA_MAX_POINTS);
     for (uint32_t i = 0; i < n; i++)
         if (!points[i].timeline || points[i].timeline->dev != dev)
-            return q35i_cuda_fail(Q35_E_INVALID, "cuda queue: %s %u is no timeline of this device", what, i);
+            return q35p_fail(Q35_E_INVALID, "cuda queue: %s %u is no timeline of this device", what, i);
     return Q35_OK;
 }
 
@@ -309,7 +308,7 @@ static q35i_cuda_work *take_work(q35_device *dev)
         w->event = event;
         return w;
     }
-    w = q35i_cuda_calloc(1, sizeof *w);
+    w = q35p_alloc(1, sizeof *w);
     if (!w || dev->lost)
         return w;
     const q35i_cu_result error = dev->drv->cuEventCreate(&w->event, Q35I_CU_EVENT_NO_TIMING);
@@ -320,7 +319,7 @@ static q35i_cuda_work *take_work(q35_device *dev)
         q35i_cuda_set_lost(dev, error);
         return w;
     }
-    q35i_cuda_free(w);
+    q35p_free(w);
     return NULL;
 }
 
@@ -355,7 +354,7 @@ static q35_status submit(q35_queue *q, q35_plan *plan, const q35i_cuda_copy *cop
     }
     pthread_mutex_unlock(&dev->lock);
     q35i_cuda_leave(dev);
-    return w ? Q35_OK : q35i_cuda_fail(Q35_E_NOMEM, "cuda queue: out of memory for a submission");
+    return w ? Q35_OK : q35p_fail(Q35_E_NOMEM, "cuda queue: out of memory for a submission");
 }
 
 q35_status q35i_cuda_plan_submit(q35_queue *queue, q35_plan *plan, const q35_point *waits, uint32_t n_waits,
@@ -372,8 +371,8 @@ static q35_status side(const q35_device *dev, const q35_binding *b, uint64_t byt
     *out_host = b->host ? (char *)b->host + b->offset : NULL;
     *out_address = b->host ? 0 : q35i_cuda_address(dev, b, bytes);
     if (!b->host && *out_address == 0)
-        return q35i_cuda_fail(Q35_E_RANGE, "cuda copy: %llu bytes at %llu of the %s, need a buffer that has them",
-                              (unsigned long long)bytes, (unsigned long long)b->offset, name);
+        return q35p_fail(Q35_E_RANGE, "cuda copy: %llu bytes at %llu of the %s, need a buffer that has them",
+                         (unsigned long long)bytes, (unsigned long long)b->offset, name);
     return Q35_OK;
 }
 
@@ -390,7 +389,7 @@ q35_status q35i_cuda_copy_submit(q35_queue *queue, const q35_binding *src, const
         return status;
     copy.host_src = host_src;
     if (copy.host_src && copy.host_dst)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda copy: both sides are host memory, need a buffer of the device");
+        return q35p_fail(Q35_E_INVALID, "cuda copy: both sides are host memory, need a buffer of the device");
     return submit(queue, NULL, &copy, waits, n_waits, signals, n_signals);
 }
 
@@ -403,17 +402,17 @@ void q35i_cuda_free_works(q35_device *dev)
         dev->spare = w->next;
         if (w->event)
             (void)dev->drv->cuEventDestroy_v2(w->event);
-        q35i_cuda_free(w);
+        q35p_free(w);
     }
 }
 
 q35_status q35i_cuda_queue_create(q35_device *dev, uint32_t kind, q35_queue **out)
 {
     if (kind != Q35_QUEUE_COMPUTE && kind != Q35_QUEUE_COPY)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda queue: kind %u, need 1 or 2", kind);
-    q35_queue *queue = q35i_cuda_calloc(1, sizeof *queue);
+        return q35p_fail(Q35_E_INVALID, "cuda queue: kind %u, need 1 or 2", kind);
+    q35_queue *queue = q35p_alloc(1, sizeof *queue);
     if (!queue)
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda queue: out of host memory");
+        return q35p_fail(Q35_E_NOMEM, "cuda queue: out of host memory");
     queue->dev = dev;
     q35i_cu_result error = q35i_cuda_enter(dev);
     if (error == 0)
@@ -424,7 +423,7 @@ q35_status q35i_cuda_queue_create(q35_device *dev, uint32_t kind, q35_queue **ou
         if (queue->staging)
             (void)dev->drv->cuMemFreeHost(queue->staging);
         q35i_cuda_leave(dev);
-        q35i_cuda_free(queue);
+        q35p_free(queue);
         return q35i_cuda_driver_failed(dev, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, error,
                                        "creating a queue");
     }
@@ -459,5 +458,5 @@ void q35i_cuda_queue_destroy(q35_queue *queue)
     (void)dev->drv->cuStreamDestroy_v2(queue->stream);
     (void)dev->drv->cuMemFreeHost(queue->staging);
     q35i_cuda_leave(dev);
-    q35i_cuda_free(queue);
+    q35p_free(queue);
 }

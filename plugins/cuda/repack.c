@@ -37,7 +37,7 @@ static q35_status pack_weight(q35_plan *plan, uint32_t i, q35i_cu_stream stream)
     const q35_device *dev = plan->dev;
     q35i_cuda_tensor *w = &plan->tensors[i];
     const uint64_t bytes = q35i_cuda_packed_bytes(&w->desc);
-    char *rows = q35i_cuda_calloc(w->bytes, 1), *packed = q35i_cuda_calloc(bytes, 1);
+    char *rows = q35p_alloc(w->bytes, 1), *packed = q35p_alloc(bytes, 1);
     q35i_cu_result error = 0;
     if (rows && packed)
         error = fetch(dev->drv, stream, w, rows);
@@ -46,11 +46,11 @@ static q35_status pack_weight(q35_plan *plan, uint32_t i, q35i_cu_stream stream)
         error = store(dev->drv, stream, w, packed, bytes);
     }
     const bool no_memory = !rows || !packed;
-    q35i_cuda_free(rows);
-    q35i_cuda_free(packed);
+    q35p_free(rows);
+    q35p_free(packed);
     if (no_memory)
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda plan: out of host memory to pack tensor %u of %llu bytes", i,
-                              (unsigned long long)w->bytes);
+        return q35p_fail(Q35_E_NOMEM, "cuda plan: out of host memory to pack tensor %u of %llu bytes", i,
+                         (unsigned long long)w->bytes);
     if (error != 0)
         return q35i_cuda_driver_failed(dev, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, error,
                                        "packing a weight");

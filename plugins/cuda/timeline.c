@@ -9,9 +9,9 @@
 
 q35_status q35i_cuda_timeline_create(q35_device *dev, uint64_t initial, q35_timeline **out)
 {
-    q35_timeline *t = q35i_cuda_calloc(1, sizeof *t);
+    q35_timeline *t = q35p_alloc(1, sizeof *t);
     if (!t)
-        return q35i_cuda_fail(Q35_E_NOMEM, "cuda timeline: out of host memory");
+        return q35p_fail(Q35_E_NOMEM, "cuda timeline: out of host memory");
     t->dev = dev;
     t->value = initial;
     *out = t;
@@ -20,7 +20,7 @@ q35_status q35i_cuda_timeline_create(q35_device *dev, uint64_t initial, q35_time
 
 void q35i_cuda_timeline_destroy(q35_timeline *timeline)
 {
-    q35i_cuda_free(timeline);
+    q35p_free(timeline);
 }
 
 static void lock_and_pump(q35_device *dev)
@@ -47,7 +47,7 @@ q35_status q35i_cuda_timeline_query(q35_timeline *t, uint64_t *out_value)
 static uint64_t deadline_of(uint64_t timeout_ns)
 {
     uint64_t deadline;
-    if (timeout_ns == UINT64_MAX || __builtin_add_overflow(q35i_cuda_host->now_ns(), timeout_ns, &deadline))
+    if (timeout_ns == UINT64_MAX || __builtin_add_overflow(q35p_host->now_ns(), timeout_ns, &deadline))
         return UINT64_MAX;
     return deadline;
 }
@@ -73,7 +73,7 @@ q35_status q35i_cuda_timeline_wait(q35_timeline *t, uint64_t value, uint64_t tim
                  (unsigned long long)t->value, (unsigned long long)timeout_ns, (unsigned long long)value);
     }
     unlock(t->dev);
-    return status == Q35_OK ? Q35_OK : q35i_cuda_host->fail(status, text);
+    return status == Q35_OK ? Q35_OK : q35p_host->fail(status, text);
 }
 
 q35_status q35i_cuda_timeline_signal(q35_timeline *t, uint64_t value)
@@ -87,7 +87,7 @@ q35_status q35i_cuda_timeline_signal(q35_timeline *t, uint64_t value)
     }
     unlock(t->dev);
     if (value <= old)
-        return q35i_cuda_fail(Q35_E_INVALID, "cuda timeline: at %llu signalled with %llu, need more",
-                              (unsigned long long)old, (unsigned long long)value);
+        return q35p_fail(Q35_E_INVALID, "cuda timeline: at %llu signalled with %llu, need more",
+                         (unsigned long long)old, (unsigned long long)value);
     return Q35_OK;
 }

@@ -112,7 +112,7 @@ static void put_step(arguments *a)
     put_fault(a, 0);
 }
 
-static void put_widen(arguments *a, const q35i_cl_node *n)
+static void put_widen(arguments *a, const q35p_node *n)
 {
     const q35i_cl_linear l = q35i_cl_linear_of(a->plan, n);
     const uint32_t type = a->plan->tensors[n->in[0]].desc.dtype;
@@ -129,7 +129,7 @@ static void put_widen(arguments *a, const q35i_cl_node *n)
     put_n_rows(a, n->in[0]);
 }
 
-static void put_linear(arguments *a, const q35i_cl_node *n)
+static void put_linear(arguments *a, const q35p_node *n)
 {
     const q35i_cl_linear l = q35i_cl_linear_of(a->plan, n);
     const q35_tensor_desc *w = &a->plan->tensors[n->in[1]].desc;
@@ -147,7 +147,7 @@ static void put_linear(arguments *a, const q35i_cl_node *n)
     put_n_rows(a, n->in[0]);
 }
 
-static void put_norm(arguments *a, const q35i_cl_node *n)
+static void put_norm(arguments *a, const q35p_node *n)
 {
     const bool adds = n->op == Q35_OP_ADD_RMS_NORM;
     put_rows(a, n->in[0]);
@@ -161,7 +161,7 @@ static void put_norm(arguments *a, const q35i_cl_node *n)
     put_n_rows(a, n->in[0]);
 }
 
-static void put_get_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
+static void put_get_rows(arguments *a, const q35p_node *n, uint32_t node)
 {
     const q35_tensor_desc *table = &a->plan->tensors[n->in[1]].desc;
     put_int(a, table->dtype);
@@ -175,7 +175,7 @@ static void put_get_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
     put_fault(a, node);
 }
 
-static void put_quantize(arguments *a, const q35i_cl_node *n)
+static void put_quantize(arguments *a, const q35p_node *n)
 {
     const int64_t k = a->plan->tensors[n->in[0]].desc.dim[0];
     const uint32_t type = a->plan->tensors[n->out[0]].desc.dtype;
@@ -193,7 +193,7 @@ static void put_quantize(arguments *a, const q35i_cl_node *n)
 }
 
 /* A ROTATE, or what a QUANTIZE_ACT with signs begins with. */
-static void put_rotate(arguments *a, const q35i_cl_node *n)
+static void put_rotate(arguments *a, const q35p_node *n)
 {
     const int64_t k = a->plan->tensors[n->in[0]].desc.dim[0];
     const bool alone = n->op == Q35_OP_ROTATE;
@@ -214,7 +214,7 @@ static void put_rotate(arguments *a, const q35i_cl_node *n)
     put_n_rows(a, n->in[0]);
 }
 
-static void put_rope(arguments *a, const q35i_cl_node *n, uint32_t node)
+static void put_rope(arguments *a, const q35p_node *n, uint32_t node)
 {
     const q35_rope_params *p = &n->params.rope;
     put_rows(a, n->in[0]);
@@ -230,7 +230,7 @@ static void put_rope(arguments *a, const q35i_cl_node *n, uint32_t node)
     put_fault(a, node);
 }
 
-static void put_kv_append(arguments *a, const q35i_cl_node *n, uint32_t node)
+static void put_kv_append(arguments *a, const q35p_node *n, uint32_t node)
 {
     const q35_tensor_desc *k = &a->plan->tensors[n->in[2]].desc;
     put_rows(a, n->in[0]);
@@ -246,7 +246,7 @@ static void put_kv_append(arguments *a, const q35i_cl_node *n, uint32_t node)
     put_fault(a, node);
 }
 
-static void put_attention(arguments *a, const q35i_cl_node *n, uint32_t node)
+static void put_attention(arguments *a, const q35p_node *n, uint32_t node)
 {
     const q35_attention_params *p = &n->params.attention;
     const q35_tensor_desc *k = &a->plan->tensors[n->in[1]].desc, *pages = &a->plan->tensors[n->in[5]].desc;
@@ -268,7 +268,7 @@ static void put_attention(arguments *a, const q35i_cl_node *n, uint32_t node)
     put_fault(a, node);
 }
 
-static void put_elementwise(arguments *a, const q35i_cl_node *n)
+static void put_elementwise(arguments *a, const q35p_node *n)
 {
     for (uint32_t i = 0; i < n->n_in; i++)
         put_rows(a, n->in[i]);
@@ -277,7 +277,7 @@ static void put_elementwise(arguments *a, const q35i_cl_node *n)
     put_n_rows(a, n->in[0]);
 }
 
-static void put_take_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
+static void put_take_rows(arguments *a, const q35p_node *n, uint32_t node)
 {
     const q35_tensor_desc *x = &a->plan->tensors[n->in[0]].desc;
     put_rows(a, n->in[0]);
@@ -293,7 +293,7 @@ static void put_take_rows(arguments *a, const q35i_cl_node *n, uint32_t node)
 q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
 {
     arguments a = {.plan = plan, .kernel = launch->kernel};
-    const q35i_cl_node *n = &plan->nodes[launch->node];
+    const q35p_node *n = &plan->nodes[launch->node];
     char name[48];
     if (launch->kind == Q35I_CL_STEPS)
         put_step(&a);
@@ -317,6 +317,6 @@ q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
         }
     if (a.error == CL_SUCCESS)
         return Q35_OK;
-    return q35i_cl_fail(Q35_E_INTERNAL, "opencl plan: arguments of %s (node %u): %s", q35i_cl_op_name(n->op),
-                        launch->node, q35i_cl_error(a.error, name));
+    return q35p_fail(Q35_E_INTERNAL, "opencl plan: arguments of %s (node %u): %s", q35p_op_name(n->op),
+                     launch->node, q35i_cl_error(a.error, name));
 }

@@ -92,7 +92,7 @@ unsigned char *q35i_cl_binary_load(const uint8_t key[16], size_t *out_bytes)
         return NULL;
     if (transfer(fd, &h, sizeof h, false) && memcmp(h.magic, magic, sizeof magic) == 0 &&
         memcmp(h.key, key, sizeof h.key) == 0 && h.bytes > 0 && h.bytes <= MAX_BYTES)
-        binary = q35i_cl_alloc(1, h.bytes);
+        binary = q35p_alloc(1, h.bytes);
     bool whole = binary && transfer(fd, binary, h.bytes, false);
     if (whole)
         q35i_cl_hash(hash, binary, h.bytes);
@@ -102,8 +102,8 @@ unsigned char *q35i_cl_binary_load(const uint8_t key[16], size_t *out_bytes)
         *out_bytes = h.bytes;
         return binary;
     }
-    q35i_cl_log(1, "opencl: binary %s is damaged, kernels are built anew", path);
-    q35i_cl_free(binary);
+    q35p_log(1, "opencl: binary %s is damaged, kernels are built anew", path);
+    q35p_free(binary);
     return NULL;
 }
 
@@ -119,7 +119,7 @@ void q35i_cl_binary_store(const uint8_t key[16], const unsigned char *binary, si
     snprintf(aside, sizeof aside, "%s.XXXXXX", path);
     const int fd = mkostemp(aside, O_CLOEXEC);
     if (fd < 0) {
-        q35i_cl_log(2, "opencl: kernels are not kept: cannot write to %s", path);
+        q35p_log(2, "opencl: kernels are not kept: cannot write to %s", path);
         return;
     }
     const bool written = transfer(fd, &h, sizeof h, true) && transfer(fd, (void *)(uintptr_t)binary, bytes, true);

@@ -1,57 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Describing, opening and closing a device, its options, and the helpers that talk to the host. */
+ * Describing, opening and closing a device, and its options. */
 #include "plugins/opencl/opencl.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-const q35_host *q35i_cl_host;
-
-q35_status q35i_cl_fail(q35_status code, const char *fmt, ...)
-{
-    char text[2 * Q35I_CL_TEXT];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    return q35i_cl_host->fail(code, text);
-}
-
-void q35i_cl_log(int32_t level, const char *fmt, ...)
-{
-    char text[2 * Q35I_CL_TEXT];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    q35i_cl_host->log(level, text);
-}
-
-void *q35i_cl_alloc(uint64_t count, uint64_t size)
-{
-    uint64_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes))
-        return NULL;
-    void *p = q35i_cl_host->alloc(bytes ? bytes : 1, 64, -1);
-    if (p)
-        memset(p, 0, bytes);
-    return p;
-}
-
-void q35i_cl_free(void *p)
-{
-    if (p)
-        q35i_cl_host->free(p);
-}
-
-void q35i_cl_answer(q35_hdr *out, const q35_hdr *filled)
-{
-    const uint32_t size = filled->size < out->size ? filled->size : out->size;
-    if (size > sizeof *out)
-        memcpy((char *)out + sizeof *out, (const char *)filled + sizeof *out, size - sizeof *out);
-}
 
 static uint32_t class_of(const q35i_cl_found *d)
 {
@@ -77,7 +30,7 @@ q35_status q35i_cl_device_info(uint32_t i, q35_device_info *out)
     snprintf(info.name, sizeof info.name, "%.63s", d->name);
     snprintf(info.uuid, sizeof info.uuid, "%s", d->uuid);
     snprintf(info.pci, sizeof info.pci, "%s", d->pci);
-    q35i_cl_answer(&out->h, &info.h);
+    q35p_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -87,7 +40,7 @@ q35_status q35i_cl_memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
     if (!d)
         return Q35_E_RANGE;
     if (m != 0)
-        return q35i_cl_fail(Q35_E_RANGE, "opencl device %u memory %u: need 0", i, m);
+        return q35p_fail(Q35_E_RANGE, "opencl device %u memory %u: need 0", i, m);
     q35_memory_info info = {.h = {sizeof info, Q35_STRUCT_MEMORY_INFO, NULL},
                             .kind = d->unified ? Q35_MEM_UNIFIED : Q35_MEM_DEVICE,
                             .host_coherent = d->coherent,
@@ -95,7 +48,7 @@ q35_status q35i_cl_memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
                             .available = d->memory,
                             .max_alloc = d->max_alloc,
                             .align = d->base_align_bits / 8};
-    q35i_cl_answer(&out->h, &info.h);
+    q35p_answer(&out->h, &info.h);
     return Q35_OK;
 }
 
@@ -105,21 +58,21 @@ static q35_status set_option(q35_device *dev, const char *key, const char *value
 {
     if (strcmp(key, "family") == 0) {
         if (strcmp(value, "auto") != 0 && strcmp(value, "cpu") != 0 && strcmp(value, "gpu") != 0)
-            return q35i_cl_fail(Q35_E_INVALID, "opencl option family: value '%s', need auto, cpu or gpu", value);
+            return q35p_fail(Q35_E_INVALID, "opencl option family: value '%s', need auto, cpu or gpu", value);
         if (strcmp(value, "gpu") == 0 && dev->found->max_group < Q35I_CL_LANES)
-            return q35i_cl_fail(Q35_E_UNAVAILABLE, "opencl option family: groups of %zu at most, need %d for gpu",
-                                dev->found->max_group, (int)Q35I_CL_LANES);
+            return q35p_fail(Q35_E_UNAVAILABLE, "opencl option family: groups of %zu at most, need %d for gpu",
+                             dev->found->max_group, (int)Q35I_CL_LANES);
         if (strcmp(value, "auto") != 0)
             dev->family = strcmp(value, "gpu") == 0 ? Q35I_CL_GPU : Q35I_CL_CPU;
         return Q35_OK;
     }
     if (strcmp(key, "cache") == 0) {
         if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-            return q35i_cl_fail(Q35_E_INVALID, "opencl option cache: value '%s', need on or off", value);
+            return q35p_fail(Q35_E_INVALID, "opencl option cache: value '%s', need on or off", value);
         dev->keeps_binaries = strcmp(value, "on") == 0;
         return Q35_OK;
     }
-    return q35i_cl_fail(Q35_E_INVALID, "opencl option '%s': unknown, need family or cache", key);
+    return q35p_fail(Q35_E_INVALID, "opencl option '%s': unknown, need family or cache", key);
 }
 
 static q35_status set_options(q35_device *dev, const q35_open_options *options)
@@ -131,11 +84,11 @@ static q35_status set_options(q35_device *dev, const q35_open_options *options)
     if (!options || !Q35_HAS_FIELD(options, q35_open_options, values) || options->n_options == 0)
         return Q35_OK;
     if (!options->keys || !options->values)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl options: %u without keys or values, need both",
-                            options->n_options);
+        return q35p_fail(Q35_E_INVALID, "opencl options: %u without keys or values, need both",
+                         options->n_options);
     for (uint32_t i = 0; i < options->n_options && status == Q35_OK; i++) {
         if (!options->keys[i] || !options->values[i])
-            return q35i_cl_fail(Q35_E_INVALID, "opencl option %u: key or value is missing, need both", i);
+            return q35p_fail(Q35_E_INVALID, "opencl option %u: key or value is missing, need both", i);
         status = set_option(dev, options->keys[i], options->values[i]);
     }
     return status;
@@ -152,8 +105,8 @@ static q35_status create_context(q35_device *dev)
         dev->maps = q35i_cl.CreateCommandQueue(dev->context, dev->found->id, 0, &error);
     if (error == CL_SUCCESS)
         return Q35_OK;
-    return q35i_cl_fail(Q35_E_UNAVAILABLE, "opencl device %s: cannot make a context: %s", dev->found->name,
-                        q35i_cl_error(error, name));
+    return q35p_fail(Q35_E_UNAVAILABLE, "opencl device %s: cannot make a context: %s", dev->found->name,
+                     q35i_cl_error(error, name));
 }
 
 q35_status q35i_cl_device_open(uint32_t i, const q35_open_options *options, q35_device **out)
@@ -161,9 +114,9 @@ q35_status q35i_cl_device_open(uint32_t i, const q35_open_options *options, q35_
     const q35i_cl_found *found = q35i_cl_device_at(i);
     if (!found)
         return Q35_E_RANGE;
-    q35_device *dev = q35i_cl_alloc(1, sizeof *dev);
+    q35_device *dev = q35p_alloc(1, sizeof *dev);
     if (!dev)
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl device: out of memory for %zu bytes", sizeof *dev);
+        return q35p_fail(Q35_E_NOMEM, "opencl device: out of memory for %zu bytes", sizeof *dev);
     dev->found = found;
     dev->family = found->type & CL_DEVICE_TYPE_CPU ? Q35I_CL_CPU : Q35I_CL_GPU;
     dev->keeps_binaries = true;
@@ -191,5 +144,5 @@ void q35i_cl_device_close(q35_device *dev)
     if (dev->context)
         (void)q35i_cl.ReleaseContext(dev->context);
     pthread_mutex_destroy(&dev->lock);
-    q35i_cl_free(dev);
+    q35p_free(dev);
 }

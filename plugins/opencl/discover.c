@@ -53,11 +53,11 @@ static bool has_extension(cl_device_id id, const char *name)
     bool found = false;
     if (q35i_cl.GetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &bytes) != CL_SUCCESS)
         return false;
-    char *text = q35i_cl_alloc(1, bytes + 1);
+    char *text = q35p_alloc(1, bytes + 1);
     if (text && get(id, CL_DEVICE_EXTENSIONS, text, bytes))
         for (const char *p = strstr(text, name); p && !found; p = strstr(p + len, name))
             found = (p == text || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0');
-    q35i_cl_free(text);
+    q35p_free(text);
     return found;
 }
 
@@ -158,7 +158,7 @@ static void add_device(const q35i_cl_found *d)
 {
     uint32_t twin = 0, at = all.n;
     if (all.n == MAX_DEVICES) {
-        q35i_cl_log(1, "opencl: more than %d devices, %s is left out", (int)MAX_DEVICES, d->name);
+        q35p_log(1, "opencl: more than %d devices, %s is left out", (int)MAX_DEVICES, d->name);
         return;
     }
     for (uint32_t i = 0; i < all.n; i++)
@@ -180,7 +180,7 @@ static void add_platform(cl_platform_id platform)
     q35i_cl_found d = {.platform = platform};
     (void)q35i_cl.GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof d.platform_name - 1, d.platform_name, NULL);
     if (q35i_cl.GetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &n) != CL_SUCCESS || n == 0) {
-        q35i_cl_log(2, "opencl: platform %s has no device", d.platform_name);
+        q35p_log(2, "opencl: platform %s has no device", d.platform_name);
         return;
     }
     for (cl_uint i = 0; i < n && i < MAX_DEVICES; i++) {
@@ -191,7 +191,7 @@ static void add_platform(cl_platform_id platform)
         get_text(one.id, CL_DEVICE_VERSION, version, sizeof version);
         const char *why = unusable(&one, version);
         if (why)
-            q35i_cl_log(2, "opencl: %s of %s is not used: %s", one.name, d.platform_name, why);
+            q35p_log(2, "opencl: %s of %s is not used: %s", one.name, d.platform_name, why);
         else
             add_device(&one);
     }
@@ -203,17 +203,17 @@ static void discover(void)
     cl_uint n = 0;
     char why[Q35I_CL_TEXT];
     if (!q35i_cl_load(why, sizeof why)) {
-        q35i_cl_log(2, "%s", why);
+        q35p_log(2, "%s", why);
         return;
     }
     if (q35i_cl.GetPlatformIDs(MAX_PLATFORMS, platforms, &n) != CL_SUCCESS || n == 0) {
-        q35i_cl_log(2, "the OpenCL library knows no platform (no driver is installed)");
+        q35p_log(2, "the OpenCL library knows no platform (no driver is installed)");
         return;
     }
     for (cl_uint i = 0; i < n && i < MAX_PLATFORMS; i++)
         add_platform(platforms[i]);
     if (all.n == 0)
-        q35i_cl_log(2, "none of %u OpenCL platforms has a usable device", n);
+        q35p_log(2, "none of %u OpenCL platforms has a usable device", n);
 }
 
 q35_status q35i_cl_enumerate(uint32_t *out_n)
@@ -233,7 +233,7 @@ const q35i_cl_found *q35i_cl_device_at(uint32_t i)
     (void)q35i_cl_enumerate(&n);
     if (i < n)
         return &all.devices[i];
-    (void)q35i_cl_fail(Q35_E_RANGE, "opencl device %u: need less than %u", i, n);
+    (void)q35p_fail(Q35_E_RANGE, "opencl device %u: need less than %u", i, n);
     return NULL;
 }
 

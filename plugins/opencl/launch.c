@@ -4,7 +4,6 @@
 #include "plugins/opencl/opencl.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const q35_tensor_desc *desc(const q35_plan *plan, uint32_t t)
 {
@@ -28,7 +27,7 @@ static int mode_of(uint32_t act, const q35i_cl_codec *codec)
     return act == Q35_DT_A8_32 ? 1 : act == Q35_DT_A8_128 ? 2 : 3;
 }
 
-q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35i_cl_node *node)
+q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35p_node *node)
 {
     const q35_tensor_desc *x = desc(plan, node->in[0]), *w = desc(plan, node->in[1]);
     q35i_cl_linear l = {.codec = q35i_cl_codec_of(w->dtype), .k = w->dim[0], .even = 1, .odd = 1, .n_heads = 1};
@@ -90,7 +89,7 @@ typedef struct widened {
 
 static q35_status launch_linear(q35_plan *plan, uint32_t i, widened *now)
 {
-    const q35i_cl_node *node = &plan->nodes[i];
+    const q35p_node *node = &plan->nodes[i];
     const q35_tensor_desc *x = desc(plan, node->in[0]), *w = desc(plan, node->in[1]);
     const q35i_cl_linear l = q35i_cl_linear_of(plan, node);
     const uint64_t rows = ((uint64_t)rows_of(x) + 3) / 4 * 4;
@@ -113,7 +112,7 @@ static q35_status launch_linear(q35_plan *plan, uint32_t i, widened *now)
 /* With signs the input is rotated first, into scratch. */
 static q35_status launch_quantize(q35_plan *plan, uint32_t i)
 {
-    const q35i_cl_node *node = &plan->nodes[i];
+    const q35p_node *node = &plan->nodes[i];
     const q35_tensor_desc *x = desc(plan, node->in[0]);
     const uint32_t type = desc(plan, node->out[0])->dtype;
     const int64_t rows = rows_of(x), unit = type == Q35_DT_A8_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP;
@@ -143,7 +142,7 @@ static const char *elementwise_kernel(uint32_t op)
 
 static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
 {
-    const q35i_cl_node *node = &plan->nodes[i];
+    const q35p_node *node = &plan->nodes[i];
     const q35_tensor_desc *first = desc(plan, node->in[0]);
     const int64_t rows = rows_of(first);
     char defines[32];

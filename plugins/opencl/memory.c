@@ -8,12 +8,11 @@ static q35_status no_room(const q35_device *dev, uint64_t bytes, uint64_t used)
 {
     const uint64_t left = dev->capacity > used ? dev->capacity - used : 0;
     const uint64_t fits = left < dev->found->max_alloc ? left : dev->found->max_alloc;
-    return q35i_cl_fail(
-        Q35_E_NOMEM,
-        "opencl: out of device memory for %llu MiB: %llu of %llu MiB are in use, one buffer of %llu "
-        "MiB would fit",
-        (unsigned long long)((bytes + (1u << 20) - 1) >> 20), (unsigned long long)(used >> 20),
-        (unsigned long long)(dev->capacity >> 20), (unsigned long long)(fits >> 20));
+    return q35p_fail(Q35_E_NOMEM,
+                     "opencl: out of device memory for %llu MiB: %llu of %llu MiB are in use, one buffer of %llu "
+                     "MiB would fit",
+                     (unsigned long long)((bytes + (1u << 20) - 1) >> 20), (unsigned long long)(used >> 20),
+                     (unsigned long long)(dev->capacity >> 20), (unsigned long long)(fits >> 20));
 }
 
 /* Memory that the host can address costs nothing where the device is the host. */
@@ -29,25 +28,25 @@ q35_status q35i_cl_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes, u
     char name[48];
     (void)usage;
     if (memory != 0 || align > dev->found->base_align_bits / 8 || (align & (align - 1)) != 0)
-        return q35i_cl_fail(Q35_E_INVALID,
-                            "opencl: memory %u aligned to %llu, need memory 0 and a power of two up to %u", memory,
-                            (unsigned long long)align, dev->found->base_align_bits / 8);
+        return q35p_fail(Q35_E_INVALID,
+                         "opencl: memory %u aligned to %llu, need memory 0 and a power of two up to %u", memory,
+                         (unsigned long long)align, dev->found->base_align_bits / 8);
     const uint64_t size = bytes ? bytes : 1, used = atomic_fetch_add(&dev->used, size);
     if (size > dev->found->max_alloc || size > dev->capacity || used > dev->capacity - size) {
         atomic_fetch_sub(&dev->used, size);
         return no_room(dev, size, used);
     }
-    q35_buf *buf = q35i_cl_alloc(1, sizeof *buf);
+    q35_buf *buf = q35p_alloc(1, sizeof *buf);
     if (buf)
         buf->mem = q35i_cl.CreateBuffer(dev->context, flags_of(dev), size, NULL, &error);
     if (!buf || error != CL_SUCCESS) {
-        q35i_cl_free(buf);
+        q35p_free(buf);
         atomic_fetch_sub(&dev->used, size);
         if (!buf || error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_RESOURCES ||
             error == CL_OUT_OF_HOST_MEMORY)
             return no_room(dev, size, used);
-        return q35i_cl_fail(Q35_E_DEVICE, "opencl: buffer of %llu bytes: %s", (unsigned long long)size,
-                            q35i_cl_error(error, name));
+        return q35p_fail(Q35_E_DEVICE, "opencl: buffer of %llu bytes: %s", (unsigned long long)size,
+                         q35i_cl_error(error, name));
     }
     buf->dev = dev;
     buf->bytes = size;
@@ -65,7 +64,7 @@ void q35i_cl_buf_free(q35_buf *buf)
         (void)q35i_cl.Finish(buf->dev->maps);
     (void)q35i_cl.ReleaseMemObject(buf->mem);
     atomic_fetch_sub(&buf->dev->used, buf->bytes);
-    q35i_cl_free(buf);
+    q35p_free(buf);
 }
 
 /* A buffer stays mapped while kernels use it, which only a device whose memory is the host's own stands. */
@@ -85,7 +84,7 @@ q35_status q35i_cl_buf_map(q35_buf *buf, void **out)
 q35_status q35i_cl_memory_refresh(q35_device *dev, uint32_t memory, uint64_t *out_available)
 {
     if (memory != 0)
-        return q35i_cl_fail(Q35_E_RANGE, "opencl: memory %u, need 0", memory);
+        return q35p_fail(Q35_E_RANGE, "opencl: memory %u, need 0", memory);
     const uint64_t used = atomic_load(&dev->used);
     *out_available = used < dev->capacity ? dev->capacity - used : 0;
     return Q35_OK;

@@ -7,32 +7,20 @@
 #define Q35I_PLUGIN_OPENCL_H
 
 #include "cl.h"
+#include "plugins/common/host.h"
+#include "plugins/common/region.h"
 
 #include <pthread.h>
-#include <q35rt/blocks.h>
 #include <stdatomic.h>
 
 #define Q35I_CL_VERSION "0.1.0"
 
 enum {
-    Q35I_CL_MAX_IN = 6,
-    Q35I_CL_MAX_OUT = 2,
     Q35I_CL_TILE_ROWS = 16,
-    Q35I_CL_LANES = 64,          /* work-items of a group in the GPU family */
-    Q35I_CL_MAX_HEAD_DIM = 256,  /* of attention: local memory */
-    Q35I_CL_MAX_EXACT = 66304,   /* K up to which sums of row types fit an int32 */
-    Q35I_CL_MAX_ROTATION = 4096, /* local memory */
+    Q35I_CL_LANES = 64,         /* work-items of a group in the GPU family */
+    Q35I_CL_MAX_HEAD_DIM = 256, /* of attention: local memory */
     Q35I_CL_TEXT = 256
 };
-
-extern const q35_host *q35i_cl_host;
-
-__attribute__((format(printf, 2, 3))) q35_status q35i_cl_fail(q35_status code, const char *fmt, ...);
-__attribute__((format(printf, 2, 3))) void q35i_cl_log(int32_t level, const char *fmt, ...);
-void *q35i_cl_alloc(uint64_t count, uint64_t size); /* zeroed; NULL when out of memory */
-void q35i_cl_free(void *p);                         /* NULL ok */
-/* Copies what the caller of a slot knows of a filled answer, leaving its header alone. */
-void q35i_cl_answer(q35_hdr *out, const q35_hdr *filled);
 
 /* ------------------------------------------------------------------ devices (discover.c, device.c, plugin.c) */
 
@@ -98,7 +86,7 @@ q35_status q35i_cl_kernel(q35_device *dev, const char *source, const char *defin
 void q35i_cl_free_programs(q35_device *dev);
 
 /* Binaries of built programs on disk. key: of everything that the binary depends on. NULL: there is none that is
- * whole; free with q35i_cl_free. */
+ * whole; free with q35p_free. */
 unsigned char *q35i_cl_binary_load(const uint8_t key[16], size_t *out_bytes);
 void q35i_cl_binary_store(const uint8_t key[16], const unsigned char *binary, size_t bytes);
 
@@ -148,41 +136,13 @@ q35_status q35i_cl_copy(q35_queue *queue, const q35_binding *src, const q35_bind
 q35_status q35i_cl_plan_submit(q35_queue *queue, q35_plan *plan, const q35_point *waits, uint32_t n_waits,
                                const q35_point *signals, uint32_t n_signals);
 
-/* ------------------------------------------------------------------ support (support.c, tensor.c) */
+/* ------------------------------------------------------------------ support (support.c, cost.c) */
 
-/* What is being checked, and where the reason for a refusal goes. */
-typedef struct q35i_cl_check {
-    const q35_region *region;
-    const q35_node *node;
-    uint32_t index; /* of node */
-    const q35_device *dev;
-    char *reason;
-    size_t cap;
-} q35i_cl_check;
+extern const q35p_rules q35i_cl_rules;
 
-__attribute__((format(printf, 2, 3))) bool q35i_cl_refuse(const q35i_cl_check *check, const char *fmt, ...);
-
-/* First parameter struct of a node; the check has established its type. */
-#define Q35I_CL_PARAMS(node, type) ((const type *)(const void *)(node)->params)
-
-/* Bits of q35_tensor_desc.flags that say how many rows are valid. */
-#define Q35I_CL_ROW_FLAGS (Q35_TF_TOKEN_ROWS | Q35_TF_OUT_ROWS | Q35_TF_SEQUENCES)
-
-/* Dims, strides and layout of tensor t make sense. */
-bool q35i_cl_want_tensor(const q35i_cl_check *check, uint32_t t, const char *what);
-/* [rows][cols] of the type; cols -1: any. */
-bool q35i_cl_want_matrix(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t dtype, int64_t cols);
-bool q35i_cl_want_vector(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t dtype, int64_t length);
-/* Same row flags and number of rows as tensor `like`. */
-bool q35i_cl_want_rows_like(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t like);
-/* i32, one per row of `like`. */
-bool q35i_cl_want_indices(const q35i_cl_check *check, uint32_t t, const char *what, uint32_t like);
-
-/* Bytes that a sane tensor spans at capacity. */
+/* Bytes that a tensor of a checked region spans at capacity. */
 uint64_t q35i_cl_tensor_bytes(const q35_tensor_desc *desc);
 
-bool q35i_cl_check_region(const q35_device *dev, const q35_region *region, char *reason, size_t cap);
-const char *q35i_cl_op_name(uint32_t op);
 q35_status q35i_cl_op_support(q35_device *dev, const q35_region *region, q35_support *out);
 q35_status q35i_cl_op_cost(q35_device *dev, const q35_region *region, q35_cost *out);
 
@@ -225,20 +185,6 @@ typedef struct q35i_cl_tensor {
     cl_mem tiles; /* tiled: its tiles, made before the first run */
 } q35i_cl_tensor;
 
-/* A node as the plan keeps it. */
-typedef struct q35i_cl_node {
-    uint32_t op, n_in, n_out;
-    uint32_t in[Q35I_CL_MAX_IN], out[Q35I_CL_MAX_OUT];
-    union {
-        q35_norm_params norm;
-        q35_rope_params rope;
-        q35_kv_params kv;
-        q35_attention_params attention;
-        q35_quantize_params quantize;
-        q35_rotate_params rotate;
-    } params;
-} q35i_cl_node;
-
 enum { Q35I_CL_STEPS, Q35I_CL_WIDEN, Q35I_CL_ROTATE, Q35I_CL_OP };
 
 /* One kernel launch. */
@@ -257,7 +203,7 @@ struct q35_plan {
     q35_device *dev;
     uint32_t n_tensors, n_nodes, n_launches, step;
     q35i_cl_tensor *tensors;
-    q35i_cl_node *nodes;
+    q35p_node *nodes;
     q35i_cl_launch *launches;                       /* [1 + 2 n_nodes] */
     uint64_t wide_bytes, head_bytes, rotated_bytes; /* of scratch */
     cl_mem wide, heads, rotated, fault;
@@ -284,7 +230,7 @@ typedef struct q35i_cl_linear {
     int scaled;                 /* 1: codes times their scale */
 } q35i_cl_linear;
 
-q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35i_cl_node *node);
+q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35p_node *node);
 
 /* Number of a row kind in the step's values, 0: all rows are valid. */
 int q35i_cl_row_kind(const q35_tensor_desc *desc);

@@ -9,21 +9,12 @@
 
 static void copy_node(q35_plan *plan, uint32_t i, const q35_node *node)
 {
-    q35i_cl_node *n = &plan->nodes[i];
-    n->op = node->op;
-    n->n_in = node->n_in;
-    n->n_out = node->n_out;
-    for (uint32_t j = 0; j < node->n_in; j++) {
-        n->in[j] = node->in[j];
-        plan->tensors[node->in[j]].used = true;
-    }
-    for (uint32_t j = 0; j < node->n_out; j++) {
-        n->out[j] = node->out[j];
-        plan->tensors[node->out[j]].used = true;
-    }
-    if (node->params)
-        memcpy(&n->params, node->params,
-               node->params->size < sizeof n->params ? node->params->size : sizeof n->params);
+    q35p_node *n = &plan->nodes[i];
+    *n = q35p_keep_node(node);
+    for (uint32_t j = 0; j < n->n_in; j++)
+        plan->tensors[n->in[j]].used = true;
+    for (uint32_t j = 0; j < n->n_out; j++)
+        plan->tensors[n->out[j]].used = true;
     if (node->op == Q35_OP_LINEAR && plan->tensors[n->in[1]].desc.layout == 0)
         plan->tensors[n->in[1]].tiled = plan->has_tiles = true;
 }
@@ -49,8 +40,8 @@ static q35_status scratch(q35_device *dev, uint64_t bytes, cl_mem *out)
     if (error == CL_SUCCESS)
         return Q35_OK;
     *out = NULL;
-    return q35i_cl_fail(Q35_E_NOMEM, "opencl plan: scratch of %llu MiB: %s", (unsigned long long)(bytes >> 20),
-                        q35i_cl_error(error, name));
+    return q35p_fail(Q35_E_NOMEM, "opencl plan: scratch of %llu MiB: %s", (unsigned long long)(bytes >> 20),
+                     q35i_cl_error(error, name));
 }
 
 /* A weight that LINEAR is given in canonical layout gets its tiles in memory of the plan. */
@@ -83,28 +74,27 @@ static q35_status clear_faults(q35_plan *plan, cl_command_queue queue)
     memset(plan->fault_read, 0, sizeof plan->fault_read);
     const cl_int error = q35i_cl.EnqueueWriteBuffer(queue, plan->fault, CL_TRUE, 0, sizeof plan->fault_read,
                                                     plan->fault_read, 0, NULL, NULL);
-    return error == CL_SUCCESS ? Q35_OK
-                               : q35i_cl_fail(Q35_E_DEVICE, "opencl plan: %s", q35i_cl_error(error, name));
+    return error == CL_SUCCESS ? Q35_OK : q35p_fail(Q35_E_DEVICE, "opencl plan: %s", q35i_cl_error(error, name));
 }
 
 q35_status q35i_cl_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out)
 {
     char reason[128] = "";
-    if (!q35i_cl_check_region(dev, region, reason, sizeof reason))
-        return q35i_cl_fail(Q35_E_UNSUPPORTED, "opencl plan: %s", reason);
-    q35_plan *plan = q35i_cl_alloc(1, sizeof *plan);
+    if (!q35p_check_region(&q35i_cl_rules, dev, region, reason, sizeof reason))
+        return q35p_fail(Q35_E_UNSUPPORTED, "opencl plan: %s", reason);
+    q35_plan *plan = q35p_alloc(1, sizeof *plan);
     if (!plan)
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl plan: out of memory for %zu bytes", sizeof *plan);
+        return q35p_fail(Q35_E_NOMEM, "opencl plan: out of memory for %zu bytes", sizeof *plan);
     plan->dev = dev;
     plan->n_tensors = region->n_tensors;
     plan->n_nodes = region->n_nodes;
     plan->step = region->step;
-    plan->tensors = q35i_cl_alloc(plan->n_tensors, sizeof *plan->tensors);
-    plan->nodes = q35i_cl_alloc(plan->n_nodes, sizeof *plan->nodes);
-    plan->launches = q35i_cl_alloc(2 * (uint64_t)plan->n_nodes + 1, sizeof *plan->launches);
+    plan->tensors = q35p_alloc(plan->n_tensors, sizeof *plan->tensors);
+    plan->nodes = q35p_alloc(plan->n_nodes, sizeof *plan->nodes);
+    plan->launches = q35p_alloc(2 * (uint64_t)plan->n_nodes + 1, sizeof *plan->launches);
     if (!plan->tensors || !plan->nodes || !plan->launches) {
         q35i_cl_plan_free(plan);
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl plan: out of memory for %u nodes", region->n_nodes);
+        return q35p_fail(Q35_E_NOMEM, "opencl plan: out of memory for %u nodes", region->n_nodes);
     }
     copy_region(plan, region);
     q35_status status = q35i_cl_make_launches(plan);
@@ -138,28 +128,28 @@ void q35i_cl_plan_free(q35_plan *plan)
     release(plan->heads);
     release(plan->rotated);
     release(plan->fault);
-    q35i_cl_free(plan->tensors);
-    q35i_cl_free(plan->nodes);
-    q35i_cl_free(plan->launches);
-    q35i_cl_free(plan);
+    q35p_free(plan->tensors);
+    q35p_free(plan->nodes);
+    q35p_free(plan->launches);
+    q35p_free(plan);
 }
 
 static q35_status bind_tensor(q35_plan *plan, uint32_t i, const q35_binding *b)
 {
     q35i_cl_tensor *t = &plan->tensors[i];
     if (b->host || !b->buf)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound to %s, need a buffer of the device", i,
-                            b->host ? "a host address" : "nothing");
+        return q35p_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound to %s, need a buffer of the device", i,
+                         b->host ? "a host address" : "nothing");
     if (b->buf->dev != plan->dev)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound to another device's buffer", i);
+        return q35p_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound to another device's buffer", i);
     if (b->bytes < t->bytes || b->offset > b->buf->bytes || t->bytes > b->buf->bytes - b->offset)
-        return q35i_cl_fail(Q35_E_INVALID,
-                            "opencl plan: tensor %u is bound to %llu bytes at %llu of a buffer of %llu, need %llu",
-                            i, (unsigned long long)b->bytes, (unsigned long long)b->offset,
-                            (unsigned long long)b->buf->bytes, (unsigned long long)t->bytes);
+        return q35p_fail(Q35_E_INVALID,
+                         "opencl plan: tensor %u is bound to %llu bytes at %llu of a buffer of %llu, need %llu", i,
+                         (unsigned long long)b->bytes, (unsigned long long)b->offset,
+                         (unsigned long long)b->buf->bytes, (unsigned long long)t->bytes);
     if (b->offset % 4 != 0)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound at offset %llu, need a multiple of 4",
-                            i, (unsigned long long)b->offset);
+        return q35p_fail(Q35_E_INVALID, "opencl plan: tensor %u is bound at offset %llu, need a multiple of 4", i,
+                         (unsigned long long)b->offset);
     t->binding = *b;
     return Q35_OK;
 }
@@ -185,7 +175,7 @@ static cl_int make_tiles(q35_plan *plan, cl_command_queue queue, const q35i_cl_t
 {
     const q35_tensor_desc *d = &t->desc;
     const uint64_t tile = q35i_cl_tile_bytes(d->dtype, d->dim[0]), bytes = bytes_of_tiles(d);
-    uint8_t *from = q35i_cl_alloc(1, t->bytes), *to = q35i_cl_alloc(1, bytes);
+    uint8_t *from = q35p_alloc(1, t->bytes), *to = q35p_alloc(1, bytes);
     cl_int error = from && to ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
     (void)plan;
     if (error == CL_SUCCESS)
@@ -198,8 +188,8 @@ static cl_int make_tiles(q35_plan *plan, cl_command_queue queue, const q35i_cl_t
     }
     if (error == CL_SUCCESS)
         error = q35i_cl.EnqueueWriteBuffer(queue, t->tiles, CL_TRUE, 0, bytes, to, 0, NULL, NULL);
-    q35i_cl_free(from);
-    q35i_cl_free(to);
+    q35p_free(from);
+    q35p_free(to);
     return error;
 }
 
@@ -230,7 +220,7 @@ q35_status q35i_cl_plan_fault(q35_plan *plan, cl_command_queue queue, char *text
     if (f[0] == 0)
         return Q35_OK;
     snprintf(text, Q35I_CL_TEXT, "opencl plan: %s (node %d): %s %d of row %d, need 0 to %d",
-             q35i_cl_op_name((uint32_t)f[1] < plan->n_nodes ? plan->nodes[f[1]].op : 0), f[1],
+             q35p_op_name((uint32_t)f[1] < plan->n_nodes ? plan->nodes[f[1]].op : 0), f[1],
              f[0] > 0 && f[0] < (int)(sizeof names / sizeof names[0]) ? names[f[0]] : "value", f[3], f[2],
              f[4] - 1);
     if (f[0] == 7)

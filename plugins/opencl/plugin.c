@@ -53,7 +53,7 @@ q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out)
     if (!Q35_HAS_SLOT(host, q35_host, log) || !Q35_HAS_SLOT(host, q35_host, alloc) ||
         !Q35_HAS_SLOT(host, q35_host, free))
         return host->fail(Q35_E_VERSION, "opencl plugin: host lacks log or memory, need all of abi 1.0");
-    q35i_cl_host = host;
+    q35p_host = host;
     *out = &table;
     return Q35_OK;
 }

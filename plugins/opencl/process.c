@@ -56,7 +56,7 @@ void q35i_cl_keep_process(void (*work)(void))
 {
     struct sigaction handlers[NSIG];
     int known[NSIG];
-    variables *before = q35i_cl_alloc(1, sizeof *before);
+    variables *before = q35p_alloc(1, sizeof *before);
     if (before)
         keep_variables(before);
     for (int i = 1; i < NSIG; i++)
@@ -67,5 +67,5 @@ void q35i_cl_keep_process(void (*work)(void))
             (void)sigaction(i, &handlers[i], NULL);
     if (before)
         remove_new(before);
-    q35i_cl_free(before);
+    q35p_free(before);
 }

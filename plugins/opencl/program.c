@@ -57,7 +57,7 @@ static cl_program from_binary(q35_device *dev, const uint8_t key[16], const char
     const unsigned char *list = binary;
     cl_program cl =
         q35i_cl.CreateProgramWithBinary(dev->context, 1, &dev->found->id, &bytes, &list, &state, &error);
-    q35i_cl_free(binary);
+    q35p_free(binary);
     if (error != CL_SUCCESS)
         return NULL;
     if (state == CL_SUCCESS && q35i_cl.BuildProgram(cl, 1, &dev->found->id, options, NULL, NULL) == CL_SUCCESS)
@@ -73,11 +73,11 @@ static void keep_binary(const q35_device *dev, cl_program cl, const uint8_t key[
         q35i_cl.GetProgramInfo(cl, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
         bytes == 0)
         return;
-    unsigned char *binary = q35i_cl_alloc(1, bytes);
+    unsigned char *binary = q35p_alloc(1, bytes);
     if (binary &&
         q35i_cl.GetProgramInfo(cl, CL_PROGRAM_BINARIES, sizeof(unsigned char *), &binary, NULL) == CL_SUCCESS)
         q35i_cl_binary_store(key, binary, bytes);
-    q35i_cl_free(binary);
+    q35p_free(binary);
 }
 
 /* The compiler's first words, as one line. */
@@ -86,17 +86,17 @@ static q35_status build_failed(const q35_device *dev, const q35i_cl_source *sour
     char log[LOG_CAP] = "no log", name[48];
     size_t bytes = 0;
     (void)q35i_cl.GetProgramBuildInfo(cl, dev->found->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &bytes);
-    char *whole = bytes > 1 ? q35i_cl_alloc(1, bytes + 1) : NULL;
+    char *whole = bytes > 1 ? q35p_alloc(1, bytes + 1) : NULL;
     if (whole &&
         q35i_cl.GetProgramBuildInfo(cl, dev->found->id, CL_PROGRAM_BUILD_LOG, bytes, whole, NULL) == CL_SUCCESS)
         snprintf(log, sizeof log, "%s", whole);
-    q35i_cl_free(whole);
+    q35p_free(whole);
     for (char *p = log; *p; p++)
         if (*p == '\n' || *p == '\r' || *p == '\t')
             *p = ' ';
-    q35i_cl_log(0, "opencl: build log of kernels %s: %.400s", source->name, log);
-    return q35i_cl_fail(Q35_E_DEVICE, "opencl: kernels %s do not build for %.60s: %s: %.240s", source->name,
-                        dev->found->name, q35i_cl_error(error, name), log);
+    q35p_log(0, "opencl: build log of kernels %s: %.400s", source->name, log);
+    return q35p_fail(Q35_E_DEVICE, "opencl: kernels %s do not build for %.60s: %s: %.240s", source->name,
+                     dev->found->name, q35i_cl_error(error, name), log);
 }
 
 static q35_status from_source(q35_device *dev, const q35i_cl_source *source, const char *options, cl_program *out)
@@ -108,7 +108,7 @@ static q35_status from_source(q35_device *dev, const q35i_cl_source *source, con
     char name[48];
     cl_program cl = q35i_cl.CreateProgramWithSource(dev->context, 2, texts, bytes, &error);
     if (error != CL_SUCCESS)
-        return q35i_cl_fail(Q35_E_DEVICE, "opencl: kernels %s: %s", source->name, q35i_cl_error(error, name));
+        return q35p_fail(Q35_E_DEVICE, "opencl: kernels %s: %s", source->name, q35i_cl_error(error, name));
     error = q35i_cl.BuildProgram(cl, 1, &dev->found->id, options, NULL, NULL);
     if (error != CL_SUCCESS) {
         const q35_status status = build_failed(dev, source, cl, error);
@@ -142,14 +142,14 @@ static q35_status find(q35_device *dev, const char *source, const char *defines,
             *out = p;
             return Q35_OK;
         }
-    q35i_cl_program *program = q35i_cl_alloc(1, sizeof *program);
+    q35i_cl_program *program = q35p_alloc(1, sizeof *program);
     if (!program)
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl: out of memory for a program");
+        return q35p_fail(Q35_E_NOMEM, "opencl: out of memory for a program");
     program->source = source_named(source);
     snprintf(program->defines, sizeof program->defines, "%s", defines);
     const q35_status status = build(dev, program);
     if (status != Q35_OK) {
-        q35i_cl_free(program);
+        q35p_free(program);
         return status;
     }
     program->next = dev->programs;
@@ -171,7 +171,7 @@ q35_status q35i_cl_kernel(q35_device *dev, const char *source, const char *defin
         return status;
     *out = q35i_cl.CreateKernel(program->cl, kernel, &error);
     if (error != CL_SUCCESS)
-        return q35i_cl_fail(Q35_E_DEVICE, "opencl: kernel %s: %s", kernel, q35i_cl_error(error, name));
+        return q35p_fail(Q35_E_DEVICE, "opencl: kernel %s: %s", kernel, q35i_cl_error(error, name));
     return Q35_OK;
 }
 
@@ -180,7 +180,7 @@ void q35i_cl_free_programs(q35_device *dev)
     for (q35i_cl_program *p = dev->programs, *next; p; p = next) {
         next = p->next;
         (void)q35i_cl.ReleaseProgram(p->cl);
-        q35i_cl_free(p);
+        q35p_free(p);
     }
     dev->programs = NULL;
 }

@@ -153,15 +153,15 @@ q35_status q35i_cl_queue_create(q35_device *dev, uint32_t kind, q35_queue **out)
     cl_int error;
     char name[48];
     if (kind != Q35_QUEUE_COMPUTE && kind != Q35_QUEUE_COPY)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl: queue of kind %u, need 1 or 2", kind);
-    q35_queue *queue = q35i_cl_alloc(1, sizeof *queue);
+        return q35p_fail(Q35_E_INVALID, "opencl: queue of kind %u, need 1 or 2", kind);
+    q35_queue *queue = q35p_alloc(1, sizeof *queue);
     if (!queue)
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl: out of memory for a queue");
+        return q35p_fail(Q35_E_NOMEM, "opencl: out of memory for a queue");
     queue->dev = dev;
     queue->cl = q35i_cl.CreateCommandQueue(dev->context, dev->found->id, 0, &error);
     if (error != CL_SUCCESS) {
-        q35i_cl_free(queue);
-        return q35i_cl_fail(Q35_E_DEVICE, "opencl: no queue: %s", q35i_cl_error(error, name));
+        q35p_free(queue);
+        return q35p_fail(Q35_E_DEVICE, "opencl: no queue: %s", q35i_cl_error(error, name));
     }
     pthread_mutex_init(&queue->lock, NULL);
     pthread_cond_init(&queue->filled, NULL);
@@ -173,8 +173,8 @@ q35_status q35i_cl_queue_create(q35_device *dev, uint32_t kind, q35_queue **out)
         (void)q35i_cl.ReleaseCommandQueue(queue->cl);
         pthread_cond_destroy(&queue->filled);
         pthread_mutex_destroy(&queue->lock);
-        q35i_cl_free(queue);
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl: no thread for a queue: error %d", rc);
+        q35p_free(queue);
+        return q35p_fail(Q35_E_NOMEM, "opencl: no thread for a queue: error %d", rc);
     }
     *out = queue;
     return Q35_OK;
@@ -192,11 +192,11 @@ void q35i_cl_queue_destroy(q35_queue *queue)
     (void)q35i_cl.ReleaseCommandQueue(queue->cl);
     for (command *c = queue->idle, *next; c; c = next) {
         next = c->next;
-        q35i_cl_free(c);
+        q35p_free(c);
     }
     pthread_cond_destroy(&queue->filled);
     pthread_mutex_destroy(&queue->lock);
-    q35i_cl_free(queue);
+    q35p_free(queue);
 }
 
 /* ---- submission */
@@ -209,18 +209,18 @@ static command *new_command(q35_queue *queue)
     if (c)
         queue->idle = c->next;
     pthread_mutex_unlock(&queue->lock);
-    return c ? c : q35i_cl_alloc(1, sizeof *c);
+    return c ? c : q35p_alloc(1, sizeof *c);
 }
 
 static q35_status submit(q35_queue *queue, const command *what, const q35_point *waits, uint32_t n_waits,
                          const q35_point *signals, uint32_t n_signals)
 {
     if (n_waits > MAX_POINTS || n_signals > MAX_POINTS)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl: %u waits and %u signals, need at most %d", n_waits, n_signals,
-                            (int)MAX_POINTS);
+        return q35p_fail(Q35_E_INVALID, "opencl: %u waits and %u signals, need at most %d", n_waits, n_signals,
+                         (int)MAX_POINTS);
     command *c = new_command(queue);
     if (!c)
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl: out of memory for a command");
+        return q35p_fail(Q35_E_NOMEM, "opencl: out of memory for a command");
     *c = *what;
     c->n_waits = n_waits;
     c->n_signals = n_signals;
@@ -251,10 +251,10 @@ q35_status q35i_cl_copy(q35_queue *queue, const q35_binding *src, const q35_bind
 {
     const command c = {.src = *src, .dst = *dst, .bytes = bytes};
     if (!inside(src, bytes) || !inside(dst, bytes))
-        return q35i_cl_fail(Q35_E_RANGE, "opencl: copy of %llu bytes outside the %s buffer",
-                            (unsigned long long)bytes, inside(src, bytes) ? "destination" : "source");
+        return q35p_fail(Q35_E_RANGE, "opencl: copy of %llu bytes outside the %s buffer",
+                         (unsigned long long)bytes, inside(src, bytes) ? "destination" : "source");
     if (src->host && dst->host)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl: copy between host addresses, need a buffer of the device");
+        return q35p_fail(Q35_E_INVALID, "opencl: copy between host addresses, need a buffer of the device");
     return submit(queue, &c, waits, n_waits, signals, n_signals);
 }
 
@@ -263,6 +263,6 @@ q35_status q35i_cl_plan_submit(q35_queue *queue, q35_plan *plan, const q35_point
 {
     const command c = {.plan = plan};
     if (!plan->bound)
-        return q35i_cl_fail(Q35_E_INVALID, "opencl plan: not bound, need plan_bind first");
+        return q35p_fail(Q35_E_INVALID, "opencl plan: not bound, need plan_bind first");
     return submit(queue, &c, waits, n_waits, signals, n_signals);
 }

@@ -13,9 +13,9 @@ q35_status q35i_cl_timeline_create(q35_device *dev, uint64_t initial, q35_timeli
 {
     pthread_condattr_t attr;
     (void)dev;
-    q35_timeline *t = q35i_cl_alloc(1, sizeof *t);
+    q35_timeline *t = q35p_alloc(1, sizeof *t);
     if (!t)
-        return q35i_cl_fail(Q35_E_NOMEM, "opencl: out of memory for a timeline");
+        return q35p_fail(Q35_E_NOMEM, "opencl: out of memory for a timeline");
     pthread_mutex_init(&t->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -32,7 +32,7 @@ void q35i_cl_timeline_destroy(q35_timeline *t)
         return;
     pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
-    q35i_cl_free(t);
+    q35p_free(t);
 }
 
 q35_status q35i_cl_timeline_query(q35_timeline *t, uint64_t *out_value)
@@ -85,7 +85,7 @@ q35_status q35i_cl_timeline_wait(q35_timeline *t, uint64_t value, uint64_t timeo
 {
     char text[Q35I_CL_TEXT] = "";
     const q35_status status = q35i_cl_wait_point(t, value, timeout_ns, text);
-    return status == Q35_OK ? Q35_OK : q35i_cl_host->fail(status, text);
+    return status == Q35_OK ? Q35_OK : q35p_host->fail(status, text);
 }
 
 q35_status q35i_cl_timeline_signal(q35_timeline *t, uint64_t value)
@@ -98,8 +98,8 @@ q35_status q35i_cl_timeline_signal(q35_timeline *t, uint64_t value)
     pthread_mutex_unlock(&t->lock);
     if (value > old)
         return Q35_OK;
-    return q35i_cl_fail(Q35_E_INVALID, "opencl: timeline at %llu signalled with %llu, need more",
-                        (unsigned long long)old, (unsigned long long)value);
+    return q35p_fail(Q35_E_INVALID, "opencl: timeline at %llu signalled with %llu, need more",
+                     (unsigned long long)old, (unsigned long long)value);
 }
 
 void q35i_cl_fail_timeline(q35_timeline *t, q35_status status, const char *text)
