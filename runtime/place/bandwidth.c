@@ -15,8 +15,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define MIN_BYTES (UINT64_C(64) << 20)
+#define MIN_BYTES (UINT64_C(256) << 20)
 #define MAX_BYTES (UINT64_C(1) << 30)
+#define CACHES    16    /* of which a buffer would fill the last level */
 #define GRAIN     4096u /* words per split step: 32 KiB */
 
 typedef struct probe {
@@ -60,13 +61,14 @@ static void probe_run(void *arg, uint32_t worker, uint32_t n_workers, q35_team *
     } while (!p->stop);
 }
 
-/* Twice the last-level cache within limits. */
+/* A victim cache keeps its part of whatever streams by, and a guest may see less of it than there is: of a buffer
+ * of twice its size half came from the cache on such a machine. */
 static uint64_t buffer_bytes(void)
 {
     q35i_topo topo;
     uint64_t bytes = MIN_BYTES;
     if (q35i_topo_read(&topo) == Q35_OK) {
-        bytes = 2 * topo.l3_bytes;
+        bytes = CACHES * topo.l3_bytes;
         q35i_topo_free(&topo);
     }
     return bytes < MIN_BYTES ? MIN_BYTES : bytes > MAX_BYTES ? MAX_BYTES : bytes;
