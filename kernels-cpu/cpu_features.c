@@ -84,6 +84,13 @@ uint32_t q35k_cpu_features(void)
     return found;
 }
 
+/* CPUID leaf 0: "AuthenticAMD" in EBX, EDX, ECX (AMD64 Architecture Programmer's Manual volume 3, appendix E). */
+int q35k_cpu_is_amd(void)
+{
+    uint32_t eax, ebx, ecx, edx;
+    return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == 0x68747541 && edx == 0x69746e65 && ecx == 0x444d4163;
+}
+
 #elif defined(__aarch64__)
 
 #include <sys/auxv.h>
@@ -115,6 +122,11 @@ uint32_t q35k_cpu_features(void)
 #if !defined(__x86_64__)
 
 int q35k_cpu_request_amx(void)
+{
+    return 0;
+}
+
+int q35k_cpu_is_amd(void)
 {
     return 0;
 }

@@ -4,11 +4,11 @@
  * specification; avx2/, avx512/ and neon/ are the same contracts, faster. kernels.def has one row per
  * implementation.
  *
- * Rules for every kernel: pure (no allocation, no globals, no FP environment), tails handled inside (never a read
- * past the end of an operand), rows [begin, end) of the stated dimension only, so that workers may split it
- * freely. A row's bits do not depend on begin, end, the number of tokens, or the other rows. All implementations
- * of a contract give the same bits, on every machine: the order of operations is part of it. Which NaN a NaN is,
- * and nothing else, is left open, but in LINEAR.
+ * Rules for every kernel: pure (no allocation, no globals but how far to read ahead, no FP environment), tails
+ * handled inside (never a read past the end of an operand), rows [begin, end) of the stated dimension only, so
+ * that workers may split it freely. A row's bits do not depend on begin, end, the number of tokens, or the other
+ * rows. All implementations of a contract give the same bits, on every machine: the order of operations is part of
+ * it. Which NaN a NaN is, and nothing else, is left open, but in LINEAR.
  *
  * Shapes are written outermost first. "rs_x" is the distance in bytes between rows of x. T: token rows.
  */
@@ -267,6 +267,9 @@ enum {
 
 /* What the machine (CPUID and OS state, or HWCAP) offers. Any thread. */
 uint32_t q35k_cpu_features(void);
+
+/* Is it one of AMD's? */
+int q35k_cpu_is_amd(void);
 
 /* Asks the system for permission to use AMX, for the whole process and for good: signal frames of threads that use
  * it grow by 8 KiB, alternate signal stacks must have room for that. Only then does q35k_cpu_features say

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * LINEAR with AVX2: the decoder of each weight type (tile8.h) for the shared walk (linear_walk.h). Mirrors
- * q35k_linear__ref. One token against packed SPLIT weights goes to tile_matvec.c.
+ * q35k_linear__ref. One token against packed SPLIT weights goes to tile_matvec.c, against Q8_0 to
+ * q8_matvec.c.
  */
 #include "kernels-cpu/avx2/tile8.h"
 #include "kernels-cpu/kernels_decl.h"
@@ -75,6 +76,10 @@ void q35k_linear__avx2(const void *x, uint32_t act_type, int64_t rs_x, int64_t n
     if (n_tokens == 1 && act_type == Q35_DT_A8_32 && w->dtype == Q35_DT_Q35_SPLIT &&
         w->layout == Q35K_LAYOUT_TILE16) {
         q35i_split_matvec__avx2(x, w, out, begin, end, wk + 1);
+        return;
+    }
+    if (n_tokens == 1 && act_type == Q35_DT_A8_32 && w->dtype == Q35_DT_Q8_0) {
+        q35i_q8_matvec__avx2(x, w, out, begin, end);
         return;
     }
     job j = {w, x, act_type, rs_x, codec_of(w), chunk_bytes_of(w), wk};

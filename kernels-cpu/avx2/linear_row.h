@@ -78,7 +78,7 @@ Q35I_INLINE q35i_row_pair pair_of(uint32_t dtype, const __m256i *v, int j, const
 Q35I_INLINE void add_set(uint32_t dtype, int n, const uint8_t *set, const q35i_row_book *book, const int32_t *a,
                          __m256i sum[Q35I_ROW_FEW][PARTS][CHAINS])
 {
-    q35i_row_prefetch(dtype, set);
+    q35i_stream_ahead(set, (int)q35k_row16_set_bytes(dtype));
     for (int u = 0; u < PARTS; u++) {
         __m256i v[16];
         q35i_row_load_set(dtype, set + 32 * u, v);

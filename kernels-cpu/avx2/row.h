@@ -15,6 +15,7 @@
 
 #include "kernels-cpu/avx2/tile8.h"
 #include "kernels-cpu/row16.h"
+#include "kernels-cpu/simd/stream.h"
 
 /* Magnitudes as byte lookups, alike in both 128-bit lanes: 2 tables, or 4 for Q40_ROW. */
 typedef struct q35i_row_book {
@@ -97,18 +98,6 @@ Q35I_INLINE void q35i_row_prefetch_set(uint32_t dtype, uintptr_t set)
 {
     for (uint32_t i = 0; i < q35k_row16_set_bytes(dtype); i += 64)
         _mm_prefetch((const char *)(set + i), _MM_HINT_T1);
-}
-
-/* Of a stream, as with AVX-512: near into L1, then far into L2. */
-Q35I_INLINE void q35i_row_prefetch(uint32_t dtype, const uint8_t *set)
-{
-    enum { FAR_BYTES = 16384, NEAR_BYTES = 4096 };
-    const uintptr_t at = (uintptr_t)set;
-    const uint32_t n = q35k_row16_set_bytes(dtype);
-    for (uint32_t i = 0; i < n; i += 64)
-        _mm_prefetch((const char *)(at + NEAR_BYTES + i), _MM_HINT_T0);
-    for (uint32_t i = 0; i < n; i += 64)
-        _mm_prefetch((const char *)(at + FAR_BYTES + i), _MM_HINT_T1);
 }
 
 #endif

@@ -85,6 +85,9 @@ void q35i_chunk_to_f32__avx2(const q35i_codec *codec, const q35i_chunk *chunk, i
 void q35i_split_matvec__avx2(const q35_act_block *x, const q35k_weights *w, float *out, int64_t begin, int64_t end,
                              void *prep);
 
+/* One token against canonical Q8_0: rows [begin, end) of out, all of K. */
+void q35i_q8_matvec__avx2(const q35_act_block *x, const q35k_weights *w, float *out, int64_t begin, int64_t end);
+
 /* The first `rows` of 8. One NaN for all: which operand's sign and payload survive is the compiler's choice of
  * instruction, and must not make one token differ from several. */
 Q35I_INLINE void q35i_store_rows(float *out, int64_t rows, __m256 y)

@@ -7,11 +7,12 @@
  * those of dot.c in the same order, so the bits are those of the path for several tokens.
  */
 #include "kernels-cpu/avx2/tile8.h"
+#include "kernels-cpu/simd/stream.h"
 #include "kernels-cpu/tile16.h"
 
 #include <q35rt/blocks.h>
 
-enum { FAR_BYTES = 16384, NEAR_BYTES = 4096, HEAD_BYTES = 128, GROUP_BYTES = 64, HALVES = 2 };
+enum { HEAD_BYTES = 128, GROUP_BYTES = 64, HALVES = 2 };
 
 /* One activation block, sorted: word 2 j holds inputs 8 j, + 2, + 4, + 6; word 2 j + 1 the odd ones between. */
 typedef struct sorted_act {
@@ -40,16 +41,6 @@ Q35I_INLINE __m256i load32(const uint8_t *p)
 Q35I_INLINE __m256 load_half8(const uint8_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
-}
-
-/* Near into L1, then far into L2. */
-Q35I_INLINE void prefetch_lines(const uint8_t *p, int bytes)
-{
-    const uintptr_t at = (uintptr_t)p;
-    for (int i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)(at + NEAR_BYTES + (uintptr_t)i), _MM_HINT_T0);
-    for (int i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)(at + FAR_BYTES + (uintptr_t)i), _MM_HINT_T1);
 }
 
 /* The eight code vectors of half a set; bit 7 of each byte is noise. */
@@ -96,7 +87,7 @@ Q35I_INLINE __m256 add_set(__m256 sum, const uint8_t *half, int blocks, const ui
 Q35I_INLINE void add_rows(__m256 sum[HALVES], const uint8_t *set, int blocks, const uint8_t *head,
                           const sorted_act *act)
 {
-    prefetch_lines(set, Q35K_TILE16_SET_BYTES);
+    q35i_stream_ahead(set, Q35K_TILE16_SET_BYTES);
     for (int h = 0; h < HALVES; h++)
         sum[h] = add_set(sum[h], set + 32 * h, blocks, head + 16 * h, act);
 }
@@ -106,7 +97,7 @@ static void tile_sums(const uint8_t *tile, int64_t blocks, const sorted_act *act
     const int64_t sets = (blocks + 1) / 2;
     for (int64_t s = 0; s < sets; s += 4) {
         const uint8_t *head = tile;
-        prefetch_lines(head, HEAD_BYTES);
+        q35i_stream_ahead(head, HEAD_BYTES);
         tile += HEAD_BYTES;
         int i = 0;
         for (; i < 4 && s + i < blocks / 2; i++, tile += Q35K_TILE16_SET_BYTES)

@@ -68,7 +68,7 @@ Q35I_INLINE void add_set(uint32_t dtype, int n, const uint8_t *set, const q35i_r
                          __m512i sum[Q35I_ROW_FEW][PARTS][CHAINS])
 {
     __m512i v[16];
-    q35i_row_prefetch(dtype, set);
+    q35i_stream_ahead(set, (int)q35k_row16_set_bytes(dtype));
     q35i_row_load_set(dtype, set, v);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++)

@@ -8,12 +8,8 @@
  * bandwidth.
  */
 #include "kernels-cpu/avx512/tile.h"
+#include "kernels-cpu/simd/stream.h"
 #include "kernels-cpu/tile16.h"
-
-enum {
-    FAR_BYTES = 12288, /* about 13 groups of 128 inputs */
-    NEAR_BYTES = 1536
-};
 
 /* One activation block, sorted: word 2 j holds inputs 8 j, + 2, + 4, + 6; word 2 j + 1 the odd ones between. */
 typedef struct sorted_act {
@@ -63,22 +59,13 @@ Q35I_INLINE __m512i dot_split(const __m512i *v, const sorted_act *act)
     return _mm512_sub_epi32(both, _mm512_add_epi32(even, odd));
 }
 
-Q35I_INLINE void prefetch_lines(const uint8_t *p, int lines)
-{
-    uintptr_t at = (uintptr_t)p;
-    for (int i = 0; i < lines; i++) {
-        _mm_prefetch((const char *)(at + FAR_BYTES + 64 * (uintptr_t)i), _MM_HINT_T1);
-        _mm_prefetch((const char *)(at + NEAR_BYTES + 64 * (uintptr_t)i), _MM_HINT_T0);
-    }
-}
-
 /* The first `blocks` blocks of 32 of a set of 64 inputs. head: scale (and offset) of its group. */
 Q35I_INLINE __m512 add_set(__m512 sum, const uint8_t *set, int blocks, const uint8_t *head, const q35i_book *book,
                            const sorted_act *act, int split)
 {
     __m512i v[8];
     __m512 scale = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)head));
-    prefetch_lines(set, Q35K_TILE16_SET_BYTES / 64);
+    q35i_stream_ahead(set, Q35K_TILE16_SET_BYTES);
     q35i_load_set(set, v);
     for (int b = 0; b < blocks; b++) {
         __m512i isum = split ? dot_split(v + 4 * b, act + b) : dot_pair(v + 4 * b, book, act + b);
@@ -102,7 +89,7 @@ Q35I_INLINE void matvec(const sorted_act *act, int64_t k, const uint8_t *tile, i
         __m512 sum = _mm512_setzero_ps();
         for (int64_t s = 0; s < sets; s += 4) {
             const uint8_t *head = p;
-            prefetch_lines(head, head_bytes / 64);
+            q35i_stream_ahead(head, head_bytes);
             p += head_bytes;
             int i = 0;
             for (; i < 4 && s + i < blocks / 2; i++, p += Q35K_TILE16_SET_BYTES)
