@@ -143,6 +143,8 @@ void cf_list_threads(cf_list *list);
 void cf_list_errors(cf_list *list);
 void cf_list_life(cf_list *list);
 void cf_list_compose(cf_list *list);
+void cf_list_cost(cf_list *list);
+void cf_list_extension(cf_list *list);
 
 /* ---- run.c */
 void cf_run_test(const cf_options *options, const cf_test *test, cf_probe *probe, cf_result *result);
@@ -296,6 +298,7 @@ void cf_exec_compile(cf_env *e, cf_exec *x, cf_case *c); /* of a supported regio
 void cf_exec_free(cf_env *e, cf_exec *x);
 void cf_exec_place(cf_env *e, cf_exec *x, bool tail, bool read_only); /* and bind */
 void cf_exec_run(cf_env *e, cf_exec *x);                              /* and read back */
+void cf_exec_read_back(cf_env *e, cf_exec *x);                        /* L1 */
 
 /* ---- compare.c: fails the case. rows: valid rows of outputs by rows, -1: as in want. */
 void cf_compare(cf_env *e, const cf_case *c, uint8_t *const *got, int64_t rows, const char *when);

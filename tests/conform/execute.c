@@ -224,7 +224,7 @@ void cf_exec_place(cf_env *e, cf_exec *x, bool tail, bool read_only)
     memset(array, GARBAGE, x->c->n_tensors * sizeof *array);
 }
 
-static void read_back(cf_env *e, cf_exec *x)
+void cf_exec_read_back(cf_env *e, cf_exec *x)
 {
     for (uint32_t i = 0; i < x->c->n_tensors; i++) {
         const uint64_t room = buffer_bytes(x->bindings[i].bytes), begin = x->bindings[i].offset,
@@ -247,7 +247,7 @@ void cf_exec_run(cf_env *e, cf_exec *x)
         cf_stage("timeline_wait: %s", x->c->text);
         cf_ok(e->api->timeline_wait(e->timeline, e->reached, WAIT_NS), "timeline_wait for a run");
         cf_stage("reading back: %s", x->c->text);
-        read_back(e, x);
+        cf_exec_read_back(e, x);
     } else {
         const uint64_t allocs = cf_host_allocs();
         cf_stage("plan_run: %s", x->c->text);

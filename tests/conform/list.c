@@ -44,5 +44,7 @@ bool cf_list_all(cf_list *list)
     cf_list_errors(list);
     cf_list_life(list);
     cf_list_compose(list);
+    cf_list_cost(list);
+    cf_list_extension(list);
     return list->room > 0;
 }

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <fenv.h>
 #include <pthread.h>
+#include <q35rt/measure.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -200,6 +201,8 @@ static q35_status mutant_plan_bind(q35_plan *plan, const q35_binding *bindings)
 
 /* ---- runs */
 
+static uint32_t counting, counted; /* runs, for profile_read */
+
 static void spoil_element(float *y, uint64_t row, uint64_t n_rows, uint64_t n_workers)
 {
     uint32_t bits;
@@ -241,6 +244,7 @@ static void spoil_worker(void *arg, uint32_t worker, uint32_t n_workers, q35_tea
 
 static q35_status mutant_plan_run(q35_plan *plan)
 {
+    counted += counting;
     if (IS(aborts))
         abort();
     while (IS(hangs))
@@ -260,6 +264,62 @@ static q35_status mutant_plan_run(q35_plan *plan)
     for (uint32_t i = 0; i < plan->n_jobs; i++)
         spoil_job(plan, &plan->jobs[i]);
     return status;
+}
+
+/* ---- what the template leaves out */
+
+static q35_status mutant_op_cost(q35_device *dev, const q35_region *region, q35_cost *out)
+{
+    q35_support s = {.h = {sizeof s, Q35_STRUCT_SUPPORT, NULL}};
+    (void)mutant_op_support(dev, region, &s);
+    if (!s.ok)
+        return host->fail(Q35_E_UNSUPPORTED, "template: no such region");
+    const uint64_t rows = (uint64_t)region->tensors[region->nodes[0]->in[0]].dim[1];
+    const q35_cost cost = {.h = {sizeof cost, Q35_STRUCT_COST, NULL},
+                           .ns = IS(cost_falls) ? 1000000 / rows : 1000 * rows,
+                           .confidence_pct = IS(cost_too_sure) ? 101 : 10};
+    answer(&out->h, &cost.h);
+    return Q35_OK;
+}
+
+static q35_status mutant_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *out)
+{
+    const q35_limit limit = {
+        .h = {sizeof limit, Q35_STRUCT_LIMIT, NULL}, .kind = Q35_LIMIT_READ, .name = "reads", .per_second = 1};
+    (void)dev, (void)ms;
+    if (i > 0 && !IS(endless_limits))
+        return host->fail(Q35_E_RANGE, "template: one limit");
+    answer(&out->h, &limit.h);
+    return Q35_OK;
+}
+
+static q35_status mutant_profile(q35_plan *plan, uint32_t on)
+{
+    (void)plan;
+    counting = on;
+    counted = 0;
+    return Q35_OK;
+}
+
+static q35_status mutant_profile_read(q35_plan *plan, q35_profile *out)
+{
+    (void)plan;
+    if (!counting)
+        return host->fail(Q35_E_INVALID, "template: nothing is counted");
+    memset(out->node_ns, 0, out->n_nodes * sizeof *out->node_ns);
+    out->runs = IS(forgets_runs) ? 1 : counted;
+    out->run_ns = 1000 * (uint64_t)counted;
+    out->barriers = out->barrier_ns = 0;
+    return Q35_OK;
+}
+
+static const q35_hdr *mutant_extension(uint32_t type)
+{
+    static const q35_measure measure = {.h = {sizeof measure, Q35_STRUCT_MEASURE, NULL},
+                                        .limit = mutant_limit,
+                                        .profile = mutant_profile,
+                                        .profile_read = mutant_profile_read};
+    return type == Q35_STRUCT_MEASURE ? &measure.h : NULL;
 }
 
 Q35_PLUGIN_QUERY_EXPORT q35_status q35_plugin_query(const q35_host *h, const q35_plugin **out);
@@ -284,6 +344,8 @@ q35_status q35_plugin_query(const q35_host *h, const q35_plugin **out)
     mutated.plan_compile = mutant_plan_compile;
     mutated.plan_bind = mutant_plan_bind;
     mutated.plan_run = mutant_plan_run;
+    mutated.op_cost = mutant_op_cost;
+    mutated.extension = mutant_extension;
     if (IS(null_slot))
         mutated.plan_bind = NULL;
     *out = &mutated;

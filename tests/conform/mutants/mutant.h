@@ -57,6 +57,10 @@ enum {
     takes_any_option,
     ignores_alloc_failure,
     wrong_status,
+    cost_falls,
+    cost_too_sure,
+    endless_limits,
+    forgets_runs,
     /* rows.c: exact linears and a layout */
     sums_in_float,
     other_nan,
@@ -77,7 +81,11 @@ enum {
     unaligned_map,
     copies_too_much,
     drops_offset,
-    leaks_queue
+    leaks_queue,
+    energy_falls,
+    endless_text,
+    replays_nothing,
+    runs_while_recording
 };
 
 #ifndef MUTANT
