@@ -136,11 +136,15 @@ static q35_status mutant_device_open(uint32_t i, const q35_open_options *options
 static q35_status mutant_plan_submit(q35_queue *queue, q35_plan *plan, const q35_point *waits, uint32_t n_waits,
                                      const q35_point *signals, uint32_t n_signals)
 {
-    static q35_queue *beside; /* leaks: the case ends before that counts */
-    if (IS(runs_while_recording) && n_signals == 0) {
-        if (!beside)
-            (void)async_queue_create(opened, Q35_QUEUE_COMPUTE, &beside);
-        (void)async_plan_submit(beside, plan, NULL, 0, NULL, 0);
+    if (IS(runs_while_recording) && n_signals == 0) { /* beside, and done before the recording goes on */
+        q35_queue *beside;
+        q35_timeline *ran;
+        (void)async_queue_create(opened, Q35_QUEUE_COMPUTE, &beside);
+        (void)async_timeline_create(opened, 0, &ran);
+        (void)async_plan_submit(beside, plan, NULL, 0, &(q35_point){ran, 1}, 1);
+        (void)async_timeline_wait(ran, 1, UINT64_MAX);
+        async_queue_destroy(beside);
+        async_timeline_destroy(ran);
     }
     return async_plan_submit(queue, plan, waits, n_waits, signals, n_signals);
 }
