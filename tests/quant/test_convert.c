@@ -399,15 +399,14 @@ START_TEST(goes_on_where_it_stopped)
 {
     q35_convert_options options = feedback_options();
     convert(runtime, other_path, &options);
-    for (int after = 2 + _i; after > 0; after += 9) {
+    q35_status status = Q35_E_CANCELLED;
+    for (int after = 2 + _i; status != Q35_OK; after += 19) {
         int left = after;
         q35_convert_result result;
         options.progress = on_progress_count;
         options.user = &left;
-        q35_status status = q35_convert(runtime, source, out_path, &options, &result);
-        if (status == Q35_OK)
-            after = -10;
-        else
+        status = q35_convert(runtime, source, out_path, &options, &result);
+        if (status != Q35_OK)
             ck_assert_uint_eq(status, Q35_E_CANCELLED);
         options.progress = NULL;
         convert(runtime, out_path, &options);
