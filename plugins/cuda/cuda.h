@@ -16,6 +16,7 @@
 #include "plugins/common/region.h"
 
 #include <pthread.h>
+#include <q35rt/energy.h>
 #include <q35rt/measure.h>
 #include <stdatomic.h>
 
@@ -193,6 +194,10 @@ q35_status q35i_cuda_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[
 
 /* Bytes of a weight in the layout of its type's linear. */
 uint64_t q35i_cuda_packed_bytes(const q35_tensor_desc *weight);
+
+/* The energy counter of the board (energy.c). */
+extern const q35_energy q35i_cuda_energy;
+void q35i_cuda_energy_close(void);
 
 /* Slots of q35_measure (measure.c). */
 q35_status q35i_cuda_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *out);

@@ -13,7 +13,17 @@ static const q35_measure measure = {.h = {sizeof measure, Q35_STRUCT_MEASURE, NU
 
 static const q35_hdr *extension(uint32_t type)
 {
-    return type == Q35_STRUCT_MEASURE ? &measure.h : NULL;
+    switch (type) {
+    case Q35_STRUCT_MEASURE: return &measure.h;
+    case Q35_STRUCT_ENERGY: return &q35i_cuda_energy.h;
+    default: return NULL;
+    }
+}
+
+static void shut_down(void)
+{
+    q35i_cuda_energy_close();
+    q35i_cuda_shutdown();
 }
 
 static const q35_plugin table = {
@@ -50,7 +60,7 @@ static const q35_plugin table = {
     .timeline_wait = q35i_cuda_timeline_wait,
     .timeline_signal = q35i_cuda_timeline_signal,
     .extension = extension,
-    .shutdown = q35i_cuda_shutdown,
+    .shutdown = shut_down,
 };
 
 Q35_PLUGIN_EXPORT q35_status q35_plugin_query(const q35_host *host, const q35_plugin **out);
