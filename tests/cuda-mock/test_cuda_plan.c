@@ -435,10 +435,12 @@ START_TEST(refusals)
     open_device("");
     describe(&n);
     q35_support s = {.h = {sizeof s, Q35_STRUCT_SUPPORT, NULL}};
-    n.tensors[WEIGHT] = matrix(Q35_DT_Q4_K, 256, N, 0);
+    n.tensors[WEIGHT] = matrix(Q35_DT_Q4_0, K, N, 0);
+    n.tensors[CODES] = matrix(Q35_DT_A8_32, K, T, Q35_TF_TOKEN_ROWS);
+    n.quantize.dtype = Q35_DT_A8_32;
     EXPECT_OK(api->op_support(device->dev, &n.region, &s));
     ck_assert_uint_eq(s.ok, 0);
-    ck_assert_str_eq(s.reason, "linear (node 2): no kernel for Q4_K weights with A8_ROW activations");
+    ck_assert_str_eq(s.reason, "linear (node 2): no kernel for Q4_0 weights with A8_32 activations");
     describe(&n);
     n.quantize.width = 48;
     EXPECT_OK(api->op_support(device->dev, &n.region, &s));
