@@ -19,9 +19,7 @@ template <typename Op> static Q35_METHOD void elementwise(const q35_elementwise_
 
 Q35_KERNEL(256) q35_swiglu(const q35_elementwise_args a)
 {
-    elementwise(a, [](const float *gate, const float *up, int i) {
-        return (float)(silu_f64((double)gate[i]) * (double)up[i]);
-    });
+    elementwise(a, [](const float *gate, const float *up, int i) { return swiglu_f32(gate[i], up[i]); });
 }
 
 Q35_KERNEL(256) q35_add(const q35_elementwise_args a)

@@ -3,12 +3,14 @@
  * LINEAR of weights with one scale per row and up to 8 tokens per block: sums of int8 products, exact in int32, so
  * that neither the split of the inputs over warps nor the instruction that multiplies changes a bit.
  *
- * A block has 32 rows (two slices), its warps take tiles of 128 inputs in turn. linear_one multiplies with dp4a,
+ * A block has two slices of 16 rows, its warps take tiles of 128 inputs in turn. linear_one multiplies with dp4a,
  * linear_few with mma, whose eight columns are tokens. With one scale per token the warps' sums are added at the
  * end; with one per group of 128 inputs every group's sum goes to shared memory, and for each result one thread
- * joins them in order. */
+ * joins them in order. The two slices follow each other, or are the same rows of a gate and of what it multiplies,
+ * whose product is then made here. */
 #include "kernels-cuda/codec.cuh"
 #include "kernels-cuda/math.cuh"
+#include "kernels-cuda/parts.cuh"
 
 /* A lane's 32 codes of activations. */
 struct codes {
@@ -77,6 +79,14 @@ static Q35_METHOD void store_sums(slice_sums<Mma> &sums, int i, shared_span<int>
     }
 }
 
+/* Number of the block's i-th slice. */
+Q35_DEVICE int block_slice(const q35_linear_args &a, int i)
+{
+    if (a.product)
+        return (int)blockIdx.x + (i ? (int)q35_cuda_ceil_div(a.part[0].n, Q35_CUDA_T16_ROWS) : 0);
+    return 2 * (int)blockIdx.x + i;
+}
+
 template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(const q35_linear_args &a)
 {
     constexpr int Tokens = Mma ? Q35_CUDA_FEW_TOKENS : 1, Pairs = Tokens * Q35_CUDA_BLOCK_ROWS, Warps = 8;
@@ -87,29 +97,32 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     const int valid = rows_valid(a.rows_at, a.n_rows), token0 = (int)blockIdx.y * Tokens;
     if (token0 >= valid)
         return;
-    const int row0 = (int)blockIdx.x * Q35_CUDA_BLOCK_ROWS, tiles = (a.k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K;
+    const int tiles = (a.k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K;
     const int64_t slice_bytes = Q35_CUDA_T16_HEAD + (int64_t)tiles * Codec::tile_bytes;
-    const uint8_t *slice = at_address<const uint8_t>(a.w, slice_bytes * (row0 / Q35_CUDA_T16_ROWS));
-    const bool second = row0 + Q35_CUDA_T16_ROWS < a.n;
+    const uint8_t *w[2];
+    Q35_UNROLL
+    for (int i = 0; i < 2; i++)
+        w[i] = slice_of<Q35_CUDA_T16_ROWS>(a, block_slice(a, i), slice_bytes).w;
     const int column = token0 + (Mma ? lane / 4 : 0);
     const uint8_t *x = at_address<const uint8_t>(a.x, (column < valid ? column : token0) * a.rs_x);
     const int k = column < valid ? a.k : 0; /* no token: zeros */
     const shared_table lookup(table, (unsigned)lane);
 
     /* The result that this thread writes, if any. */
-    const int token = token0 + tid / Q35_CUDA_BLOCK_ROWS, row = row0 + tid % Q35_CUDA_BLOCK_ROWS;
-    const bool mine = tid < Pairs && token < valid && row < a.n;
+    const int token = token0 + tid / Q35_CUDA_BLOCK_ROWS, row = tid % Q35_CUDA_T16_ROWS;
+    const linear_slice out =
+        slice_of<Q35_CUDA_T16_ROWS>(a, block_slice(a, tid / Q35_CUDA_T16_ROWS % 2), slice_bytes);
+    const bool mine = tid < Pairs && token < valid && row < out.rows;
     const uint8_t *head = at_address<const uint8_t>(a.x, (mine ? token : token0) * a.rs_x);
-    const float scale =
-        mine ? reinterpret_cast<const float *>(slice + (row - row0) / 16 * slice_bytes)[row % 16] : 0;
+    const float scale = mine ? reinterpret_cast<const float *>(out.w)[row] : 0;
     float grouped = 0;
 
     Codec next[2];
     next[1].clear();
     if (warp < tiles) {
-        next[0].load(tile_at<Codec>(slice, warp), (uint32_t)lane);
-        if (second)
-            next[1].load(tile_at<Codec>(slice + slice_bytes, warp), (uint32_t)lane);
+        next[0].load(tile_at<Codec>(w[0], warp), (uint32_t)lane);
+        if (w[1])
+            next[1].load(tile_at<Codec>(w[1], warp), (uint32_t)lane);
     }
     if (Codec::entries)
         fill_table(table, a.book, Codec::entries, 256);
@@ -121,9 +134,9 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
             Codec tile[2] = {next[0], next[1]};
             const codes codes_j = load_codes<Grouped>(x, j, lane % 4, k);
             if (j + Warps < tiles) {
-                next[0].load(tile_at<Codec>(slice, j + Warps), (uint32_t)lane);
-                if (second)
-                    next[1].load(tile_at<Codec>(slice + slice_bytes, j + Warps), (uint32_t)lane);
+                next[0].load(tile_at<Codec>(w[0], j + Warps), (uint32_t)lane);
+                if (w[1])
+                    next[1].load(tile_at<Codec>(w[1], j + Warps), (uint32_t)lane);
             }
             Q35_UNROLL
             for (int i = 0; i < 2; i++) {
@@ -157,8 +170,14 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
             y = (scale * act->scale) * (float)level_sum<Codec>(sum, act->sum);
         }
     }
-    if (mine)
-        at_address<float>(a.y, token * a.rs_y)[row] = one_nan(y);
+    y = one_nan(y);
+    if (mine && out.y)
+        at_address<float>(out.y, token * out.rs_y)[row] = y;
+    if (a.product) {
+        const float up = shuffle_xor(y, Q35_CUDA_T16_ROWS);
+        if (mine && lane < Q35_CUDA_T16_ROWS)
+            at_address<float>(a.product, token * a.rs_product)[out.first + row] = swiglu_f32(y, up);
+    }
 }
 
 #define Q35_LINEAR(type)                                                                                          \

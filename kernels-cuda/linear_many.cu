@@ -5,6 +5,7 @@
  * come through shared memory in three stages. */
 #include "kernels-cuda/codec.cuh"
 #include "kernels-cuda/math.cuh"
+#include "kernels-cuda/parts.cuh"
 
 /* What a block stages of its tokens: codes of 128 inputs, 17 units of 8 bytes apart, and heads of groups. */
 struct token_stages {
@@ -72,11 +73,11 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
     if (token0 >= valid)
         return;
     const int tokens = valid - token0 < Q35_CUDA_MANY_TOKENS ? valid - token0 : (int)Q35_CUDA_MANY_TOKENS;
-    const int row0 = (int)blockIdx.x * Q35_CUDA_MANY_ROWS + (int)threadIdx.x / 32 * Q35_CUDA_T16_ROWS;
+    const int number = (int)blockIdx.x * (Q35_CUDA_MANY_ROWS / Q35_CUDA_T16_ROWS) + (int)threadIdx.x / 32;
     const int tiles = (a.k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K;
     const int64_t slice_bytes = Q35_CUDA_T16_HEAD + (int64_t)tiles * Codec::tile_bytes;
-    const bool busy = row0 < a.n;
-    const uint8_t *slice = at_address<const uint8_t>(a.w, busy ? slice_bytes * (row0 / Q35_CUDA_T16_ROWS) : 0);
+    const linear_slice slice = slice_of<Q35_CUDA_T16_ROWS>(a, number, slice_bytes);
+    const bool busy = slice.rows > 0;
     const uint8_t *x = at_address<const uint8_t>(a.x, token0 * a.rs_x);
 
     int sums[COLUMNS][4] = {};
@@ -84,7 +85,7 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
     Codec next;
     next.clear();
     if (busy && tiles > 0)
-        next.load(tile_at<Codec>(slice, 0), (uint32_t)lane);
+        next.load(tile_at<Codec>(slice.w, 0), (uint32_t)lane);
     for (int j = 0; j < Q35_CUDA_MANY_STAGES - 1; j++) {
         if (j < tiles)
             stage_tokens<Grouped>(stages, a, x, tokens, j);
@@ -100,7 +101,7 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
         copy_async_commit();
         Codec tile = next;
         if (busy && j + 1 < tiles)
-            next.load(tile_at<Codec>(slice, j + 1), (uint32_t)lane);
+            next.load(tile_at<Codec>(slice.w, j + 1), (uint32_t)lane);
         tile.prepare();
         const unsigned stage = (unsigned)j % Q35_CUDA_MANY_STAGES;
         Q35_UNROLL
@@ -123,14 +124,14 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
     for (int c = 0; c < COLUMNS; c++) {
         Q35_UNROLL
         for (int i = 0; i < 4; i++) {
-            const int token = 8 * c + 2 * t + i % 2, row = row0 + g + i / 2 * 8;
-            if (token >= tokens || row >= a.n)
+            const int token = 8 * c + 2 * t + i % 2, row = g + i / 2 * 8;
+            if (token >= tokens || row >= slice.rows)
                 continue;
-            const float scale = reinterpret_cast<const float *>(slice)[row % 16];
+            const float scale = reinterpret_cast<const float *>(slice.w)[row];
             const q35_act_row *act = reinterpret_cast<const q35_act_row *>(x + token * a.rs_x);
             const float y = Grouped ? scale * grouped[c][i]
                                     : (scale * act->scale) * (float)level_sum<Codec>(sums[c][i], act->sum);
-            at_address<float>(a.y, (token0 + token) * a.rs_y)[row] = one_nan(y);
+            at_address<float>(slice.y, (token0 + token) * slice.rs_y)[row] = one_nan(y);
         }
     }
 }

@@ -4,16 +4,18 @@
  * f32 operations, which is a chain over the row; rows, tokens and what a chain's terms are made of run side by
  * side. */
 #include "kernels-cuda/math.cuh"
+#include "kernels-cuda/parts.cuh"
 
 /* A lane has a row and 8 tokens: per block of 32 inputs one exact sum for each, then one fma. */
 Q35_KERNEL(128) q35_linear_q8(const q35_linear_args a)
 {
-    const int lane = (int)threadIdx.x % 32, slice = (int)(blockIdx.x * 4 + threadIdx.x / 32);
+    const int lane = (int)threadIdx.x % 32, blocks = (a.k + 31) / 32;
     const int valid = rows_valid(a.rows_at, a.n_rows), token0 = (int)blockIdx.y * Q35_CUDA_FEW_TOKENS;
-    const int row = slice * Q35_CUDA_Q8T_ROWS + lane, blocks = (a.k + 31) / 32;
-    if (token0 >= valid || slice * Q35_CUDA_Q8T_ROWS >= a.n)
+    const linear_slice slice = slice_of<Q35_CUDA_Q8T_ROWS>(a, (int)(blockIdx.x * 4 + threadIdx.x / 32),
+                                                           (int64_t)blocks * Q35_CUDA_Q8T_BLOCK);
+    if (token0 >= valid || slice.rows == 0)
         return;
-    const uint8_t *w = at_address<const uint8_t>(a.w, (int64_t)slice * blocks * Q35_CUDA_Q8T_BLOCK);
+    const uint8_t *w = slice.w;
     const int tokens = valid - token0 < Q35_CUDA_FEW_TOKENS ? valid - token0 : (int)Q35_CUDA_FEW_TOKENS;
     float acc[Q35_CUDA_FEW_TOKENS] = {};
     Q35_UNROLL_BY(2)
@@ -33,12 +35,12 @@ Q35_KERNEL(128) q35_linear_q8(const q35_linear_args a)
             acc[t] = fmaf((float)sum * *reinterpret_cast<const float *>(x), scale, acc[t]);
         }
     }
-    if (row >= a.n)
+    if (lane >= slice.rows)
         return;
     Q35_UNROLL
     for (int t = 0; t < Q35_CUDA_FEW_TOKENS; t++)
         if (t < tokens)
-            at_address<float>(a.y, (token0 + t) * a.rs_y)[row] = one_nan(acc[t]);
+            at_address<float>(slice.y, (token0 + t) * slice.rs_y)[lane] = one_nan(acc[t]);
 }
 
 Q35_DEVICE float float_weight(const uint8_t *row, uint32_t dtype, int i)

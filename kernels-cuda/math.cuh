@@ -102,6 +102,11 @@ Q35_DEVICE double silu_f64(double a)
     return a / (1 + exp_f64(-a));
 }
 
+Q35_DEVICE float swiglu_f32(float gate, float up)
+{
+    return (float)(silu_f64((double)gate) * (double)up);
+}
+
 /* Every NaN is the same one. */
 Q35_DEVICE float one_nan(float y)
 {

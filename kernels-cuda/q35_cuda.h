@@ -25,7 +25,8 @@ typedef struct q35_get_rows_args {
     uint32_t dtype, layout, reserved;
 } q35_get_rows_args;
 
-/* RMS_NORM (b 0) and ADD_RMS_NORM. sum: 0, or where a + b goes, which may be a; y may be a or b. */
+/* RMS_NORM (b 0) and ADD_RMS_NORM. sum: 0, or where a + b goes, which may be a; y may be a or b. In norm_quantize
+ * y may be 0: not written. */
 typedef struct q35_norm_args {
     uint64_t a, b, w, sum, y, rows_at;
     int64_t rs_a, rs_b, rs_sum, rs_y;
@@ -44,6 +45,13 @@ typedef struct q35_quantize_args {
     uint32_t reserved;
 } q35_quantize_args;
 
+/* A norm, then QUANTIZE_ACT of its result, whose x is not read: k of both up to Q35_CUDA_NORM_QUANTIZE_K. What
+ * norm reads may not be where the codes go. */
+typedef struct q35_norm_quantize_args {
+    q35_norm_args norm;
+    q35_quantize_args quantize;
+} q35_norm_quantize_args;
+
 /* ROTATE. y may be x. */
 typedef struct q35_rotate_args {
     uint64_t x, signs, y, rows_at;
@@ -52,13 +60,25 @@ typedef struct q35_rotate_args {
     uint32_t width, inverse;
 } q35_rotate_args;
 
-/* LINEAR of packed weights: row types in T16 with A8_ROW or A8_128 (book: i8 [128][2] or [256][2], 0 for Q60_ROW),
- * Q8_0 in Q8T with A8_32. n output rows of k weights; k <= Q35_CUDA_MAX_K for row types. */
-typedef struct q35_linear_args {
-    uint64_t x, w, book, y, rows_at;
-    int64_t rs_x, rs_y;
-    int32_t n_rows, n, k;
+/* LINEARs of one input and packed weights of one type: row types in T16 with A8_ROW or A8_128 (book: i8 [128][2]
+ * or [256][2], 0 for Q60_ROW), Q8_0 in Q8T with A8_32. Each part is a LINEAR of n output rows of k weights, k <=
+ * Q35_CUDA_MAX_K for row types; a part of no rows is none. product, in linear_one and linear_few: 0, or where
+ * SWIGLU of part 0 (gate) and part 1 (up), of as many rows, goes; then there are no other parts, and their y may
+ * be 0: not written. */
+enum { Q35_CUDA_PARTS = 3 };
+
+typedef struct q35_linear_part {
+    uint64_t w, y;
+    int64_t rs_y;
+    int32_t n;
     uint32_t reserved;
+} q35_linear_part;
+
+typedef struct q35_linear_args {
+    q35_linear_part part[Q35_CUDA_PARTS];
+    uint64_t x, book, rows_at, product;
+    int64_t rs_x, rs_product;
+    int32_t n_rows, k;
 } q35_linear_args;
 
 /* LINEAR of F32, F16 or BF16 weights as stored; act: Q35_DT_F32 or Q35_DT_A8_32. */
@@ -86,6 +106,13 @@ typedef struct q35_kv_append_args {
     int32_t n_rows, n_kv_heads, head_dim, n_pages;
     uint32_t dtype, reserved;
 } q35_kv_append_args;
+
+/* ROPE of queries, ROPE of keys, and KV_APPEND of the latter, whose k is not read: heads of k and kv are the same.
+ * k.y may be 0: not written. */
+typedef struct q35_rope_append_args {
+    q35_rope_args q, k;
+    q35_kv_append_args kv;
+} q35_rope_append_args;
 
 /* ATTENTION, cache types as above, head_dim a multiple of 16 up to 256.
  *   attention_spans  few tokens: one block per span of 256 positions. Where n_spans is 1 it writes `out`,
@@ -137,6 +164,7 @@ enum { Q35_CUDA_ONE = 0, Q35_CUDA_FEW = 1, Q35_CUDA_MANY = 2, Q35_CUDA_Q8 = 3, Q
     KERNEL(get_rows, get_rows, 128, 0)                                                                            \
     KERNEL(norm, norm, 256, 0)                                                                                    \
     KERNEL(quantize, quantize, 256, 0)                                                                            \
+    KERNEL(norm_quantize, norm_quantize, 256, 0)                                                                  \
     KERNEL(rotate, rotate, 256, 0)                                                                                \
     Q35_CUDA_LINEAR_(KERNEL, q35, row, 1)                                                                         \
     Q35_CUDA_LINEAR_(KERNEL, q35, g128, 1)                                                                        \
@@ -148,6 +176,7 @@ enum { Q35_CUDA_ONE = 0, Q35_CUDA_FEW = 1, Q35_CUDA_MANY = 2, Q35_CUDA_Q8 = 3, Q
     KERNEL(linear_float, linear_float, 128, 0)                                                                    \
     KERNEL(rope, rope, 128, 0)                                                                                    \
     KERNEL(kv_append, kv_append, 128, 0)                                                                          \
+    KERNEL(rope_append, rope_append, 128, 0)                                                                      \
     KERNEL(attention_spans, attention, 256, 0)                                                                    \
     KERNEL(attention_join, attention, 128, 1)                                                                     \
     KERNEL(attention_rows, attention, 256, 2)                                                                     \
@@ -168,7 +197,7 @@ enum {
 /* ------------------------------------------------------------------ geometry */
 
 enum {
-    Q35_CUDA_BLOCK_ROWS = 32, /* output rows per block of linear_one and linear_few: two slices */
+    Q35_CUDA_BLOCK_ROWS = 32, /* output rows per block of linear_one and linear_few: two slices of 16 */
     Q35_CUDA_FEW_TOKENS = 8,  /* tokens per block of linear_few and linear_q8 */
     Q35_CUDA_MANY_ROWS = 64,  /* output rows and tokens per block of linear_many */
     Q35_CUDA_MANY_TOKENS = 64,
@@ -179,8 +208,11 @@ enum {
     Q35_CUDA_SPAN_QUERIES = 8, /* query rows per block of attention_spans */
     Q35_CUDA_ROWS_QUERIES = 8, /* of attention_rows */
     Q35_CUDA_MAX_HEAD_DIM = 256,
-    Q35_CUDA_CHUNK = 4096,         /* inputs that norm and rotate take together */
-    Q35_CUDA_MAX_CHUNK = 24 * 1024 /* of quantize: 96 KiB of shared memory */
+    Q35_CUDA_ROPE_HEADS = 8,              /* per block of rope */
+    Q35_CUDA_CHUNK = 4096,                /* inputs that norm and rotate take together */
+    Q35_CUDA_MAX_CHUNK = 24 * 1024,       /* of quantize: 96 KiB of shared memory */
+    Q35_CUDA_NORM_QUANTIZE_K = 16 * 1024, /* what fits beside norm's chunk */
+    Q35_CUDA_NORM_SHARED = Q35_CUDA_CHUNK * 4 + 17 * 8
 };
 
 typedef struct q35_cuda_launch {
@@ -272,13 +304,20 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_get_rows(const q35_get_rows_args *
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_norm(const q35_norm_args *a, uint32_t variant)
 {
     (void)variant;
-    return q35_cuda_launch_make((uint32_t)a->n_rows, 1, 1, Q35_CUDA_CHUNK * 4 + 17 * 8);
+    return q35_cuda_launch_make((uint32_t)a->n_rows, 1, 1, Q35_CUDA_NORM_SHARED);
 }
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_quantize(const q35_quantize_args *a, uint32_t variant)
 {
     (void)variant;
     return q35_cuda_launch_make((uint32_t)a->n_rows, 1, 1, (uint32_t)a->chunk * 4 + 64);
+}
+
+Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_norm_quantize(const q35_norm_quantize_args *a, uint32_t variant)
+{
+    (void)variant;
+    return q35_cuda_launch_make((uint32_t)a->norm.n_rows, 1, 1,
+                                Q35_CUDA_NORM_SHARED + (uint32_t)a->quantize.chunk * 4 + 64);
 }
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rotate(const q35_rotate_args *a, uint32_t variant)
@@ -288,23 +327,34 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rotate(const q35_rotate_args *a, u
                                 Q35_CUDA_CHUNK * 4);
 }
 
+/* Slices of so many output rows that the parts have together. */
+Q35_CUDA_FN uint32_t q35_cuda_linear_slices(const q35_linear_args *a, uint32_t rows)
+{
+    uint32_t slices = 0;
+    for (int p = 0; p < Q35_CUDA_PARTS; p++)
+        slices += q35_cuda_ceil_div(a->part[p].n, rows);
+    return slices;
+}
+
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_linear(const q35_linear_args *a, uint32_t variant)
 {
     uint32_t table = variant / Q35_CUDA_BOOK * 16384, tokens = (uint32_t)a->n_rows;
+    uint32_t slices = q35_cuda_linear_slices(a, Q35_CUDA_T16_ROWS);
     switch (variant % Q35_CUDA_BOOK) {
     case Q35_CUDA_ONE:
-        return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, Q35_CUDA_BLOCK_ROWS), tokens, 1,
+        return q35_cuda_launch_make(q35_cuda_ceil_div(slices, Q35_CUDA_BLOCK_ROWS / Q35_CUDA_T16_ROWS), tokens, 1,
                                     table + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * 4);
     case Q35_CUDA_FEW:
-        return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, Q35_CUDA_BLOCK_ROWS),
+        return q35_cuda_launch_make(q35_cuda_ceil_div(slices, Q35_CUDA_BLOCK_ROWS / Q35_CUDA_T16_ROWS),
                                     q35_cuda_ceil_div(tokens, Q35_CUDA_FEW_TOKENS), 1,
                                     table + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4);
     case Q35_CUDA_MANY:
-        return q35_cuda_launch_make(
-            q35_cuda_ceil_div(a->n, Q35_CUDA_MANY_ROWS), q35_cuda_ceil_div(tokens, Q35_CUDA_MANY_TOKENS), 1,
-            table + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8));
+        return q35_cuda_launch_make(q35_cuda_ceil_div(slices, Q35_CUDA_MANY_ROWS / Q35_CUDA_T16_ROWS),
+                                    q35_cuda_ceil_div(tokens, Q35_CUDA_MANY_TOKENS), 1,
+                                    table +
+                                        Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8));
     default: /* linear_q8: a warp has a slice */
-        return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, 4 * Q35_CUDA_Q8T_ROWS),
+        return q35_cuda_launch_make(q35_cuda_ceil_div(q35_cuda_linear_slices(a, Q35_CUDA_Q8T_ROWS), 4),
                                     q35_cuda_ceil_div(tokens, Q35_CUDA_FEW_TOKENS), 1, 0);
     }
 }
@@ -318,13 +368,21 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_linear_float(const q35_linear_floa
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rope(const q35_rope_args *a, uint32_t variant)
 {
     (void)variant;
-    return q35_cuda_launch_make(q35_cuda_ceil_div(a->n_heads, 8), (uint32_t)a->n_rows, 1, 0);
+    return q35_cuda_launch_make(q35_cuda_ceil_div(a->n_heads, Q35_CUDA_ROPE_HEADS), (uint32_t)a->n_rows, 1, 0);
 }
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_kv_append(const q35_kv_append_args *a, uint32_t variant)
 {
     (void)variant;
     return q35_cuda_launch_make((uint32_t)a->n_kv_heads, (uint32_t)a->n_rows, 1, 0);
+}
+
+/* Blocks of query heads, then one per head of keys. */
+Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rope_append(const q35_rope_append_args *a, uint32_t variant)
+{
+    (void)variant;
+    return q35_cuda_launch_make(q35_cuda_ceil_div(a->q.n_heads, Q35_CUDA_ROPE_HEADS) + (uint32_t)a->kv.n_kv_heads,
+                                (uint32_t)a->q.n_rows, 1, (uint32_t)a->kv.head_dim * 4);
 }
 
 /* Blocks of a kv head's group of query heads, and tokens of a block, where a block has `queries` rows. */
@@ -429,16 +487,19 @@ static inline uint32_t q35_cuda_args_bytes(uint32_t id)
     Q35_CUDA_ASSERT(offsetof(q35_##family##_args, field) == (at))
 /* What a block may have on every target: 99 KiB. */
 Q35_CUDA_ASSERT(Q35_CUDA_MAX_CHUNK * 4 + 64 <= 99 * 1024);
+Q35_CUDA_ASSERT(Q35_CUDA_NORM_SHARED + Q35_CUDA_NORM_QUANTIZE_K * 4 + 64 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8) <= 99 * 1024);
 Q35_CUDA_LAYOUT_IS(get_rows, 80, layout, 72);
 Q35_CUDA_LAYOUT_IS(norm, 96, eps, 88);
 Q35_CUDA_LAYOUT_IS(quantize, 72, chunk, 64);
+Q35_CUDA_LAYOUT_IS(norm_quantize, 168, quantize, 96);
 Q35_CUDA_LAYOUT_IS(rotate, 64, inverse, 60);
-Q35_CUDA_LAYOUT_IS(linear, 72, k, 64);
+Q35_CUDA_LAYOUT_IS(linear, 152, k, 148);
 Q35_CUDA_LAYOUT_IS(linear_float, 80, act, 72);
 Q35_CUDA_LAYOUT_IS(rope, 80, temperature_length, 76);
 Q35_CUDA_LAYOUT_IS(kv_append, 88, dtype, 80);
+Q35_CUDA_LAYOUT_IS(rope_append, 248, kv, 160);
 Q35_CUDA_LAYOUT_IS(attention, 120, scale, 116);
 Q35_CUDA_LAYOUT_IS(elementwise, 64, n, 60);
 Q35_CUDA_LAYOUT_IS(take_rows, 64, k, 56);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * QUANTIZE_ACT and ROTATE: one block has a row, or a chunk of it, in shared memory. Blocks of the rotation are cut
- * from the row in decreasing powers of two, so those of at least 2 h inputs cover the first K - K mod 2 h of it; a
- * chunk is a multiple of the widest block. */
-#include "kernels-cuda/math.cuh"
+ * QUANTIZE_ACT, alone and after a norm, and ROTATE: one block has a row, or a chunk of it, in shared memory.
+ * Blocks of the rotation are cut from the row in decreasing powers of two, so those of at least 2 h inputs cover
+ * the first K - K mod 2 h of it; a chunk is a multiple of the widest block. */
+#include "kernels-cuda/norm.cuh"
 
 /* Length of the rotation's block that input i of k lies in. */
 Q35_DEVICE uint32_t rotation_block(uint32_t i, uint32_t k, uint32_t width)
@@ -34,12 +34,15 @@ Q35_DEVICE void butterflies(shared_span<float> s, uint32_t n, uint32_t k0, uint3
     }
 }
 
-/* Inputs k0 .. k0 + n of a row to shared memory, rotated where there are signs. */
-Q35_DEVICE void load_rotated(shared_span<float> s, const float *x, const int8_t *signs, uint32_t n, uint32_t k0,
-                             uint32_t k, uint32_t width)
+/* Inputs k0 .. k0 + n of a row, input(i) by thread i mod 256, to shared memory, rotated where there are signs. */
+template <typename Input>
+static Q35_METHOD void load_rotated(shared_span<float> s, Input input, const int8_t *signs, uint32_t n,
+                                    uint32_t k0, uint32_t k, uint32_t width)
 {
-    for (uint32_t i = threadIdx.x; i < n; i += 256)
-        s[i] = signs && signs[k0 + i] < 0 ? -x[k0 + i] : x[k0 + i];
+    for (uint32_t i = threadIdx.x; i < n; i += 256) {
+        const float x = input(k0 + i);
+        s[i] = signs && signs[k0 + i] < 0 ? -x : x;
+    }
     barrier();
     if (!signs)
         return;
@@ -157,24 +160,21 @@ Q35_DEVICE void quantize_groups(shared_span<float> s, uint32_t n, uint32_t unit,
     }
 }
 
-/* A row that fits into shared memory is rotated once, a longer one once for its scale and once for its codes. */
-Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
+/* A row of input(0) .. input(k - 1). One that fits into shared memory is rotated once, a longer one once for its
+ * scale and once for its codes. */
+template <typename Input>
+static Q35_METHOD void quantize_row(const q35_quantize_args &a, int row, unsigned &used, Input input)
 {
-    unsigned used = 0;
     const shared_span<int> warps = shared_take<int>(used, 16);
     const shared_span<float> s = shared_take<float>(used, (unsigned)a.chunk);
-    const int row = (int)blockIdx.x;
-    if (row >= rows_valid(a.rows_at, a.n_rows))
-        return;
     const uint32_t k = (uint32_t)a.k, chunk = (uint32_t)a.chunk, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const float *x = at_address<const float>(a.x, row * a.rs_x);
     const int8_t *signs = a.signs ? at_address<const int8_t>(a.signs) : nullptr;
     uint8_t *y = at_address<uint8_t>(a.y, row * a.rs_y);
     if (a.dtype != Q35_DT_A8_ROW) {
         const uint32_t unit = a.dtype == Q35_DT_A8_128 ? 128 : 32;
         for (uint32_t k0 = 0; k0 < k; k0 += chunk) {
             const uint32_t n = k - k0 < chunk ? k - k0 : chunk;
-            load_rotated(s, x, signs, n, k0, k, a.width);
+            load_rotated(s, input, signs, n, k0, k, a.width);
             quantize_groups(s, n, unit, y + (int64_t)(k0 / unit) * (8 + unit));
             barrier();
         }
@@ -184,7 +184,7 @@ Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
     for (uint32_t k0 = 0; k0 < k; k0 += chunk) {
         const uint32_t n = k - k0 < chunk ? k - k0 : chunk;
         barrier();
-        load_rotated(s, x, signs, n, k0, k, a.width);
+        load_rotated(s, input, signs, n, k0, k, a.width);
         for (uint32_t i = threadIdx.x; i < n; i += 256)
             e = take_input(e, s[i]);
     }
@@ -201,7 +201,7 @@ Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
         const uint32_t n = k - k0 < chunk ? k - k0 : chunk;
         if (k > chunk) {
             barrier();
-            load_rotated(s, x, signs, n, k0, k, a.width);
+            load_rotated(s, input, signs, n, k0, k, a.width);
         }
         for (uint32_t i = threadIdx.x; i < (n + 63) / 64 * 64; i += 256) {
             const int code = i < n ? code_of(s[i], c) : 0;
@@ -220,4 +220,24 @@ Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
         *reinterpret_cast<float *>(y) = c.scale;
         *reinterpret_cast<int32_t *>(y + 4) = sum;
     }
+}
+
+Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
+{
+    unsigned used = 0;
+    const int row = (int)blockIdx.x;
+    if (row >= rows_valid(a.rows_at, a.n_rows))
+        return;
+    const float *x = at_address<const float>(a.x, row * a.rs_x);
+    quantize_row(a, row, used, [x](uint32_t i) { return x[i]; });
+}
+
+Q35_KERNEL(256) q35_norm_quantize(const q35_norm_quantize_args a)
+{
+    unsigned used = 0;
+    const int row = (int)blockIdx.x;
+    if (row >= rows_valid(a.norm.rows_at, a.norm.n_rows))
+        return;
+    const norm_row r = take_norm_row(a.norm, row, used);
+    quantize_row(a.quantize, row, used, [&r](uint32_t i) { return norm_value(r, (int)i); });
 }

@@ -1,69 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ops on rows of tokens: RMS_NORM, ADD_RMS_NORM, ROPE, KV_APPEND. */
-#include "kernels-cuda/math.cuh"
+ * Ops on rows of tokens: RMS_NORM, ADD_RMS_NORM, ROPE, KV_APPEND, and the latter two in one. */
+#include "kernels-cuda/norm.cuh"
 
-/* Sixteen sums in double, term i in lane i mod 16, ascending, then the lanes: the order that the op prescribes.
- * The row comes through shared memory in chunks, so that the chains need no loads from far away. */
 Q35_KERNEL(256) q35_norm(const q35_norm_args a)
 {
     unsigned used = 0;
-    const shared_span<double> lane = shared_take<double>(used, 17);
-    const shared_span<float> s = shared_take<float>(used, Q35_CUDA_CHUNK);
-    const int row = (int)blockIdx.x, tid = (int)threadIdx.x;
+    const int row = (int)blockIdx.x;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
-    const float *left = at_address<const float>(a.a, row * a.rs_a);
-    const float *right = a.b ? at_address<const float>(a.b, row * a.rs_b) : nullptr;
-    const float *w = at_address<const float>(a.w);
-    float *sum = a.sum ? at_address<float>(a.sum, row * a.rs_sum) : nullptr;
-    float *y = at_address<float>(a.y, row * a.rs_y);
-
-    double chain = 0;
-    for (int k0 = 0; k0 < a.k; k0 += Q35_CUDA_CHUNK) {
-        const int n = a.k - k0 < Q35_CUDA_CHUNK ? a.k - k0 : (int)Q35_CUDA_CHUNK;
-        for (int i = tid; i < n; i += 256) {
-            const float v = right ? left[k0 + i] + right[k0 + i] : left[k0 + i];
-            s[i] = v;
-            if (sum)
-                sum[k0 + i] = v;
-        }
-        barrier();
-        if (tid < 16) {
-            for (int i = tid; i < n; i += 16)
-                chain = fma((double)s[i], (double)s[i], chain); /* the product is exact */
-            lane[tid] = chain;
-        }
-        barrier();
-    }
-    if (tid == 0) {
-        double half[8];
-        for (int i = 0; i < 8; i++)
-            half[i] = lane[i] + lane[i + 8];
-        for (int i = 0; i < 4; i++)
-            half[i] = half[i] + half[i + 4];
-        const double squares = (half[0] + half[1]) + (half[2] + half[3]);
-        lane[16] = 1 / sqrt(squares / (double)a.k + (double)a.eps);
-    }
-    barrier();
-    const double factor = lane[16];
-    for (int i = tid; i < a.k; i += 256) {
-        /* s still holds a row of one chunk; sum may have replaced a. */
-        const float v = a.k <= Q35_CUDA_CHUNK ? s[i] : sum ? sum[i] : right ? left[i] + right[i] : left[i];
-        y[i] = (float)((double)v * factor * (double)w[i]);
-    }
+    const norm_row r = take_norm_row(a, row, used);
+    for (int i = (int)threadIdx.x; i < a.k; i += 256)
+        norm_value(r, i);
 }
 
-/* A thread has a pair of every head of the block's eight, whose sine and cosine are the same. */
-Q35_KERNEL(128) q35_rope(const q35_rope_args a)
+/* Heads first .. end - 1 of a row, put(element, value) for each element. A thread has a pair of every head, whose
+ * sine and cosine are the same. */
+template <typename Put>
+static Q35_METHOD void rope_heads(const q35_rope_args &a, int row, int first, int end, Put put)
 {
-    const int row = (int)blockIdx.y, first = (int)blockIdx.x * 8;
-    if (row >= rows_valid(a.rows_at, a.n_rows))
-        return;
     const int position = at_address<const int32_t>(a.positions)[row];
-    const int end = first + 8 < a.n_heads ? first + 8 : a.n_heads;
     const float *x = at_address<const float>(a.x, row * a.rs_x);
-    float *y = at_address<float>(a.y, row * a.rs_y);
     float factor = 1;
     if (a.temperature_length > 0)
         factor = (float)(1 + (double)a.temperature_beta * log_f64((double)(1 + position / a.temperature_length)));
@@ -74,13 +31,29 @@ Q35_KERNEL(128) q35_rope(const q35_rope_args a)
         for (int h = first; h < end; h++) {
             const int e = h * a.head_dim + 2 * i;
             const float even = x[e], odd = x[e + 1];
-            y[e] = fmaf(even, c, -(odd * s)) * factor;
-            y[e + 1] = fmaf(odd, c, even * s) * factor;
+            put(e, fmaf(even, c, -(odd * s)) * factor);
+            put(e + 1, fmaf(odd, c, even * s) * factor);
         }
     }
     for (int d = a.n_rot + (int)threadIdx.x; d < a.head_dim; d += 128)
         for (int h = first; h < end; h++)
-            y[h * a.head_dim + d] = x[h * a.head_dim + d] * factor;
+            put(h * a.head_dim + d, x[h * a.head_dim + d] * factor);
+}
+
+/* ROPE of the heads of the block'th block of a row. */
+Q35_DEVICE void rope_block(const q35_rope_args &a, int row, int block)
+{
+    const int first = block * Q35_CUDA_ROPE_HEADS, left = a.n_heads - first;
+    float *y = at_address<float>(a.y, row * a.rs_y);
+    rope_heads(a, row, first, first + (left < Q35_CUDA_ROPE_HEADS ? left : (int)Q35_CUDA_ROPE_HEADS),
+               [y](int e, float v) { y[e] = v; });
+}
+
+Q35_KERNEL(128) q35_rope(const q35_rope_args a)
+{
+    const int row = (int)blockIdx.y;
+    if (row < rows_valid(a.rows_at, a.n_rows))
+        rope_block(a, row, (int)blockIdx.x);
 }
 
 Q35_DEVICE float largest_of_warp(float v)
@@ -111,27 +84,26 @@ Q35_DEVICE void store_q8_block(float x, uint8_t *block, int lane)
     block[2 + lane] = (uint8_t)q;
 }
 
-Q35_DEVICE void store_kv_row(const float *x, uint32_t dtype, int dim, uint8_t *out)
+/* Elements value(0) .. value(dim - 1) to a row of a cache. */
+template <typename Value> static Q35_METHOD void store_kv_row(Value value, uint32_t dtype, int dim, uint8_t *out)
 {
     const int tid = (int)threadIdx.x, lane = tid % 32;
     if (dtype == Q35_DT_Q8_0) {
         for (int block = tid / 32; block < dim / 32; block += 4)
-            store_q8_block(x[32 * block + lane], out + 34 * block, lane);
+            store_q8_block(value(32 * block + lane), out + 34 * block, lane);
         return;
     }
     for (int d = tid; d < dim; d += 128) {
         if (dtype == Q35_DT_F32)
-            reinterpret_cast<float *>(out)[d] = x[d];
+            reinterpret_cast<float *>(out)[d] = value(d);
         else
-            reinterpret_cast<uint16_t *>(out)[d] = half_of_float(x[d]);
+            reinterpret_cast<uint16_t *>(out)[d] = half_of_float(value(d));
     }
 }
 
-Q35_KERNEL(128) q35_kv_append(const q35_kv_append_args a)
+/* Head g of a token's keys, key(0) .. key(head_dim - 1), and of its values into the cache. */
+template <typename Key> static Q35_METHOD void append_head(const q35_kv_append_args &a, int row, int g, Key key)
 {
-    const int g = (int)blockIdx.x, row = (int)blockIdx.y;
-    if (row >= rows_valid(a.rows_at, a.n_rows))
-        return;
     const int slot = at_address<const int32_t>(a.slots)[row];
     if (slot < 0 || slot / Q35_KV_PAGE >= a.n_pages)
         return;
@@ -139,8 +111,41 @@ Q35_KERNEL(128) q35_kv_append(const q35_kv_append_args a)
                           : a.dtype == Q35_DT_F16 ? 2 * (int64_t)a.head_dim
                                                   : (int64_t)a.head_dim / 32 * 34;
     const int64_t at = ((int64_t)(slot / Q35_KV_PAGE) * a.n_kv_heads + g) * Q35_KV_PAGE + slot % Q35_KV_PAGE;
-    store_kv_row(at_address<const float>(a.k, row * a.rs_k) + g * a.head_dim, a.dtype, a.head_dim,
-                 at_address<uint8_t>(a.cache_k, at * bytes));
-    store_kv_row(at_address<const float>(a.v, row * a.rs_v) + g * a.head_dim, a.dtype, a.head_dim,
-                 at_address<uint8_t>(a.cache_v, at * bytes));
+    const float *v = at_address<const float>(a.v, row * a.rs_v) + g * a.head_dim;
+    store_kv_row(key, a.dtype, a.head_dim, at_address<uint8_t>(a.cache_k, at * bytes));
+    store_kv_row([v](int d) { return v[d]; }, a.dtype, a.head_dim, at_address<uint8_t>(a.cache_v, at * bytes));
+}
+
+Q35_KERNEL(128) q35_kv_append(const q35_kv_append_args a)
+{
+    const int g = (int)blockIdx.x, row = (int)blockIdx.y;
+    if (row >= rows_valid(a.rows_at, a.n_rows))
+        return;
+    const float *k = at_address<const float>(a.k, row * a.rs_k) + g * a.head_dim;
+    append_head(a, row, g, [k](int d) { return k[d]; });
+}
+
+/* The first blocks turn queries; then a block has a head of keys, which stays in shared memory until it is
+ * stored. */
+Q35_KERNEL(128) q35_rope_append(const q35_rope_append_args a)
+{
+    unsigned used = 0;
+    const shared_span<float> key = shared_take<float>(used, (unsigned)a.kv.head_dim);
+    const int row = (int)blockIdx.y, of_queries = (int)q35_cuda_ceil_div(a.q.n_heads, Q35_CUDA_ROPE_HEADS);
+    const int g = (int)blockIdx.x - of_queries;
+    if (row >= rows_valid(a.q.rows_at, a.q.n_rows))
+        return;
+    if (g < 0) {
+        rope_block(a.q, row, (int)blockIdx.x);
+        return;
+    }
+    float *y = a.k.y ? at_address<float>(a.k.y, row * a.k.rs_y) : nullptr;
+    const int first = g * a.kv.head_dim;
+    rope_heads(a.k, row, g, g + 1, [y, key, first](int e, float v) {
+        key[(unsigned)(e - first)] = v;
+        if (y)
+            y[e] = v;
+    });
+    barrier();
+    append_head(a.kv, row, g, [key](int d) { return key[(unsigned)d]; });
 }

@@ -44,13 +44,19 @@ static uint64_t rows_at(const q35_plan *plan, const q35i_cuda_tensor *t)
                                                                           : offsetof(q35_step, n_sequences));
 }
 
-static void append(q35_plan *plan, const q35p_node *node, uint32_t kernel, const q35i_cuda_args *args)
+static void append_of(q35_plan *plan, const q35i_cuda_group *group, uint32_t kernel, const q35i_cuda_args *args)
 {
     q35i_cuda_launch *l = &plan->launches[plan->n_launches++];
     l->kernel = kernel;
-    l->node = (uint32_t)(node - plan->nodes);
+    l->group = *group;
     l->args = *args;
     l->geometry = q35_cuda_launch_of(kernel, args);
+}
+
+static void append(q35_plan *plan, const q35p_node *node, uint32_t kernel, const q35i_cuda_args *args)
+{
+    const q35i_cuda_group group = {.n = 1, .node = {(uint32_t)(node - plan->nodes)}};
+    append_of(plan, &group, kernel, args);
 }
 
 static void add_get_rows(q35_plan *plan, const q35p_node *n)
@@ -71,42 +77,40 @@ static void add_get_rows(q35_plan *plan, const q35p_node *n)
     append(plan, n, Q35_CUDA_K_get_rows, &a);
 }
 
-static void add_norm(q35_plan *plan, const q35p_node *n)
+static q35_norm_args norm_args(const q35_plan *plan, const q35p_node *n)
 {
     const bool adds = n->op == Q35_OP_ADD_RMS_NORM;
     const q35i_cuda_tensor *x = input(plan, n, 0), *b = input(plan, n, 1), *w = input(plan, n, adds ? 2 : 1);
     const q35i_cuda_tensor *sum = output(plan, n, 0), *y = output(plan, n, adds ? 1 : 0);
-    const q35i_cuda_args a = {.norm = {.a = x->address,
-                                       .b = adds ? b->address : 0,
-                                       .w = w->address,
-                                       .sum = adds ? sum->address : 0,
-                                       .y = y->address,
-                                       .rows_at = rows_at(plan, x),
-                                       .rs_a = stride(x),
-                                       .rs_b = stride(b),
-                                       .rs_sum = stride(sum),
-                                       .rs_y = stride(y),
-                                       .n_rows = n_rows(x),
-                                       .k = n_cols(x),
-                                       .eps = n->params.norm.eps}};
-    append(plan, n, Q35_CUDA_K_norm, &a);
+    return (q35_norm_args){.a = x->address,
+                           .b = adds ? b->address : 0,
+                           .w = w->address,
+                           .sum = adds ? sum->address : 0,
+                           .y = y->address,
+                           .rows_at = rows_at(plan, x),
+                           .rs_a = stride(x),
+                           .rs_b = stride(b),
+                           .rs_sum = stride(sum),
+                           .rs_y = stride(y),
+                           .n_rows = n_rows(x),
+                           .k = n_cols(x),
+                           .eps = n->params.norm.eps};
 }
 
-static void add_quantize(q35_plan *plan, const q35p_node *n)
+static q35_quantize_args quantize_args(const q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *y = output(plan, n, 0);
-    const q35i_cuda_args a = {.quantize = {.x = x->address,
-                                           .signs = n->n_in > 1 ? input(plan, n, 1)->address : 0,
-                                           .y = y->address,
-                                           .rows_at = rows_at(plan, x),
-                                           .rs_x = stride(x),
-                                           .rs_y = stride(y),
-                                           .n_rows = n_rows(x),
-                                           .k = n_cols(x),
-                                           .dtype = y->desc.dtype,
-                                           .width = n->params.quantize.width,
-                                           .chunk = q35_cuda_quantize_chunk(n_cols(x))}};
-    append(plan, n, Q35_CUDA_K_quantize, &a);
+    return (q35_quantize_args){.x = x->address,
+                               .signs = n->n_in > 1 ? input(plan, n, 1)->address : 0,
+                               .y = y->address,
+                               .rows_at = rows_at(plan, x),
+                               .rs_x = stride(x),
+                               .rs_y = stride(y),
+                               .n_rows = n_rows(x),
+                               .k = n_cols(x),
+                               .dtype = y->desc.dtype,
+                               .width = n->params.quantize.width,
+                               .chunk = q35_cuda_quantize_chunk(n_cols(x))};
 }
 
 static void add_rotate(q35_plan *plan, const q35p_node *n)
@@ -125,77 +129,89 @@ static void add_rotate(q35_plan *plan, const q35p_node *n)
     append(plan, n, Q35_CUDA_K_rotate, &a);
 }
 
-static void add_linear(q35_plan *plan, const q35p_node *n)
+static void add_linear_float(q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *w = input(plan, n, 1), *y = output(plan, n, 0);
-    const uint32_t first = q35_cuda_linear_first(w->desc.dtype, x->desc.dtype);
-    q35i_cuda_args a = {0};
-    if (first == Q35_CUDA_K_linear_float) {
-        a.linear_float = (q35_linear_float_args){.x = x->address,
-                                                 .w = w->address,
-                                                 .y = y->address,
-                                                 .rows_at = rows_at(plan, x),
-                                                 .rs_x = stride(x),
-                                                 .rs_w = stride(w),
-                                                 .rs_y = stride(y),
-                                                 .n_rows = n_rows(x),
-                                                 .n = n_rows(w),
-                                                 .k = n_cols(w),
-                                                 .dtype = w->desc.dtype,
-                                                 .act = x->desc.dtype};
-        append(plan, n, first, &a);
-        return;
-    }
-    a.linear = (q35_linear_args){.x = x->address,
-                                 .w = w->packed ? w->packed : w->address,
-                                 .book = n->n_in > 2 ? input(plan, n, 2)->address : 0,
-                                 .y = y->address,
-                                 .rows_at = rows_at(plan, x),
-                                 .rs_x = stride(x),
-                                 .rs_y = stride(y),
-                                 .n_rows = n_rows(x),
-                                 .n = n_rows(w),
-                                 .k = n_cols(w)};
-    append(plan, n, first == Q35_CUDA_K_linear_q8 ? first : q35_cuda_linear_kernel(first, n_rows(x)), &a);
+    const q35i_cuda_args a = {.linear_float = {.x = x->address,
+                                               .w = w->address,
+                                               .y = y->address,
+                                               .rows_at = rows_at(plan, x),
+                                               .rs_x = stride(x),
+                                               .rs_w = stride(w),
+                                               .rs_y = stride(y),
+                                               .n_rows = n_rows(x),
+                                               .n = n_rows(w),
+                                               .k = n_cols(w),
+                                               .dtype = w->desc.dtype,
+                                               .act = x->desc.dtype}};
+    append(plan, n, Q35_CUDA_K_linear_float, &a);
 }
 
-static void add_rope(q35_plan *plan, const q35p_node *n)
+static q35_linear_part linear_part(const q35_plan *plan, const q35p_node *n)
+{
+    const q35i_cuda_tensor *w = input(plan, n, 1), *y = output(plan, n, 0);
+    return (q35_linear_part){
+        .w = w->packed ? w->packed : w->address, .y = y->address, .rs_y = stride(y), .n = n_rows(w)};
+}
+
+/* What the linears of a group have in common, from the first. */
+static q35_linear_args linear_args(const q35_plan *plan, const q35p_node *n)
+{
+    const q35i_cuda_tensor *x = input(plan, n, 0);
+    return (q35_linear_args){.x = x->address,
+                             .book = n->n_in > 2 ? input(plan, n, 2)->address : 0,
+                             .rows_at = rows_at(plan, x),
+                             .rs_x = stride(x),
+                             .n_rows = n_rows(x),
+                             .k = n_cols(input(plan, n, 1))};
+}
+
+uint32_t q35i_cuda_linear_first(const q35_plan *plan, const q35p_node *n)
+{
+    return q35_cuda_linear_first(input(plan, n, 1)->desc.dtype, input(plan, n, 0)->desc.dtype);
+}
+
+static uint32_t linear_kernel(const q35_plan *plan, const q35p_node *n)
+{
+    const uint32_t first = q35i_cuda_linear_first(plan, n);
+    return first == Q35_CUDA_K_linear_q8 ? first : q35_cuda_linear_kernel(first, n_rows(input(plan, n, 0)));
+}
+
+static q35_rope_args rope_args(const q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *x = input(plan, n, 0), *y = output(plan, n, 0);
     const q35_rope_params *p = &n->params.rope;
-    const q35i_cuda_args a = {.rope = {.x = x->address,
-                                       .y = y->address,
-                                       .inv_freq = input(plan, n, 1)->address,
-                                       .positions = input(plan, n, 2)->address,
-                                       .rows_at = rows_at(plan, x),
-                                       .rs_x = stride(x),
-                                       .rs_y = stride(y),
-                                       .n_rows = n_rows(x),
-                                       .n_heads = n_cols(x) / (int32_t)p->head_dim,
-                                       .head_dim = (int32_t)p->head_dim,
-                                       .n_rot = (int32_t)p->n_rot,
-                                       .temperature_beta = p->temperature_beta,
-                                       .temperature_length = (int32_t)p->temperature_length}};
-    append(plan, n, Q35_CUDA_K_rope, &a);
+    return (q35_rope_args){.x = x->address,
+                           .y = y->address,
+                           .inv_freq = input(plan, n, 1)->address,
+                           .positions = input(plan, n, 2)->address,
+                           .rows_at = rows_at(plan, x),
+                           .rs_x = stride(x),
+                           .rs_y = stride(y),
+                           .n_rows = n_rows(x),
+                           .n_heads = n_cols(x) / (int32_t)p->head_dim,
+                           .head_dim = (int32_t)p->head_dim,
+                           .n_rot = (int32_t)p->n_rot,
+                           .temperature_beta = p->temperature_beta,
+                           .temperature_length = (int32_t)p->temperature_length};
 }
 
-static void add_kv_append(q35_plan *plan, const q35p_node *n)
+static q35_kv_append_args kv_append_args(const q35_plan *plan, const q35p_node *n)
 {
     const q35i_cuda_tensor *k = input(plan, n, 0), *v = input(plan, n, 1), *cache = input(plan, n, 2);
-    const q35i_cuda_args a = {.kv_append = {.k = k->address,
-                                            .v = v->address,
-                                            .cache_k = cache->address,
-                                            .cache_v = input(plan, n, 3)->address,
-                                            .slots = input(plan, n, 4)->address,
-                                            .rows_at = rows_at(plan, k),
-                                            .rs_k = stride(k),
-                                            .rs_v = stride(v),
-                                            .n_rows = n_rows(k),
-                                            .n_kv_heads = (int32_t)n->params.kv.n_kv_heads,
-                                            .head_dim = (int32_t)n->params.kv.head_dim,
-                                            .n_pages = n_rows(cache),
-                                            .dtype = cache->desc.dtype}};
-    append(plan, n, Q35_CUDA_K_kv_append, &a);
+    return (q35_kv_append_args){.k = k->address,
+                                .v = v->address,
+                                .cache_k = cache->address,
+                                .cache_v = input(plan, n, 3)->address,
+                                .slots = input(plan, n, 4)->address,
+                                .rows_at = rows_at(plan, k),
+                                .rs_k = stride(k),
+                                .rs_v = stride(v),
+                                .n_rows = n_rows(k),
+                                .n_kv_heads = (int32_t)n->params.kv.n_kv_heads,
+                                .head_dim = (int32_t)n->params.kv.head_dim,
+                                .n_pages = n_rows(cache),
+                                .dtype = cache->desc.dtype};
 }
 
 static q35_attention_args attention_args(const q35_plan *plan, const q35p_node *n)
@@ -209,7 +225,7 @@ static q35_attention_args attention_args(const q35_plan *plan, const q35p_node *
                                 .positions = input(plan, n, 3)->address,
                                 .sequence = input(plan, n, 4)->address,
                                 .pages = pages->address,
-                                .records = plan->records,
+                                .records = plan->scratch,
                                 .rows_at = rows_at(plan, q),
                                 .rs_q = stride(q),
                                 .rs_out = stride(out),
@@ -294,20 +310,98 @@ static void add_sum_squares(q35_plan *plan, const q35p_node *n)
     append(plan, n, Q35_CUDA_K_sum_squares, &a);
 }
 
-void q35i_cuda_add_launches(q35_plan *plan, const q35p_node *node)
+/* ---- groups */
+
+static void add_norm_quantize(q35_plan *plan, const q35i_cuda_group *g)
 {
-    switch (node->op) {
-    case Q35_OP_GET_ROWS: add_get_rows(plan, node); break;
+    q35i_cuda_args a = {.norm_quantize = {.norm = norm_args(plan, &plan->nodes[g->node[0]]),
+                                          .quantize = quantize_args(plan, &plan->nodes[g->node[1]])}};
+    if (q35i_cuda_is_hidden(plan, g, plan->nodes[g->node[1]].in[0]))
+        a.norm_quantize.norm.y = 0;
+    append_of(plan, g, Q35_CUDA_K_norm_quantize, &a);
+}
+
+/* One LINEAR, or several. */
+static void add_linears(q35_plan *plan, const q35i_cuda_group *g)
+{
+    const q35p_node *first = &plan->nodes[g->node[0]];
+    q35i_cuda_args a = {.linear = linear_args(plan, first)};
+    for (uint32_t i = 0; i < g->n; i++)
+        a.linear.part[i] = linear_part(plan, &plan->nodes[g->node[i]]);
+    append_of(plan, g, linear_kernel(plan, first), &a);
+}
+
+static void add_linears_swiglu(q35_plan *plan, const q35i_cuda_group *g)
+{
+    const q35p_node *first = &plan->nodes[g->node[0]], *swiglu = &plan->nodes[g->node[2]];
+    const q35i_cuda_tensor *product = output(plan, swiglu, 0);
+    q35i_cuda_args a = {.linear = linear_args(plan, first)};
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint32_t member = plan->nodes[g->node[0]].out[0] == swiglu->in[i] ? g->node[0] : g->node[1];
+        a.linear.part[i] = linear_part(plan, &plan->nodes[member]);
+        if (q35i_cuda_is_hidden(plan, g, swiglu->in[i]))
+            a.linear.part[i].y = 0;
+    }
+    a.linear.product = product->address;
+    a.linear.rs_product = stride(product);
+    append_of(plan, g, linear_kernel(plan, first), &a);
+}
+
+static void add_rope_append(q35_plan *plan, const q35i_cuda_group *g)
+{
+    const q35p_node *k = &plan->nodes[g->node[1]];
+    q35i_cuda_args a = {.rope_append = {.q = rope_args(plan, &plan->nodes[g->node[0]]),
+                                        .k = rope_args(plan, k),
+                                        .kv = kv_append_args(plan, &plan->nodes[g->node[2]])}};
+    if (q35i_cuda_is_hidden(plan, g, k->out[0]))
+        a.rope_append.k.y = 0;
+    append_of(plan, g, Q35_CUDA_K_rope_append, &a);
+}
+
+static void add_single(q35_plan *plan, const q35i_cuda_group *g)
+{
+    const q35p_node *n = &plan->nodes[g->node[0]];
+    q35i_cuda_args a = {.norm = {0}};
+    switch (n->op) {
+    case Q35_OP_GET_ROWS: add_get_rows(plan, n); break;
     case Q35_OP_RMS_NORM:
-    case Q35_OP_ADD_RMS_NORM: add_norm(plan, node); break;
-    case Q35_OP_QUANTIZE_ACT: add_quantize(plan, node); break;
-    case Q35_OP_ROTATE: add_rotate(plan, node); break;
-    case Q35_OP_LINEAR: add_linear(plan, node); break;
-    case Q35_OP_ROPE: add_rope(plan, node); break;
-    case Q35_OP_KV_APPEND: add_kv_append(plan, node); break;
-    case Q35_OP_ATTENTION: add_attention(plan, node); break;
-    case Q35_OP_TAKE_ROWS: add_take_rows(plan, node); break;
-    case Q35_OP_SUM_SQUARES: add_sum_squares(plan, node); break;
-    default: add_elementwise(plan, node); break; /* the check let nothing else through */
+    case Q35_OP_ADD_RMS_NORM:
+        a.norm = norm_args(plan, n);
+        append(plan, n, Q35_CUDA_K_norm, &a);
+        break;
+    case Q35_OP_QUANTIZE_ACT:
+        a.quantize = quantize_args(plan, n);
+        append(plan, n, Q35_CUDA_K_quantize, &a);
+        break;
+    case Q35_OP_ROTATE: add_rotate(plan, n); break;
+    case Q35_OP_LINEAR:
+        if (q35i_cuda_linear_first(plan, n) == Q35_CUDA_K_linear_float)
+            add_linear_float(plan, n);
+        else
+            add_linears(plan, g);
+        break;
+    case Q35_OP_ROPE:
+        a.rope = rope_args(plan, n);
+        append(plan, n, Q35_CUDA_K_rope, &a);
+        break;
+    case Q35_OP_KV_APPEND:
+        a.kv_append = kv_append_args(plan, n);
+        append(plan, n, Q35_CUDA_K_kv_append, &a);
+        break;
+    case Q35_OP_ATTENTION: add_attention(plan, n); break;
+    case Q35_OP_TAKE_ROWS: add_take_rows(plan, n); break;
+    case Q35_OP_SUM_SQUARES: add_sum_squares(plan, n); break;
+    default: add_elementwise(plan, n); break; /* the check let nothing else through */
+    }
+}
+
+void q35i_cuda_add_launches(q35_plan *plan, const q35i_cuda_group *group)
+{
+    switch (group->kind) {
+    case Q35I_CUDA_NORM_QUANTIZE: add_norm_quantize(plan, group); break;
+    case Q35I_CUDA_LINEARS: add_linears(plan, group); break;
+    case Q35I_CUDA_LINEARS_SWIGLU: add_linears_swiglu(plan, group); break;
+    case Q35I_CUDA_ROPE_APPEND: add_rope_append(plan, group); break;
+    default: add_single(plan, group); break;
     }
 }

@@ -40,20 +40,33 @@ static void copy_region(q35_plan *plan, const q35_region *region)
     }
 }
 
-static q35_status allocate_records(q35_plan *plan)
+/* Where slot i begins; i = Q35I_CUDA_SLOTS: the end of the scratch. */
+static uint64_t slot_offset(const q35_plan *plan, uint32_t i)
+{
+    uint64_t at = plan->records_bytes;
+    for (uint32_t s = 0;; s++) {
+        at = (at + Q35I_CUDA_ALIGN - 1) / Q35I_CUDA_ALIGN * Q35I_CUDA_ALIGN;
+        if (s == i)
+            return at;
+        at += plan->slot_bytes[s];
+    }
+}
+
+static q35_status allocate_scratch(q35_plan *plan)
 {
     q35_device *dev = plan->dev;
-    if (plan->records_bytes == 0)
+    const uint64_t bytes = slot_offset(plan, Q35I_CUDA_SLOTS);
+    if (bytes == 0)
         return Q35_OK;
     q35i_cu_result error = q35i_cuda_enter(dev);
     if (error == 0)
-        error = dev->drv->cuMemAlloc_v2(&plan->records, plan->records_bytes);
+        error = dev->drv->cuMemAlloc_v2(&plan->scratch, bytes);
     q35i_cuda_leave(dev);
     if (error == 0)
         return Q35_OK;
-    plan->records = 0;
+    plan->scratch = 0;
     char what[96];
-    snprintf(what, sizeof what, "allocating %llu bytes for attention", (unsigned long long)plan->records_bytes);
+    snprintf(what, sizeof what, "allocating %llu bytes for intermediate results", (unsigned long long)bytes);
     return q35i_cuda_driver_failed(dev, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, error, what);
 }
 
@@ -71,13 +84,15 @@ q35_status q35i_cuda_plan_compile(q35_device *dev, const q35_region *region, q35
     plan->step = region->step;
     plan->tensors = q35p_alloc(plan->n_tensors, sizeof *plan->tensors);
     plan->nodes = q35p_alloc(plan->n_nodes, sizeof *plan->nodes);
+    plan->launched = q35p_alloc(plan->n_nodes, sizeof *plan->launched);
     plan->launches = q35p_alloc(2 * (uint64_t)plan->n_nodes, sizeof *plan->launches);
-    if (!plan->tensors || !plan->nodes || !plan->launches) {
+    if (!plan->tensors || !plan->nodes || !plan->launched || !plan->launches) {
         q35i_cuda_plan_free(plan);
         return q35p_fail(Q35_E_NOMEM, "cuda plan: out of host memory for %u nodes", region->n_nodes);
     }
     copy_region(plan, region);
-    q35_status status = allocate_records(plan);
+    q35i_cuda_assign_slots(plan);
+    q35_status status = allocate_scratch(plan);
     if (status != Q35_OK)
         q35i_cuda_plan_free(plan);
     else
@@ -93,14 +108,15 @@ void q35i_cuda_plan_free(q35_plan *plan)
     (void)q35i_cuda_enter(dev);
     q35i_cuda_plan_drop_graph(plan);
     q35i_cuda_profile_free(plan);
-    if (plan->records)
-        (void)dev->drv->cuMemFree_v2(plan->records);
+    if (plan->scratch)
+        (void)dev->drv->cuMemFree_v2(plan->scratch);
     for (uint32_t i = 0; plan->tensors && i < plan->n_tensors; i++)
         if (plan->tensors[i].packed)
             (void)dev->drv->cuMemFree_v2(plan->tensors[i].packed);
     q35i_cuda_leave(dev);
     q35p_free(plan->tensors);
     q35p_free(plan->nodes);
+    q35p_free(plan->launched);
     q35p_free(plan->launches);
     q35p_free(plan);
 }
@@ -121,6 +137,8 @@ static q35_status bind_tensor(q35_plan *plan, uint32_t i, const q35_binding *bin
     if (t->address % align != 0)
         return q35p_fail(Q35_E_INVALID, "cuda plan: tensor %u is bound to an address off by %u, need alignment %u",
                          i, (unsigned)(t->address % align), align);
+    if (t->slot)
+        t->address = plan->scratch + slot_offset(plan, t->slot - 1);
     return Q35_OK;
 }
 
@@ -132,6 +150,18 @@ static q35_status allow_shared(const q35_plan *plan)
         status = q35i_cuda_allow_shared(plan->dev, plan->launches[i].kernel, plan->launches[i].geometry.shared);
     q35i_cuda_leave(plan->dev);
     return status;
+}
+
+static void make_launches(q35_plan *plan)
+{
+    plan->n_launches = 0;
+    memset(plan->launched, 0, plan->n_nodes * sizeof *plan->launched);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        if (plan->launched[i])
+            continue;
+        const q35i_cuda_group group = q35i_cuda_take_group(plan, i);
+        q35i_cuda_add_launches(plan, &group);
+    }
 }
 
 q35_status q35i_cuda_plan_bind(q35_plan *plan, const q35_binding *bindings)
@@ -148,9 +178,7 @@ q35_status q35i_cuda_plan_bind(q35_plan *plan, const q35_binding *bindings)
     q35_status status = q35i_cuda_plan_pack(plan);
     if (status != Q35_OK)
         return status;
-    plan->n_launches = 0;
-    for (uint32_t i = 0; i < plan->n_nodes; i++)
-        q35i_cuda_add_launches(plan, &plan->nodes[i]);
+    make_launches(plan);
     status = allow_shared(plan);
     if (status != Q35_OK)
         return status;

@@ -85,8 +85,11 @@ void q35i_cuda_profile_collect(q35_plan *plan)
         float ms = 0;
         if (plan->dev->drv->cuEventElapsedTime(&ms, p->events[i], p->events[i + 1]) != 0 || !(ms >= 0))
             return; /* the run failed: what it took means nothing */
-        p->node_ns[plan->launches[i].node] += (uint64_t)((double)ms * 1e6);
-        p->run_ns += (uint64_t)((double)ms * 1e6);
+        const uint64_t ns = (uint64_t)((double)ms * 1e6);
+        const q35i_cuda_group *g = &plan->launches[i].group;
+        for (uint32_t m = 0; m < g->n; m++)
+            p->node_ns[g->node[m]] += ns / g->n + (m < ns % g->n);
+        p->run_ns += ns;
     }
     p->runs++;
 }

@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-enum { EMU_OUTPUTS = 3 };
+enum { EMU_OUTPUTS = 4 };
 
 /* What a kernel writes: where in its struct the address goes, the bytes before and after. */
 typedef struct emu_output {

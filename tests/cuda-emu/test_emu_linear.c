@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * LINEAR kernels on the emulation against the reference, bit by bit: every type of weights and activations, shapes
- * at the edges of tiles, slices and slabs, and every kernel of a type whatever the number of tokens. */
+ * at the edges of tiles, slices and slabs, every kernel of a type whatever the number of tokens, several linears
+ * in one launch, and SWIGLU of two. */
 #include "emu_case.h"
 #include "support/rng.h"
 #include "support/suite.h"
@@ -88,44 +89,71 @@ static uint8_t *make_packed(uint32_t dtype, int32_t n, int32_t k, const uint8_t 
     return packed;
 }
 
-/* Fills c's output with what the reference gives for m tokens of m + SPARE. */
-static void expect(emu_case *c, uint64_t *field, const q35k_weights *w, const uint8_t *x, uint32_t act, int32_t m)
+/* What the reference gives for m tokens of m + SPARE. */
+static float *expect(const q35k_weights *w, const uint8_t *x, uint32_t act, int32_t m)
 {
-    const size_t bytes = (size_t)(m + SPARE) * (size_t)w->n * sizeof(float);
-    float *y = emu_memory(bytes, 4);
+    float *y = emu_memory((size_t)(m + SPARE) * (size_t)w->n * sizeof(float), 4);
     q35k_linear_fn *fn = q35_is_row_type(w->dtype) ? emu_reference()->linear_row : emu_reference()->linear;
     fn(x, act, (int64_t)q35_row_bytes(act, (uint64_t)w->k), m, w, y, w->n * (int64_t)sizeof(float), 0, w->n, NULL);
-    c->outputs[0] = (emu_output){.field = field, .expected = y, .bytes = bytes};
-    c->n_outputs = 1;
-    c->n_kernels = 1;
+    return y;
+}
+
+/* One more output of the case, f32 [m + SPARE][n]. */
+static void add_output(emu_case *c, uint64_t *field, const float *expected, int32_t n, int32_t m)
+{
+    c->outputs[c->n_outputs++] = (emu_output){
+        .field = field, .expected = expected, .bytes = (size_t)(m + SPARE) * (size_t)n * sizeof(float)};
+}
+
+/* Linears of one input, of n[i] rows each, in one launch. */
+typedef struct parts {
+    q35_linear_args args;
+    const float *y[Q35_CUDA_PARTS];
+} parts;
+
+static parts make_parts(uint32_t dtype, uint32_t act, const int32_t *n, int n_parts, int32_t k, int32_t m)
+{
+    q35t_rng rng = q35t_rng_seed((uint64_t)(n[0] * 100000 + k * 100 + m));
+    const int8_t(*book)[2] = (const int8_t(*)[2])make_book(&rng, dtype);
+    const uint8_t *x = make_inputs(&rng, act, m, k);
+    parts p = {.args = {.x = emu_address(x),
+                        .book = emu_address(book),
+                        .rows_at = emu_count(m),
+                        .rs_x = (int64_t)q35_row_bytes(act, (uint64_t)k),
+                        .n_rows = m + SPARE,
+                        .k = k}};
+    for (int i = 0; i < n_parts; i++) {
+        const uint8_t *stored = make_weights(&rng, dtype, n[i], k);
+        const q35k_weights w = {.data = stored,
+                                .dtype = dtype,
+                                .n = n[i],
+                                .k = k,
+                                .book = book,
+                                .rs = (int64_t)q35_row_bytes(dtype, (uint64_t)k)};
+        p.y[i] = expect(&w, x, act, m);
+        p.args.part[i] = (q35_linear_part){.w = emu_address(make_packed(dtype, n[i], k, stored)),
+                                           .rs_y = n[i] * (int64_t)sizeof(float),
+                                           .n = n[i]};
+    }
+    return p;
+}
+
+static void check_parts(uint32_t dtype, uint32_t act, const int32_t *n, int n_parts, int32_t k, int32_t m,
+                        uint32_t kernel)
+{
+    parts p = make_parts(dtype, act, n, n_parts, k, m);
+    emu_case c = {.kernels = {kernel}, .n_kernels = 1, .args = &p.args};
+    snprintf(c.what, sizeof c.what, "%s: %d parts, n %d, k %d, %d tokens", q35_cuda_kernel_name(kernel), n_parts,
+             n[0], k, m);
+    for (int i = 0; i < n_parts; i++)
+        add_output(&c, &p.args.part[i].y, p.y[i], n[i], m);
+    emu_check(&c);
+    emu_release();
 }
 
 static void check_packed(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int32_t m, uint32_t kernel)
 {
-    q35t_rng rng = q35t_rng_seed((uint64_t)(n * 100000 + k * 100 + m));
-    const uint8_t *stored = make_weights(&rng, dtype, n, k);
-    const int8_t(*book)[2] = (const int8_t(*)[2])make_book(&rng, dtype);
-    const uint8_t *x = make_inputs(&rng, act, m, k);
-    const q35k_weights w = {.data = stored,
-                            .dtype = dtype,
-                            .n = n,
-                            .k = k,
-                            .book = book,
-                            .rs = (int64_t)q35_row_bytes(dtype, (uint64_t)k)};
-    q35_linear_args a = {.x = emu_address(x),
-                         .w = emu_address(make_packed(dtype, n, k, stored)),
-                         .book = emu_address(book),
-                         .rows_at = emu_count(m),
-                         .rs_x = (int64_t)q35_row_bytes(act, (uint64_t)k),
-                         .rs_y = n * (int64_t)sizeof(float),
-                         .n_rows = m + SPARE,
-                         .n = n,
-                         .k = k};
-    emu_case c = {.kernels = {kernel}, .args = &a};
-    snprintf(c.what, sizeof c.what, "%s: n %d, k %d, %d tokens", q35_cuda_kernel_name(kernel), n, k, m);
-    expect(&c, &a.y, &w, x, act, m);
-    emu_check(&c);
-    emu_release();
+    check_parts(dtype, act, &n, 1, k, m, kernel);
 }
 
 static const uint32_t row_types[] = {Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
@@ -162,6 +190,52 @@ START_TEST(test_q8)
 }
 END_TEST
 
+/* Slices of the parts share blocks, and the last block is not full. */
+START_TEST(test_parts)
+{
+    static const int32_t ns[][Q35_CUDA_PARTS] = {{1, 1, 1}, {33, 16, 50}, {16, 17, 100}, {80, 31, 0}};
+    const uint32_t dtype = row_types[_i / 2], act = row_acts[_i % 2];
+    const uint32_t first = q35_cuda_linear_first(dtype, act);
+    for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+        for (uint32_t variant = 0; variant < 3; variant++)
+            check_parts(dtype, act, ns[i], ns[i][2] ? 3 : 2, 200, i % 2 ? 1 : 9, first + variant);
+    for (size_t i = 0; _i == 0 && i < sizeof ns / sizeof *ns; i++)
+        check_parts(Q35_DT_Q8_0, Q35_DT_A8_32, ns[i], ns[i][2] ? 3 : 2, 100, 9, Q35_CUDA_K_linear_q8);
+}
+END_TEST
+
+/* SWIGLU of two linears; written: with their own results, too. */
+static void check_product(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int32_t m, uint32_t kernel,
+                          int written)
+{
+    const int32_t both[] = {n, n};
+    parts p = make_parts(dtype, act, both, 2, k, m);
+    float *product = emu_memory((size_t)(m + SPARE) * (size_t)n * sizeof *product, 4);
+    emu_reference()->swiglu(p.y[0], p.y[1], product, 0, (int64_t)m * n);
+    emu_case c = {.kernels = {kernel}, .n_kernels = 1, .args = &p.args};
+    snprintf(c.what, sizeof c.what, "%s: product, n %d, k %d, %d tokens", q35_cuda_kernel_name(kernel), n, k, m);
+    p.args.rs_product = n * (int64_t)sizeof(float);
+    add_output(&c, &p.args.product, product, n, m);
+    c.outputs[0].floats = 1;
+    for (int i = 0; written && i < 2; i++)
+        add_output(&c, &p.args.part[i].y, p.y[i], n, m);
+    emu_check(&c);
+    emu_release();
+}
+
+START_TEST(test_products)
+{
+    static const int32_t ns[] = {1, 16, 17, 70};
+    const uint32_t dtype = row_types[_i / 2], act = row_acts[_i % 2];
+    const uint32_t first = q35_cuda_linear_first(dtype, act);
+    for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+        for (int written = 0; written < 2; written++) {
+            check_product(dtype, act, ns[i], 300, 1, first, written);
+            check_product(dtype, act, ns[i], 300, 3 + 6 * (int32_t)(i % 2), first + 1, written);
+        }
+}
+END_TEST
+
 static void check_float(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int32_t m)
 {
     q35t_rng rng = q35t_rng_seed((uint64_t)(n * 1000 + k + m));
@@ -179,10 +253,10 @@ static void check_float(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int3
                                .k = k,
                                .dtype = dtype,
                                .act = act};
-    emu_case c = {.kernels = {Q35_CUDA_K_linear_float}, .args = &a};
+    emu_case c = {.kernels = {Q35_CUDA_K_linear_float}, .n_kernels = 1, .args = &a};
     snprintf(c.what, sizeof c.what, "linear_float: type %u, activations %u, n %d, k %d, %d tokens", dtype, act, n,
              k, m);
-    expect(&c, &a.y, &w, x, act, m);
+    add_output(&c, &a.y, expect(&w, x, act, m), n, m);
     emu_check(&c);
     emu_release();
 }
@@ -205,6 +279,8 @@ int main(void)
     tcase_add_loop_test(rows, test_row_tokens, 0, 6);
     tcase_add_loop_test(rows, test_row_shapes, 0, 6);
     tcase_add_test(rows, test_q8);
+    tcase_add_loop_test(rows, test_parts, 0, 6);
+    tcase_add_loop_test(rows, test_products, 0, 6);
     tcase_add_loop_test(rows, test_float, 0, 3);
     tcase_set_timeout(rows, 120);
     suite_add_tcase(suite, rows);

@@ -130,6 +130,65 @@ START_TEST(test_quantize)
 }
 END_TEST
 
+/* form: 0 plain, 1 stored a + b, 2 that in the place of a, 3 as 1 with the norm's own result. */
+static void check_norm_quantize(uint32_t dtype, int32_t k, int32_t width, int form)
+{
+    q35t_rng rng = q35t_rng_seed((uint64_t)(k + form));
+    const int64_t rs = k * (int64_t)sizeof(float), rows = T + SPARE, n = rows * k;
+    const int64_t rs_y = (int64_t)q35_row_bytes(dtype, (uint64_t)k);
+    float *a = make_floats(&rng, n), *b = make_floats(&rng, n), *w = make_floats(&rng, k), *y = blank(n);
+    float *sum = form == 2 ? memcpy(blank(n), a, (size_t)n * sizeof *a) : blank(n);
+    const q35k_rotation rotation = {make_signs(&rng, k), width};
+    uint8_t *codes = emu_memory((size_t)(rows * rs_y), 8);
+    a[2 * k] = INFINITY;
+    emu_reference()->norm(a, form ? b : NULL, w, 1e-5f, form ? sum : NULL, y, rs, k, 0, T);
+    emu_reference()->quantize_act(y, rs, k, width ? &rotation : NULL, dtype, codes, rs_y, 0, T, blank(k));
+    q35_norm_quantize_args args = {.norm = {.a = emu_address(a),
+                                            .b = form ? emu_address(b) : 0,
+                                            .w = emu_address(w),
+                                            .rows_at = emu_count(T),
+                                            .rs_a = rs,
+                                            .rs_b = rs,
+                                            .rs_sum = rs,
+                                            .rs_y = rs,
+                                            .n_rows = (int32_t)rows,
+                                            .k = k,
+                                            .eps = 1e-5f},
+                                   .quantize = {.signs = width ? emu_address(rotation.signs) : 0,
+                                                .rs_y = rs_y,
+                                                .n_rows = (int32_t)rows,
+                                                .k = k,
+                                                .dtype = dtype,
+                                                .width = (uint32_t)width,
+                                                .chunk = q35_cuda_quantize_chunk(k)}};
+    emu_case c = {.n_kernels = 0};
+    snprintf(c.what, sizeof c.what, "norm_quantize: type %x, k %d, width %d, form %d", dtype, k, width, form);
+    one_output(&c, Q35_CUDA_K_norm_quantize, &args, &args.quantize.y, codes, (size_t)(rows * rs_y));
+    if (form) {
+        c.outputs[c.n_outputs++] = (emu_output){.field = &args.norm.sum,
+                                                .initial = form == 2 ? a : NULL,
+                                                .also = form == 2 ? &args.norm.a : NULL,
+                                                .expected = sum,
+                                                .bytes = (size_t)n * sizeof *sum,
+                                                .floats = 1};
+    }
+    if (form == 3)
+        c.outputs[c.n_outputs++] =
+            (emu_output){.field = &args.norm.y, .expected = y, .bytes = (size_t)n * sizeof *y, .floats = 1};
+    emu_check(&c);
+    emu_release();
+}
+
+START_TEST(test_norm_quantize)
+{
+    static const uint32_t types[] = {Q35_DT_A8_32, Q35_DT_A8_128, Q35_DT_A8_ROW};
+    static const int32_t ks[] = {1, 33, 576, 4096, 4097, Q35_CUDA_NORM_QUANTIZE_K};
+    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+        for (int form = 0; form < 4; form++)
+            check_norm_quantize(types[_i], ks[i], form % 2 ? 128 : 0, form);
+}
+END_TEST
+
 static void check_rotate(int32_t k, int32_t width, uint32_t inverse)
 {
     q35t_rng rng = q35t_rng_seed((uint64_t)(k + width));
@@ -254,6 +313,80 @@ START_TEST(test_kv_append)
     check_kv(types[_i], 3, 64);
     check_kv(types[_i], 1, 256);
     check_kv(types[_i], 2, 32);
+}
+END_TEST
+
+/* Queries of 11 heads and keys of 2 turned, keys and values into the cache; written: turned keys, too. */
+static void check_rope_append(uint32_t dtype, int32_t head_dim, int32_t n_rot, int written)
+{
+    static const int32_t at[] = {3, 262143, 5, 0, 9}, slot[] = {70, 0, -1, 64, 1};
+    enum { ROWS = T + SPARE, PAGES = 3, QUERIES = 11, KEYS = 2 };
+    q35t_rng rng = q35t_rng_seed((uint64_t)head_dim);
+    const int64_t n_q = (int64_t)QUERIES * head_dim, n_k = (int64_t)KEYS * head_dim;
+    const size_t bytes = (size_t)(PAGES * Q35_KV_PAGE * KEYS) * q35_row_bytes(dtype, (uint64_t)head_dim);
+    float *q = make_floats(&rng, ROWS * n_q), *k = make_floats(&rng, ROWS * n_k),
+          *v = make_floats(&rng, ROWS * n_k);
+    float *turned_q = blank(ROWS * n_q), *turned_k = blank(ROWS * n_k), *frequency = make_floats(&rng, n_rot / 2);
+    const int32_t *positions = memcpy(emu_memory(sizeof at, 4), at, sizeof at);
+    const int32_t *slots = memcpy(emu_memory(sizeof slot, 4), slot, sizeof slot);
+    for (int32_t i = 0; i < n_rot / 2; i++)
+        frequency[i] = powf(10000.0f, -2.0f * (float)i / (float)n_rot);
+    q35k_rope rope = {
+        .n_heads = KEYS, .head_dim = head_dim, .n_rot = n_rot, .inv_freq = frequency, .temperature_beta = 0.1f};
+    q35k_kv kv = {.k = emu_memory(bytes, 8),
+                  .v = emu_memory(bytes, 8),
+                  .dtype = dtype,
+                  .n_pages = PAGES,
+                  .n_kv_heads = KEYS,
+                  .head_dim = head_dim};
+    q35_rope_args turn = {.inv_freq = emu_address(frequency),
+                          .positions = emu_address(positions),
+                          .rows_at = emu_count(T),
+                          .n_rows = ROWS,
+                          .head_dim = head_dim,
+                          .n_rot = n_rot,
+                          .temperature_beta = 0.1f};
+    q35_rope_append_args args = {.q = turn,
+                                 .k = turn,
+                                 .kv = {.v = emu_address(v),
+                                        .slots = emu_address(slots),
+                                        .rows_at = turn.rows_at,
+                                        .rs_v = n_k * 4,
+                                        .n_rows = ROWS,
+                                        .n_kv_heads = KEYS,
+                                        .head_dim = head_dim,
+                                        .n_pages = PAGES,
+                                        .dtype = dtype}};
+    emu_reference()->rope(k, turned_k, n_k * 4, &rope, positions, 0, T);
+    for (int t = 0; t < T; t++)
+        if (slot[t] >= 0)
+            emu_reference()->kv_append(turned_k, n_k * 4, v, n_k * 4, &kv, slots, t, t + 1);
+    rope.n_heads = args.q.n_heads = QUERIES;
+    rope.temperature_length = args.q.temperature_length = 16;
+    emu_reference()->rope(q, turned_q, n_q * 4, &rope, positions, 0, T);
+    args.q.x = emu_address(q);
+    args.k.x = emu_address(k);
+    args.q.rs_x = args.q.rs_y = n_q * 4;
+    args.k.rs_x = args.k.rs_y = n_k * 4;
+    args.k.n_heads = KEYS;
+    emu_case c = {.n_kernels = 0};
+    snprintf(c.what, sizeof c.what, "rope_append: type %u, heads of %d, %d turn", dtype, head_dim, n_rot);
+    one_output(&c, Q35_CUDA_K_rope_append, &args, &args.q.y, turned_q, (size_t)(ROWS * n_q) * 4);
+    c.outputs[1] = (emu_output){.field = &args.kv.cache_k, .expected = kv.k, .bytes = bytes};
+    c.outputs[2] = (emu_output){.field = &args.kv.cache_v, .expected = kv.v, .bytes = bytes};
+    c.outputs[3] =
+        (emu_output){.field = &args.k.y, .expected = turned_k, .bytes = (size_t)(ROWS * n_k) * 4, .floats = 1};
+    c.n_outputs = written ? 4 : 3;
+    emu_check(&c);
+    emu_release();
+}
+
+START_TEST(test_rope_append)
+{
+    static const uint32_t types[] = {Q35_DT_F16, Q35_DT_F32, Q35_DT_Q8_0};
+    check_rope_append(types[_i], 64, 64, 0);
+    check_rope_append(types[_i], 64, 48, 1);
+    check_rope_append(types[_i], 256, 256, 1);
 }
 END_TEST
 
@@ -435,9 +568,11 @@ int main(void)
     TCase *rows = tcase_create("rows");
     tcase_add_test(rows, test_norm);
     tcase_add_loop_test(rows, test_quantize, 0, 3);
+    tcase_add_loop_test(rows, test_norm_quantize, 0, 3);
     tcase_add_loop_test(rows, test_rotate, 0, 2);
     tcase_add_test(rows, test_rope);
     tcase_add_loop_test(rows, test_kv_append, 0, 3);
+    tcase_add_loop_test(rows, test_rope_append, 0, 3);
     tcase_add_loop_test(rows, test_elementwise, 0, 4);
     tcase_add_test(rows, test_take_rows);
     tcase_add_test(rows, test_sum_squares);

@@ -9,6 +9,8 @@
 
 #include "runtime/device/device.h"
 
+#include <q35rt/blocks.h>
+
 static q35_runtime *runtime;
 static q35i_device *device;
 static const q35_plugin *api;
@@ -81,6 +83,22 @@ static inline q35_timeline *timeline(void)
 static inline void wait_for(q35_timeline *t, uint64_t value)
 {
     EXPECT_OK(api->timeline_wait(t, value, UINT64_MAX));
+}
+
+static inline q35_tensor_desc matrix(uint32_t dtype, int64_t cols, int64_t rows, uint32_t flags)
+{
+    q35_tensor_desc d = {.dtype = dtype, .rank = 2, .dim = {cols, rows, 1, 1}, .flags = flags};
+    d.stride[0] = q35_dtype_describe(dtype).block_bytes;
+    d.stride[1] = (int64_t)q35_row_bytes(dtype, (uint64_t)cols);
+    d.stride[2] = d.stride[3] = d.stride[1] * rows;
+    return d;
+}
+
+static inline q35_tensor_desc vector(uint32_t dtype, int64_t length)
+{
+    q35_tensor_desc d = matrix(dtype, length, 1, 0);
+    d.rank = 1;
+    return d;
 }
 
 static inline q35_binding on_host(void *data)
