@@ -281,6 +281,7 @@ template <bool Half> static Q35_METHOD void attention_spans(const q35_attention_
 
 Q35_KERNEL(128) q35_attention_join(const q35_attention_args a)
 {
+    begin();
     const int head = (int)blockIdx.x, token = (int)blockIdx.y;
     if (token >= rows_valid(a.rows_at, a.n_rows))
         return;
@@ -372,6 +373,7 @@ template <bool Half> static Q35_METHOD void attention_rows(const q35_attention_a
 
 Q35_KERNEL(256) q35_attention_spans(const q35_attention_args a)
 {
+    begin();
     if (a.dtype == Q35_DT_F16)
         attention_spans<true>(a);
     else
@@ -380,6 +382,7 @@ Q35_KERNEL(256) q35_attention_spans(const q35_attention_args a)
 
 Q35_KERNEL(256) q35_attention_rows(const q35_attention_args a)
 {
+    begin();
     if (a.dtype == Q35_DT_F16)
         attention_rows<true>(a);
     else

@@ -12,7 +12,7 @@
 /* Table of a book of n pairs, by all `threads` of the block; to be followed by a barrier. */
 Q35_DEVICE void fill_table(shared_span<uint32_t> table, uint64_t book, unsigned n, unsigned threads)
 {
-    const uint16_t *pairs = at_address<const uint16_t>(book);
+    const uint16_t *pairs = at_constant<uint16_t>(book);
     for (unsigned i = threadIdx.x; i < n * 32; i += threads)
         table[i] = (uint32_t)pairs[i / 32] * 0x10001u;
 }

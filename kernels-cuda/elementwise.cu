@@ -6,6 +6,7 @@
 /* y = op(a, b) on the block's 1024 elements of a row. */
 template <typename Op> static Q35_METHOD void elementwise(const q35_elementwise_args &a, Op op)
 {
+    begin();
     const int row = (int)blockIdx.y;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
@@ -39,6 +40,7 @@ Q35_KERNEL(256) q35_silu(const q35_elementwise_args a)
 
 Q35_KERNEL(128) q35_take_rows(const q35_take_rows_args a)
 {
+    begin();
     const int row = (int)blockIdx.y;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
@@ -103,6 +105,7 @@ Q35_DEVICE float weight_of_q8t(const q35_get_rows_args &a, int r, int i)
 
 Q35_KERNEL(128) q35_get_rows(const q35_get_rows_args a)
 {
+    begin();
     const int row = (int)blockIdx.y;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
@@ -118,6 +121,7 @@ Q35_KERNEL(128) q35_get_rows(const q35_get_rows_args a)
 
 Q35_KERNEL(128) q35_sum_squares(const q35_sum_squares_args a)
 {
+    begin();
     const int i = (int)(blockIdx.x * 128 + threadIdx.x), n = rows_valid(a.rows_at, a.n_rows);
     if (i >= a.k)
         return;

@@ -94,29 +94,23 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     const shared_span<uint32_t> table = shared_take<uint32_t>(used, Codec::entries * 32);
     const shared_span<int> kept = shared_take<int>(used, Q35_CUDA_SLAB * Pairs);
     const int tid = (int)threadIdx.x, warp = tid / 32, lane = tid % 32;
-    const int valid = rows_valid(a.rows_at, a.n_rows), token0 = (int)blockIdx.y * Tokens;
-    if (token0 >= valid)
-        return;
     const int tiles = (a.k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K;
     const int64_t slice_bytes = Q35_CUDA_T16_HEAD + (int64_t)tiles * Codec::tile_bytes;
     const uint8_t *w[2];
     Q35_UNROLL
     for (int i = 0; i < 2; i++)
         w[i] = slice_of<Q35_CUDA_T16_ROWS>(a, block_slice(a, i), slice_bytes).w;
-    const int column = token0 + (Mma ? lane / 4 : 0);
-    const uint8_t *x = at_address<const uint8_t>(a.x, (column < valid ? column : token0) * a.rs_x);
-    const int k = column < valid ? a.k : 0; /* no token: zeros */
     const shared_table lookup(table, (unsigned)lane);
 
-    /* The result that this thread writes, if any. */
-    const int token = token0 + tid / Q35_CUDA_BLOCK_ROWS, row = tid % Q35_CUDA_T16_ROWS;
+    /* The row that this thread writes a result of, if any. */
+    const int row = tid % Q35_CUDA_T16_ROWS;
     const linear_slice out =
         slice_of<Q35_CUDA_T16_ROWS>(a, block_slice(a, tid / Q35_CUDA_T16_ROWS % 2), slice_bytes);
-    const bool mine = tid < Pairs && token < valid && row < out.rows;
-    const uint8_t *head = at_address<const uint8_t>(a.x, (mine ? token : token0) * a.rs_x);
-    const float scale = mine ? reinterpret_cast<const float *>(out.w)[row] : 0;
-    float grouped = 0;
+    const bool has_row = tid < Pairs && row < out.rows;
 
+    /* Until the wait, only what no kernel writes. */
+    let_next_start();
+    const float scale = has_row ? reinterpret_cast<const float *>(out.w)[row] : 0;
     Codec next[2];
     next[1].clear();
     if (warp < tiles) {
@@ -126,6 +120,16 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     }
     if (Codec::entries)
         fill_table(table, a.book, Codec::entries, 256);
+    wait_for_previous();
+    const int valid = rows_valid(a.rows_at, a.n_rows), token0 = (int)blockIdx.y * Tokens;
+    if (token0 >= valid)
+        return;
+    const int column = token0 + (Mma ? lane / 4 : 0), token = token0 + tid / Q35_CUDA_BLOCK_ROWS;
+    const uint8_t *x = at_address<const uint8_t>(a.x, (column < valid ? column : token0) * a.rs_x);
+    const int k = column < valid ? a.k : 0; /* no token: zeros */
+    const bool mine = has_row && token < valid;
+    const uint8_t *head = at_address<const uint8_t>(a.x, (mine ? token : token0) * a.rs_x);
+    float grouped = 0;
     barrier();
     slice_sums<Mma> sums[2] = {};
     for (int slab = 0; slab < tiles; slab += Grouped ? (int)Q35_CUDA_SLAB : tiles) {

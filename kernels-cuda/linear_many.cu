@@ -62,6 +62,7 @@ static Q35_METHOD void join_group(int (&sums)[COLUMNS][4], float (&grouped)[COLU
 
 template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const q35_linear_args &a)
 {
+    begin();
     unsigned used = 0;
     const shared_span<uint32_t> table = shared_take<uint32_t>(used, Codec::entries * 32);
     const shared_table lookup(table, threadIdx.x % 32);

@@ -9,6 +9,7 @@
 /* A lane has a row and 8 tokens: per block of 32 inputs one exact sum for each, then one fma. */
 Q35_KERNEL(128) q35_linear_q8(const q35_linear_args a)
 {
+    begin();
     const int lane = (int)threadIdx.x % 32, blocks = (a.k + 31) / 32;
     const int valid = rows_valid(a.rows_at, a.n_rows), token0 = (int)blockIdx.y * Q35_CUDA_FEW_TOKENS;
     const linear_slice slice = slice_of<Q35_CUDA_Q8T_ROWS>(a, (int)(blockIdx.x * 4 + threadIdx.x / 32),
@@ -63,6 +64,7 @@ Q35_DEVICE float float_input(const uint8_t *row, uint32_t act, int i)
  * chunks' sums are then added in order. */
 Q35_KERNEL(128) q35_linear_float(const q35_linear_float_args a)
 {
+    begin();
     const int lane = (int)threadIdx.x % 32, token = (int)blockIdx.y,
               row = (int)(blockIdx.x * 4 + threadIdx.x / 32);
     if (token >= rows_valid(a.rows_at, a.n_rows) || row >= a.n)

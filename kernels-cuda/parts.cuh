@@ -25,7 +25,7 @@ template <int Rows> static Q35_METHOD linear_slice slice_of(const q35_linear_arg
         const q35_linear_part &part = a.part[p];
         const int slices = (part.n + Rows - 1) / Rows;
         if (i >= 0 && i < slices) {
-            s.w = at_address<const uint8_t>(part.w, bytes * i);
+            s.w = at_constant<uint8_t>(part.w, bytes * i);
             s.first = i * Rows;
             s.y = part.y ? part.y + 4 * (uint64_t)s.first : 0;
             s.rs_y = part.rs_y;

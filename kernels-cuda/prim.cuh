@@ -6,7 +6,8 @@
  *
  * Shared memory is taken in pieces, each with its own bounds, which the emulation checks. What the emulation also
  * checks: all lanes of a warp take part in shuffles, votes and products; all threads of a block in barriers;
- * vectors are aligned. */
+ * vectors are aligned; every thread waits for the kernels before, and forms no other address than one of constants
+ * until then. */
 #ifndef Q35_PRIM_CUH
 #define Q35_PRIM_CUH
 
@@ -65,6 +66,29 @@ template <typename T> static __device__ __forceinline__ shared_span<T> shared_ta
     shared_span<T> span = {reinterpret_cast<T *>(reinterpret_cast<char *>(q35_shared_memory) + used)};
     used += n * (unsigned)sizeof(T);
     return span;
+}
+
+/* From sm_90 on a kernel may be started while those before it in its stream still run. Lets the next one be so, as
+ * soon as there is room for its blocks. */
+Q35_DEVICE void let_next_start()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/* Returns when the kernels before have ended and what they wrote can be read. For every thread, since a kernel
+ * that ends tells the next one that those before it have, too. */
+Q35_DEVICE void wait_for_previous()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* Only after the wait. */
+Q35_DEVICE void want_waited()
+{
 }
 
 Q35_DEVICE void barrier()
@@ -200,12 +224,29 @@ Q35_DEVICE uint16_t half_of_float(float v)
 /* A kernel with blocks of so many threads; with BLOCKS, of which so many fit on a multiprocessor by registers. */
 #define Q35_KERNEL(threads) Q35_KERNEL_BLOCKS(threads, 1)
 
-/* What an address field of a parameter struct, and so many bytes, point to. */
+/* What an address field of a parameter struct, and so many bytes, point to: packed weights and books, which no
+ * kernel writes. */
+template <typename T> Q35_DEVICE const T *at_constant(uint64_t address, int64_t bytes = 0)
+{
+    const T *p = reinterpret_cast<const T *>(static_cast<uintptr_t>(address) + static_cast<uintptr_t>(bytes));
+    Q35_ASSUME_GLOBAL(p);
+    return p;
+}
+
+/* The same of anything else. */
 template <typename T> Q35_DEVICE T *at_address(uint64_t address, int64_t bytes = 0)
 {
+    want_waited();
     T *p = reinterpret_cast<T *>(static_cast<uintptr_t>(address) + static_cast<uintptr_t>(bytes));
     Q35_ASSUME_GLOBAL(p);
     return p;
+}
+
+/* Where a kernel begins that has nothing to do before the wait. */
+Q35_DEVICE void begin()
+{
+    let_next_start();
+    wait_for_previous();
 }
 
 /* Valid rows of this run. */

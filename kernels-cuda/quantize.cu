@@ -57,6 +57,7 @@ static Q35_METHOD void load_rotated(shared_span<float> s, Input input, const int
 
 Q35_KERNEL(256) q35_rotate(const q35_rotate_args a)
 {
+    begin();
     unsigned used = 0;
     const shared_span<float> s = shared_take<float>(used, Q35_CUDA_CHUNK);
     const int row = (int)blockIdx.y;
@@ -224,6 +225,7 @@ static Q35_METHOD void quantize_row(const q35_quantize_args &a, int row, unsigne
 
 Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
 {
+    begin();
     unsigned used = 0;
     const int row = (int)blockIdx.x;
     if (row >= rows_valid(a.rows_at, a.n_rows))
@@ -234,6 +236,7 @@ Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
 
 Q35_KERNEL(256) q35_norm_quantize(const q35_norm_quantize_args a)
 {
+    begin();
     unsigned used = 0;
     const int row = (int)blockIdx.x;
     if (row >= rows_valid(a.norm.rows_at, a.norm.n_rows))

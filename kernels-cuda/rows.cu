@@ -5,6 +5,7 @@
 
 Q35_KERNEL(256) q35_norm(const q35_norm_args a)
 {
+    begin();
     unsigned used = 0;
     const int row = (int)blockIdx.x;
     if (row >= rows_valid(a.rows_at, a.n_rows))
@@ -51,6 +52,7 @@ Q35_DEVICE void rope_block(const q35_rope_args &a, int row, int block)
 
 Q35_KERNEL(128) q35_rope(const q35_rope_args a)
 {
+    begin();
     const int row = (int)blockIdx.y;
     if (row < rows_valid(a.rows_at, a.n_rows))
         rope_block(a, row, (int)blockIdx.x);
@@ -118,6 +120,7 @@ template <typename Key> static Q35_METHOD void append_head(const q35_kv_append_a
 
 Q35_KERNEL(128) q35_kv_append(const q35_kv_append_args a)
 {
+    begin();
     const int g = (int)blockIdx.x, row = (int)blockIdx.y;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
@@ -129,6 +132,7 @@ Q35_KERNEL(128) q35_kv_append(const q35_kv_append_args a)
  * stored. */
 Q35_KERNEL(128) q35_rope_append(const q35_rope_append_args a)
 {
+    begin();
     unsigned used = 0;
     const shared_span<float> key = shared_take<float>(used, (unsigned)a.kv.head_dim);
     const int row = (int)blockIdx.y, of_queries = (int)q35_cuda_ceil_div(a.q.n_heads, Q35_CUDA_ROPE_HEADS);

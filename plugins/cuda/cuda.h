@@ -63,6 +63,7 @@ struct q35_device {
     q35i_cu_function kernel[Q35_CUDA_N_KERNELS];
     uint32_t shared_limit[Q35_CUDA_N_KERNELS]; /* bytes of shared memory a launch may ask for, 0: 48 KiB */
     bool graphs;
+    bool overlaps;       /* kernels may be started while those before them run */
     uint64_t memory_cap; /* 0: none */
     atomic_ullong used;  /* bytes in buffers and scratch */
     pthread_mutex_t lock;

@@ -77,6 +77,16 @@ static q35_status no_kernels(const q35_device *dev, q35i_cu_result error)
                      dev->gpu->capability, q35i_cuda_error_text(dev->drv, error, text, sizeof text), hint);
 }
 
+/* Do the kernels wait for those before them, as code for sm_90 and later does, and can the driver start them
+ * early? Graphs have it since CUDA 12.3. */
+static bool can_overlap(const q35_device *dev)
+{
+    const q35i_cuda_driver *drv = dev->drv;
+    int made_for = 0;
+    return drv->cuLaunchKernelEx && drv->version >= 12030 &&
+           drv->cuFuncGetAttribute(&made_for, Q35I_CU_FUNC_PTX_VERSION, dev->kernel[0]) == 0 && made_for >= 90;
+}
+
 /* An equal split of cache and shared memory for all kernels spares its change between any two of them. */
 static q35_status load_kernels(q35_device *dev)
 {
@@ -92,6 +102,7 @@ static q35_status load_kernels(q35_device *dev)
             return q35i_cuda_driver_failed(dev, Q35_E_UNAVAILABLE, error, q35_cuda_kernel_name(k));
         (void)drv->cuFuncSetAttribute(dev->kernel[k], Q35I_CU_FUNC_CARVEOUT, 100);
     }
+    dev->overlaps = can_overlap(dev);
     return Q35_OK;
 }
 

@@ -28,16 +28,16 @@ static const entry_point entry_points[] = {
 /* First entry point that must be there and is not; NULL: all are. */
 static const char *find_entry_points(q35i_cuda_driver *drv)
 {
-    drv->has_graphs = true;
     for (size_t i = 0; i < sizeof entry_points / sizeof *entry_points; i++) {
         const entry_point *e = &entry_points[i];
         void *symbol = dlsym(drv->library, e->name);
         if (!symbol && !e->wished)
             return e->name;
-        if (!symbol)
-            drv->has_graphs = false;
         memcpy((char *)drv + e->slot, &symbol, sizeof symbol); /* ISO C has no cast to a function pointer */
     }
+    drv->has_graphs = drv->cuStreamBeginCapture_v2 && drv->cuStreamEndCapture &&
+                      drv->cuGraphInstantiateWithFlags && drv->cuGraphLaunch && drv->cuGraphExecDestroy &&
+                      drv->cuGraphDestroy;
     return NULL;
 }
 

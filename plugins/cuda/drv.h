@@ -22,10 +22,29 @@ typedef struct CUgraph_st *q35i_cu_graph;
 typedef struct CUgraphExec_st *q35i_cu_graph_exec;
 typedef void (*q35i_cu_host_fn)(void *arg);
 
-/* Where cuda.h was included, its own type, or prototypes would not compare. */
+/* A launch with attributes. */
+typedef struct q35i_cu_attribute {
+    q35i_cu_enum id; /* Q35I_CU_ATTRIBUTE_EARLY_START */
+    char pad[4];
+    union {
+        int on;
+        unsigned long long room[8];
+    } value;
+} q35i_cu_attribute;
+
+typedef struct q35i_cu_launch {
+    unsigned int grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes;
+    q35i_cu_stream stream;
+    q35i_cu_attribute *attributes;
+    unsigned int n_attributes;
+} q35i_cu_launch;
+
+/* Where cuda.h was included, its own types, or prototypes would not compare. */
 #ifdef CUDA_VERSION
+typedef CUlaunchConfig q35i_cu_launch_config;
 typedef CUuuid q35i_cu_uuid;
 #else
+typedef q35i_cu_launch q35i_cu_launch_config;
 typedef struct q35i_cu_uuid {
     char bytes[16];
 } q35i_cu_uuid;
@@ -60,17 +79,19 @@ enum {
     Q35I_CU_ATTR_CAPABILITY_MINOR = 76,
     Q35I_CU_ATTR_MAX_SHARED = 97, /* that a block may ask for */
     Q35I_CU_ATTR_HOST_NUMA = 134,
+    Q35I_CU_FUNC_PTX_VERSION = 5, /* 10 major + minor of the architecture that code was made for */
     Q35I_CU_FUNC_MAX_DYNAMIC_SHARED = 8,
     Q35I_CU_FUNC_CARVEOUT = 9,
     Q35I_CU_STREAM_NON_BLOCKING = 1,
     Q35I_CU_EVENT_NO_TIMING = 2,
-    Q35I_CU_CAPTURE_THREAD_LOCAL = 1
+    Q35I_CU_CAPTURE_THREAD_LOCAL = 1,
+    Q35I_CU_ATTRIBUTE_EARLY_START = 6 /* the kernel itself waits for the end of those before it in the stream */
 };
 
 typedef struct q35i_cuda_driver {
     void *library;
-    int version;     /* 1000 major + 10 minor: what the driver supports */
-    bool has_graphs; /* all that is wished for is there */
+    int version; /* 1000 major + 10 minor: what the driver supports */
+    bool has_graphs;
 #define NEED(name, parameters) q35i_cu_result(*name) parameters;
 #include "drv.def"
 } q35i_cuda_driver;

@@ -183,6 +183,7 @@ q35_status q35i_cuda_plan_bind(q35_plan *plan, const q35_binding *bindings)
     if (status != Q35_OK)
         return status;
     plan->eager = !plan->dev->graphs;
+    plan->overlaps = plan->dev->overlaps;
     plan->bound = true;
     return Q35_OK;
 }
@@ -198,7 +199,7 @@ q35_status q35i_cuda_plan_check(const q35_plan *plan, const q35_device *dev)
 
 /* ---- run */
 
-q35i_cu_result q35i_cuda_launch_one(const q35_plan *plan, uint32_t i, q35i_cu_stream stream)
+q35i_cu_result q35i_cuda_launch_one(const q35_plan *plan, uint32_t i, q35i_cu_stream stream, bool early)
 {
     const q35_device *dev = plan->dev;
     const q35i_cuda_launch *l = &plan->launches[i];
@@ -207,27 +208,41 @@ q35i_cu_result q35i_cuda_launch_one(const q35_plan *plan, uint32_t i, q35i_cu_st
     void *params[] = {&args};
     if (!g->grid[0] || !g->grid[1] || !g->grid[2])
         return 0;
+    if (early) {
+        q35i_cu_attribute attribute = {.id = Q35I_CU_ATTRIBUTE_EARLY_START, .value = {.on = 1}};
+        const q35i_cu_launch_config config = {.grid_x = g->grid[0],
+                                              .grid_y = g->grid[1],
+                                              .grid_z = g->grid[2],
+                                              .block_x = g->threads,
+                                              .block_y = 1,
+                                              .block_z = 1,
+                                              .shared_bytes = g->shared,
+                                              .stream = stream,
+                                              .attributes = &attribute,
+                                              .n_attributes = 1};
+        return dev->drv->cuLaunchKernelEx(&config, dev->kernel[l->kernel], params, NULL);
+    }
     return dev->drv->cuLaunchKernel(dev->kernel[l->kernel], g->grid[0], g->grid[1], g->grid[2], g->threads, 1, 1,
                                     g->shared, stream, params, NULL);
 }
 
+/* The first waits for whatever is before it in the stream: weights may have come by a copy just now, and kernels
+ * read them without a wait. */
 static q35i_cu_result launch_all(const q35_plan *plan, q35i_cu_stream stream)
 {
     q35i_cu_result error = 0;
     for (uint32_t i = 0; i < plan->n_launches && error == 0; i++)
-        error = q35i_cuda_launch_one(plan, i, stream);
+        error = q35i_cuda_launch_one(plan, i, stream, plan->overlaps && i > 0);
     return error;
 }
 
-/* Without a graph the plan runs all the same, so a failed capture only costs time. */
+/* Leaves exec NULL when it fails. */
 static void capture(q35_plan *plan, q35i_cu_stream stream)
 {
     const q35i_cuda_driver *drv = plan->dev->drv;
     q35i_cu_graph graph = NULL;
-    if (drv->cuStreamBeginCapture_v2(stream, Q35I_CU_CAPTURE_THREAD_LOCAL) != 0) {
-        plan->eager = true;
+    if (drv->cuStreamBeginCapture_v2(stream, Q35I_CU_CAPTURE_THREAD_LOCAL) != 0)
         return;
-    }
     q35i_cu_result error = launch_all(plan, stream);
     const q35i_cu_result ended = drv->cuStreamEndCapture(stream, &graph);
     if (error == 0 && ended == 0 && graph)
@@ -236,6 +251,18 @@ static void capture(q35_plan *plan, q35i_cu_stream stream)
         (void)drv->cuGraphDestroy(graph);
     if (error != 0 || ended != 0)
         plan->exec = NULL;
+}
+
+/* Some drivers capture no early starts, and without a graph the plan runs all the same: a failed capture only
+ * costs time. */
+static void make_graph(q35_plan *plan, q35i_cu_stream stream)
+{
+    capture(plan, stream);
+    if (!plan->exec && plan->overlaps) {
+        plan->overlaps = false;
+        capture(plan, stream);
+        plan->overlaps = !plan->exec && plan->dev->overlaps;
+    }
     plan->eager = plan->exec == NULL;
 }
 
@@ -245,7 +272,7 @@ q35i_cu_result q35i_cuda_plan_start(q35_plan *plan, q35i_cu_stream stream)
     if (plan->profile && q35i_cuda_profile_start(plan, stream, &error))
         return error;
     if (!plan->eager && !plan->exec)
-        capture(plan, stream);
+        make_graph(plan, stream);
     return plan->exec ? plan->dev->drv->cuGraphLaunch(plan->exec, stream) : launch_all(plan, stream);
 }
 

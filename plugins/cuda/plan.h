@@ -75,6 +75,7 @@ struct q35_plan {
     uint64_t records_bytes;     /* of attention, shared by its nodes */
     uint64_t slot_bytes[Q35I_CUDA_SLOTS];
     bool bound;
+    bool overlaps;              /* launches but the first start while those before them run */
     bool eager;                 /* no graph: off, not there, or its capture failed */
     q35i_cu_graph_exec exec;    /* NULL: not captured since the last bind */
     q35i_cuda_profile *profile; /* NULL: runs are not counted */
@@ -107,7 +108,8 @@ bool q35i_cuda_is_hidden(const q35_plan *plan, const q35i_cuda_group *group, uin
  * bind, or launch by launch. */
 q35i_cu_result q35i_cuda_plan_start(q35_plan *plan, q35i_cu_stream stream);
 void q35i_cuda_plan_drop_graph(q35_plan *plan);
-q35i_cu_result q35i_cuda_launch_one(const q35_plan *plan, uint32_t i, q35i_cu_stream stream);
+/* Launch i; early: it may start while the kernel before it in the stream runs. */
+q35i_cu_result q35i_cuda_launch_one(const q35_plan *plan, uint32_t i, q35i_cu_stream stream, bool early);
 
 /* Counting (profile.c); the nodes of a launch share its time evenly. start: a run, launch by launch with an event
  * after each; false: one is under way. collect: that run is done. Both with the device's lock held. */

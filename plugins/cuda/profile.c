@@ -68,7 +68,7 @@ bool q35i_cuda_profile_start(q35_plan *plan, q35i_cu_stream stream, q35i_cu_resu
     p->under_way = true;
     *error = drv->cuEventRecord(p->events[0], stream);
     for (uint32_t i = 0; i < plan->n_launches && *error == 0; i++) {
-        *error = q35i_cuda_launch_one(plan, i, stream);
+        *error = q35i_cuda_launch_one(plan, i, stream, false);
         if (*error == 0)
             *error = drv->cuEventRecord(p->events[i + 1], stream);
     }

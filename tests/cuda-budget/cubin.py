@@ -13,7 +13,8 @@ ALU = {0x02: "MOV", 0x07: "SEL", 0x0C: "ISETP", 0x10: "IADD3", 0x11: "LEA", 0x12
 # Others, by all 12.
 MEMORY = {0x381: "LDG", 0x981: "LDG", 0x386: "STG", 0x986: "STG", 0x983: "LDL", 0x387: "STL", 0x984: "LDS",
           0x388: "STS", 0x988: "STS", 0xFAE: "LDGSTS", 0x947: "BRA", 0x547: "BRA", 0x94D: "EXIT", 0x918: "NOP",
-          0x389: "SHFL", 0x589: "SHFL", 0x989: "SHFL", 0xF89: "SHFL", 0xB1D: "BAR"}
+          0x389: "SHFL", 0x589: "SHFL", 0x989: "SHFL", 0xF89: "SHFL", 0xB1D: "BAR",
+          0x82D: "PREEXIT", 0x82E: "ACQBULK"}  # griddepcontrol: launch_dependents, wait
 
 # Attributes of .nv.info.
 MIN_STACK, REGISTERS, FRAME = 0x12, 0x2F, 0x11
@@ -29,6 +30,11 @@ class Kernel:
         self.words = [int.from_bytes(code[i:i + 16], "little") for i in range(0, len(code), 16)]
         self.arch = arch
         self.counts = Counter(name_of(w) for w in self.words)
+
+    def before(self, operation):
+        """Counts of what stands before the first of these operations."""
+        names = [name_of(w) for w in self.words]
+        return Counter(names[:names.index(operation)] if operation in names else names)
 
     def loops(self):
         """Bodies of loops, as (first, last) instruction: backward branches, but for the one to itself at the end."""

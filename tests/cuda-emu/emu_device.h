@@ -69,6 +69,20 @@ template <typename T> static inline shared_span<T> shared_take(unsigned &used, u
     return span;
 }
 
+static inline void let_next_start()
+{
+}
+
+static inline void wait_for_previous()
+{
+    q35_emu_wait_for_previous();
+}
+
+static inline void want_waited()
+{
+    q35_emu_want_waited();
+}
+
 static inline void barrier()
 {
     q35_emu_barrier();

@@ -30,6 +30,7 @@ struct copy {
 struct emu_thread {
     emu_fiber fiber;
     thread_state state;
+    bool waited;   /* for the kernels before */
     exchange what; /* IN_WARP */
     uint32_t value, result;
     unsigned from; /* SHUFFLE: lane */
@@ -97,6 +98,17 @@ static void stop(thread_state state)
 {
     current->state = state;
     emu_fiber_yield(&current->fiber, false);
+}
+
+void q35_emu_wait_for_previous()
+{
+    current->waited = true;
+}
+
+void q35_emu_want_waited()
+{
+    if (!current->waited)
+        q35_emu_fail("an address of what other kernels may write, before the wait for them");
 }
 
 void q35_emu_barrier()
@@ -299,6 +311,8 @@ static void thread_entry()
 {
     emu_fiber_entered();
     kernel_now->call(args_now);
+    if (!current->waited)
+        q35_emu_fail("ends without a wait for the kernels before");
     current->state = ENDED;
     emu_fiber_yield(&current->fiber, true);
 }
@@ -310,6 +324,7 @@ static void run_block(unsigned n, uint32_t how)
     for (unsigned i = 0; i < n; i++) {
         emu_fiber_begin(&threads[i].fiber, thread_entry, i);
         threads[i].state = READY;
+        threads[i].waited = false;
         threads[i].n_copies = threads[i].groups = 0;
     }
     do {

@@ -24,6 +24,11 @@ extern emu_now q35_emu_now;
 /* The launch fails with this text; does not return. */
 [[noreturn]] void q35_emu_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Every thread waits for the kernels before it, which have ended here; want_waited fails a launch whose thread has
+ * not. */
+void q35_emu_wait_for_previous();
+void q35_emu_want_waited();
+
 void q35_emu_barrier();
 void q35_emu_sync_warp();
 uint32_t q35_emu_shuffle(uint32_t v, unsigned from);

@@ -11,6 +11,15 @@
     _Static_assert(__builtin_types_compatible_p(__typeof__(name), q35i_cu_result parameters), #name);
 #include "plugins/cuda/drv.def"
 
+_Static_assert(sizeof(q35i_cu_launch) == sizeof(CUlaunchConfig), "size of a launch");
+_Static_assert(offsetof(q35i_cu_launch, shared_bytes) == offsetof(CUlaunchConfig, sharedMemBytes),
+               "shared memory");
+_Static_assert(offsetof(q35i_cu_launch, stream) == offsetof(CUlaunchConfig, hStream), "stream");
+_Static_assert(offsetof(q35i_cu_launch, attributes) == offsetof(CUlaunchConfig, attrs), "attributes");
+_Static_assert(offsetof(q35i_cu_launch, n_attributes) == offsetof(CUlaunchConfig, numAttrs), "their number");
+_Static_assert(sizeof(q35i_cu_attribute) == sizeof(CUlaunchAttribute), "size of an attribute");
+_Static_assert(offsetof(q35i_cu_attribute, value) == offsetof(CUlaunchAttribute, value), "value of an attribute");
+
 #define SAME(ours, theirs) _Static_assert((int)(ours) == (int)(theirs), #theirs)
 SAME(Q35I_CU_INVALID_VALUE, CUDA_ERROR_INVALID_VALUE);
 SAME(Q35I_CU_OUT_OF_MEMORY, CUDA_ERROR_OUT_OF_MEMORY);
@@ -38,6 +47,8 @@ SAME(Q35I_CU_ATTR_CAPABILITY_MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 SAME(Q35I_CU_ATTR_CAPABILITY_MINOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
 SAME(Q35I_CU_ATTR_MAX_SHARED, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
 SAME(Q35I_CU_ATTR_HOST_NUMA, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID);
+SAME(Q35I_CU_ATTRIBUTE_EARLY_START, CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
+SAME(Q35I_CU_FUNC_PTX_VERSION, CU_FUNC_ATTRIBUTE_PTX_VERSION);
 SAME(Q35I_CU_FUNC_MAX_DYNAMIC_SHARED, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 SAME(Q35I_CU_FUNC_CARVEOUT, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT);
 SAME(Q35I_CU_STREAM_NON_BLOCKING, CU_STREAM_NON_BLOCKING);

@@ -113,8 +113,8 @@ q35i_cu_result cuDeviceGetAttribute(int *value, q35i_cu_enum attribute, q35i_cu_
     case Q35I_CU_ATTR_INTEGRATED: *value = mock_fault.integrated != 0; break;
     case Q35I_CU_ATTR_MEMORY_CLOCK_KHZ: *value = 3200000; break;
     case Q35I_CU_ATTR_BUS_BITS: *value = 256; break;
-    case Q35I_CU_ATTR_CAPABILITY_MAJOR: *value = 8; break;
-    case Q35I_CU_ATTR_CAPABILITY_MINOR: *value = 7; break;
+    case Q35I_CU_ATTR_CAPABILITY_MAJOR: *value = (int)mock_fault.capability / 10; break;
+    case Q35I_CU_ATTR_CAPABILITY_MINOR: *value = (int)mock_fault.capability % 10; break;
     case Q35I_CU_ATTR_MAX_SHARED: *value = 163 * 1024; break;
     default: return Q35I_CU_INVALID_VALUE;
     }

@@ -9,7 +9,8 @@
 
 pthread_mutex_t mock_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t mock_changed = PTHREAD_COND_INITIALIZER;
-mock_faults mock_fault = {.devices = 1, .version = 13000, .memory_mib = 4096};
+static const mock_faults sound = {.devices = 1, .version = 13000, .memory_mib = 4096, .capability = 87};
+mock_faults mock_fault;
 q35_mock_counts mock_counts;
 
 static const struct {
@@ -20,18 +21,9 @@ static const struct {
     {                                                                                                             \
 #name, offsetof(mock_faults, name)                                                                        \
     }
-    KEY(devices),
-    KEY(version),
-    KEY(init),
-    KEY(memory_mib),
-    KEY(integrated),
-    KEY(oom_at),
-    KEY(lost_at),
-    KEY(launch_fails_at),
-    KEY(sticky_at),
-    KEY(no_module),
-    KEY(copy_us),
-    KEY(order)
+    KEY(devices),   KEY(version),       KEY(init),   KEY(memory_mib), KEY(integrated),      KEY(capability),
+    KEY(code),      KEY(early_capture), KEY(oom_at), KEY(lost_at),    KEY(launch_fails_at), KEY(sticky_at),
+    KEY(no_module), KEY(copy_us),       KEY(order)
 #undef KEY
 };
 
@@ -53,7 +45,7 @@ void q35_mock_set(const char *list)
 {
     const uint64_t in_use = mock_counts.bytes_in_use, objects = mock_counts.objects;
     pthread_mutex_lock(&mock_lock);
-    mock_fault = (mock_faults){.devices = 1, .version = 13000, .memory_mib = 4096};
+    mock_fault = sound;
     mock_counts = (q35_mock_counts){.bytes_in_use = in_use, .objects = objects};
     const char *at = list ? list : getenv("Q35RT_MOCK_CUDA");
     while (at && *at) {

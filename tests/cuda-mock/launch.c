@@ -55,6 +55,12 @@ q35i_cu_result cuModuleGetFunction(q35i_cu_function *function, q35i_cu_module mo
     return 0;
 }
 
+q35i_cu_result cuFuncGetAttribute(int *value, q35i_cu_enum attribute, q35i_cu_function function)
+{
+    *value = (int)(mock_fault.code ? mock_fault.code : mock_fault.capability);
+    return function && attribute == Q35I_CU_FUNC_PTX_VERSION ? 0 : Q35I_CU_INVALID_VALUE;
+}
+
 q35i_cu_result cuFuncSetAttribute(q35i_cu_function function, q35i_cu_enum attribute, int value)
 {
     int most = 0;
@@ -67,31 +73,63 @@ q35i_cu_result cuFuncSetAttribute(q35i_cu_function function, q35i_cu_enum attrib
     return 0;
 }
 
+static q35i_cu_result launch(q35i_cu_function function, const q35i_cu_launch *l, int early, void **params)
+{
+    q35i_cu_result error;
+    if (l->grid_x == 0 || l->grid_y == 0 || l->grid_z == 0 || l->grid_y > 65535 || l->grid_z > 65535 ||
+        l->block_x == 0 || l->block_x > 1024 || l->block_y != 1 || l->block_z != 1 ||
+        l->shared_bytes > function->shared_limit)
+        return Q35I_CU_INVALID_VALUE;
+    pthread_mutex_lock(&mock_lock);
+    if (mock_stream(l->stream, &error)) {
+        op o = {.kind = OP_KERNEL,
+                .kernel = function->name,
+                .grid = {l->grid_x, l->grid_y, l->grid_z},
+                .threads = l->block_x,
+                .shared = l->shared_bytes};
+        memcpy(o.args, params[0], function->args_bytes);
+        mock_counts.launches++;
+        mock_counts.early += early != 0;
+        if (mock_counts.launches == mock_fault.launch_fails_at)
+            error = Q35I_CU_LAUNCH_OUT_OF_RESOURCES;
+        else if (early && mock_capturing && mock_fault.early_capture)
+            error = (q35i_cu_result)mock_fault.early_capture;
+        else
+            error = mock_enqueue(l->stream, &o);
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
 q35i_cu_result cuLaunchKernel(q35i_cu_function function, unsigned int grid_x, unsigned int grid_y,
                               unsigned int grid_z, unsigned int block_x, unsigned int block_y,
                               unsigned int block_z, unsigned int shared_bytes, q35i_cu_stream stream,
                               void **params, void **extra)
 {
-    q35i_cu_result error;
-    if (grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535 || block_x == 0 ||
-        block_x > 1024 || block_y != 1 || block_z != 1 || shared_bytes > function->shared_limit || extra)
-        return Q35I_CU_INVALID_VALUE;
-    pthread_mutex_lock(&mock_lock);
-    if (mock_stream(stream, &error)) {
-        op o = {.kind = OP_KERNEL,
-                .kernel = function->name,
-                .grid = {grid_x, grid_y, grid_z},
-                .threads = block_x,
-                .shared = shared_bytes};
-        memcpy(o.args, params[0], function->args_bytes);
-        mock_counts.launches++;
-        error = mock_counts.launches == mock_fault.launch_fails_at
-                    ? (q35i_cu_result)Q35I_CU_LAUNCH_OUT_OF_RESOURCES
-                    : mock_enqueue(stream, &o);
-    }
-    pthread_mutex_unlock(&mock_lock);
-    return error;
+    const q35i_cu_launch l = {.grid_x = grid_x,
+                              .grid_y = grid_y,
+                              .grid_z = grid_z,
+                              .block_x = block_x,
+                              .block_y = block_y,
+                              .block_z = block_z,
+                              .shared_bytes = shared_bytes,
+                              .stream = stream};
+    return extra ? (q35i_cu_result)Q35I_CU_INVALID_VALUE : launch(function, &l, 0, params);
 }
+
+#ifndef MOCK_WITHOUT_GRAPHS /* nor early starts */
+/* Kernels that do not wait must not be started early. */
+q35i_cu_result cuLaunchKernelEx(const q35i_cu_launch_config *config, q35i_cu_function function, void **params,
+                                void **extra)
+{
+    int made_for = 0;
+    (void)cuFuncGetAttribute(&made_for, Q35I_CU_FUNC_PTX_VERSION, function);
+    if (extra || config->n_attributes != 1 || config->attributes[0].id != Q35I_CU_ATTRIBUTE_EARLY_START ||
+        config->attributes[0].value.on != 1 || made_for < 90)
+        return Q35I_CU_INVALID_VALUE;
+    return launch(function, config, 1, params);
+}
+#endif
 
 /* On the stream's thread. A kernel that did what it must not ends the context, as a GPU's trap would. */
 q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const void *args,

@@ -11,6 +11,9 @@
  *   init=E           cuInit answers error E: 34 stub library, 100 no device
  *   memory_mib=N     memory of a device (4096)
  *   integrated=1     its memory is the host's
+ *   capability=N     its compute capability, 10 major + minor (87)
+ *   code=N           what its kernels were compiled for (capability)
+ *   early_capture=E  capturing a launch that may start early fails with E
  *   oom_at=K         the K-th allocation of device memory fails with 2
  *   launch_fails_at=K  the K-th kernel launch is refused with 701
  *   sticky_at=K      the K-th kernel run ends the context with 700
@@ -42,15 +45,16 @@ enum {
 };
 
 typedef struct mock_faults {
-    uint64_t devices, version, init, memory_mib, integrated, oom_at, launch_fails_at, sticky_at, lost_at,
-        no_module, copy_us, order;
+    uint64_t devices, version, init, memory_mib, integrated, capability, code, early_capture, oom_at,
+        launch_fails_at, sticky_at, lost_at, no_module, copy_us, order;
 } mock_faults;
 
 /* What happened since the last q35_mock_set. */
 typedef struct q35_mock_counts {
     uint64_t allocations, bytes_in_use; /* of device memory */
     uint64_t kernels;                   /* run, in graphs too */
-    uint64_t launches;                  /* by cuLaunchKernel, captured ones too */
+    uint64_t launches;                  /* captured ones too */
+    uint64_t early;                     /* those that may start while the kernel before them runs */
     uint64_t graph_launches, captures;
     uint64_t blocking_copies; /* to host memory that is not pinned */
     uint64_t objects;         /* streams, events, modules, graphs and pinned allocations that live now */

@@ -227,6 +227,51 @@ START_TEST(a_failed_capture_costs_no_result)
 }
 END_TEST
 
+/* Kernels that wait start early, but the first of a run, and none where the code or the driver cannot. */
+START_TEST(kernels_start_early)
+{
+    static const char *const not_early[] = {"capability=89", "capability=90,version=12020",
+                                            "capability=100,code=80"};
+    float plain[2][T * N], early[2][T * N];
+    run_with(NULL, "", 1, plain);
+    ck_assert_uint_eq(counts_now().early, 0);
+    close_device();
+    run_with(NULL, "capability=90", 1, early);
+    ck_assert_uint_eq(counts_now().early, 1);
+    ck_assert_uint_eq(counts_now().launches, 2);
+    ck_assert_uint_eq(counts_now().graph_launches, 4);
+    close_device();
+    ck_assert_mem_eq(plain, early, sizeof plain);
+    run_with("cuda.graphs=off", "capability=120", 1, early);
+    ck_assert_uint_eq(counts_now().early, 4);
+    close_device();
+    ck_assert_mem_eq(plain, early, sizeof plain);
+    for (size_t i = 0; i < sizeof not_early / sizeof *not_early; i++) {
+        run_with(NULL, not_early[i], 1, early);
+        ck_assert_uint_eq(counts_now().early, 0);
+        ck_assert_uint_eq(counts_now().graph_launches, 4);
+        close_device();
+        ck_assert_mem_eq(plain, early, sizeof plain);
+    }
+}
+END_TEST
+
+/* A graph without early starts is better than early starts without a graph. */
+START_TEST(a_graph_without_early_starts)
+{
+    float plain[2][T * N], late[2][T * N];
+    run_with(NULL, "", 1, plain);
+    close_device();
+    run_with(NULL, "capability=90,early_capture=400", 1, late);
+    const q35_mock_counts c = counts_now();
+    ck_assert_uint_eq(c.captures, 2);
+    ck_assert_uint_eq(c.early, 1);
+    ck_assert_uint_eq(c.graph_launches, 4);
+    close_device();
+    ck_assert_mem_eq(plain, late, sizeof plain);
+}
+END_TEST
+
 START_TEST(canonical_weights_are_packed)
 {
     float packed[2][T * N], canonical[2][T * N];
@@ -450,6 +495,8 @@ int main(void)
     tcase_add_checked_fixture(tc, cuda_setup, test_teardown);
     tcase_add_test(tc, a_graph_gives_the_bits_of_launches);
     tcase_add_test(tc, a_failed_capture_costs_no_result);
+    tcase_add_test(tc, kernels_start_early);
+    tcase_add_test(tc, a_graph_without_early_starts);
     tcase_add_test(tc, canonical_weights_are_packed);
     tcase_add_test(tc, bound_anew);
     tcase_add_test(tc, a_refused_launch_fails_one_run);

@@ -25,7 +25,9 @@ typedef struct q35_planted_args {
     PLANTED(lane_elsewhere, "sync_warp of a warp without thread 16, which is in shuffle")                         \
     PLANTED(thread_ended, "barrier without thread 64, which has ended")                                           \
     PLANTED(half_warp_waits, "shuffle of a warp without thread 16, which is at a barrier")                        \
-    PLANTED(misaligned, "a load of 16 bytes from an address that is 4 past a multiple")
+    PLANTED(misaligned, "a load of 16 bytes from an address that is 4 past a multiple")                           \
+    PLANTED(no_wait_for_previous, "ends without a wait for the kernels before")                                   \
+    PLANTED(too_early, "an address of what other kernels may write, before the wait for them")
 
 #ifdef __cplusplus
 extern "C" {
