@@ -8,24 +8,35 @@
 /* Length of the rotation's block that input i of k lies in. */
 Q35_DEVICE uint32_t rotation_block(uint32_t i, uint32_t k, uint32_t width)
 {
-    while (i >= k - k % width)
+    while (i >= (k & ~(width - 1)))
         width /= 2;
     return width;
 }
 
-/* (float)(1 / sqrt(b)) */
-Q35_DEVICE float rotation_factor(uint32_t b)
-{
-    return (float)(1 / sqrt((double)b));
-}
+/* Factor of inputs, (float)(1 / sqrt(length of their block)): made anew only where another block begins. */
+struct rotation_factor {
+    uint32_t block = 0;
+    float factor = 0;
 
-/* Butterflies over the n inputs in s that begin at input k0 of a row of k. Ends with a barrier. */
+    Q35_METHOD float scaled(float x, uint32_t i, uint32_t k, uint32_t width)
+    {
+        const uint32_t b = rotation_block(i, k, width);
+        if (b != block) {
+            block = b;
+            factor = (float)(1 / sqrt((double)b));
+        }
+        return b > 1 ? x * factor : x;
+    }
+};
+
+/* Butterflies over the n inputs in s that begin at input k0 of a row of k; width is a power of two. Ends with a
+ * barrier. */
 Q35_DEVICE void butterflies(shared_span<float> s, uint32_t n, uint32_t k0, uint32_t k, uint32_t width)
 {
     for (uint32_t h = 1; h < width; h *= 2) {
-        const uint32_t covered = k - k % (2 * h), end = covered <= k0 ? 0 : covered - k0 < n ? covered - k0 : n;
+        const uint32_t covered = k & ~(2 * h - 1), end = covered <= k0 ? 0 : covered - k0 < n ? covered - k0 : n;
         for (uint32_t pair = threadIdx.x; pair < end / 2; pair += 256) {
-            const uint32_t i = pair / h * 2 * h + pair % h;
+            const uint32_t i = 2 * pair - (pair & (h - 1));
             const float low = s[i], high = s[i + h];
             s[i] = low + high;
             s[i + h] = low - high;
@@ -47,11 +58,9 @@ static Q35_METHOD void load_rotated(shared_span<float> s, Input input, const int
     if (!signs)
         return;
     butterflies(s, n, k0, k, width);
-    for (uint32_t i = threadIdx.x; i < n; i += 256) {
-        const uint32_t b = rotation_block(k0 + i, k, width);
-        if (b > 1)
-            s[i] = s[i] * rotation_factor(b);
-    }
+    rotation_factor factor;
+    for (uint32_t i = threadIdx.x; i < n; i += 256)
+        s[i] = factor.scaled(s[i], k0 + i, k, width);
     barrier();
 }
 
@@ -72,9 +81,9 @@ Q35_KERNEL(256) q35_rotate(const q35_rotate_args a)
         s[i] = !a.inverse && signs[k0 + i] < 0 ? -x[k0 + i] : x[k0 + i];
     barrier();
     butterflies(s, n, k0, k, a.width);
+    rotation_factor factor;
     for (uint32_t i = threadIdx.x; i < n; i += 256) {
-        const uint32_t b = rotation_block(k0 + i, k, a.width);
-        const float v = b > 1 ? s[i] * rotation_factor(b) : s[i];
+        const float v = factor.scaled(s[i], k0 + i, k, a.width);
         y[k0 + i] = a.inverse && signs[k0 + i] < 0 ? -v : v;
     }
 }
