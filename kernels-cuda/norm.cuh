@@ -8,48 +8,69 @@
 
 #include "kernels-cuda/math.cuh"
 
+/* Elements whose loads a thread starts before it stores the first of them: after a store the compiler may not load
+ * ahead, and with one row per block nothing else hides the way to memory and back. */
+enum { ROW_BATCH = 8 };
+
 struct norm_row {
     const float *left, *right, *w; /* right, sum, y: nullptr where there is none */
     float *sum, *y;
-    shared_span<float> s; /* a row of one chunk stays here */
+    shared_span<float> s; /* the last chunk */
     double factor;
-    int k;
 };
 
-/* used: bytes of shared memory taken so far, of which this takes Q35_CUDA_NORM_SHARED. Ends with a barrier. */
-Q35_DEVICE norm_row take_norm_row(const q35_norm_args &a, int row, unsigned &used)
+/* One of n elements that begin at element k0, for each thread. */
+Q35_DEVICE void load_norm_chunk(const norm_row &r, int k0, int n)
 {
-    const shared_span<double> lane = shared_take<double>(used, 17);
+    for (int first = (int)threadIdx.x; first < n; first += 256 * ROW_BATCH) {
+        float v[ROW_BATCH];
+        Q35_UNROLL
+        for (int j = 0; j < ROW_BATCH; j++)
+            v[j] = first + 256 * j < n ? r.left[k0 + first + 256 * j] : 0;
+        Q35_UNROLL
+        for (int j = 0; j < ROW_BATCH; j++)
+            if (r.right && first + 256 * j < n)
+                v[j] = v[j] + r.right[k0 + first + 256 * j];
+        Q35_UNROLL
+        for (int j = 0; j < ROW_BATCH; j++) {
+            const int i = first + 256 * j;
+            if (i >= n)
+                continue;
+            r.s[(unsigned)i] = v[j];
+            if (r.sum)
+                r.sum[k0 + i] = v[j];
+        }
+    }
+}
+
+/* s: room for `chunk` elements; lane: for 17. Ends with a barrier. */
+Q35_DEVICE norm_row take_norm_row(const q35_norm_args &a, int row, shared_span<double> lane, shared_span<float> s,
+                                  int chunk)
+{
     const int tid = (int)threadIdx.x;
     norm_row r;
-    r.s = shared_take<float>(used, Q35_CUDA_CHUNK);
+    r.s = s;
     r.left = at_address<const float>(a.a, row * a.rs_a);
     r.right = a.b ? at_address<const float>(a.b, row * a.rs_b) : nullptr;
     r.w = at_address<const float>(a.w);
     r.sum = a.sum ? at_address<float>(a.sum, row * a.rs_sum) : nullptr;
     r.y = a.y ? at_address<float>(a.y, row * a.rs_y) : nullptr;
-    r.k = a.k;
 
     double chain = 0;
-    for (int k0 = 0; k0 < a.k; k0 += Q35_CUDA_CHUNK) {
-        const int n = a.k - k0 < Q35_CUDA_CHUNK ? a.k - k0 : (int)Q35_CUDA_CHUNK;
-        for (int i = tid; i < n; i += 256) {
-            const float v = r.right ? r.left[k0 + i] + r.right[k0 + i] : r.left[k0 + i];
-            r.s[i] = v;
-            if (r.sum)
-                r.sum[k0 + i] = v;
-        }
+    for (int k0 = 0; k0 < a.k; k0 += chunk) {
+        const int n = a.k - k0 < chunk ? a.k - k0 : chunk;
+        load_norm_chunk(r, k0, n);
         barrier();
         if (tid < 16) {
             for (int i = tid; i < n; i += 16)
-                chain = fma((double)r.s[i], (double)r.s[i], chain); /* the product is exact */
-            lane[tid] = chain;
+                chain = fma((double)s[(unsigned)i], (double)s[(unsigned)i], chain); /* the product is exact */
+            lane[(unsigned)tid] = chain;
         }
         barrier();
     }
     if (tid == 0) {
         double half[8];
-        for (int i = 0; i < 8; i++)
+        for (unsigned i = 0; i < 8; i++)
             half[i] = lane[i] + lane[i + 8];
         for (int i = 0; i < 4; i++)
             half[i] = half[i] + half[i + 4];
@@ -61,19 +82,10 @@ Q35_DEVICE norm_row take_norm_row(const q35_norm_args &a, int row, unsigned &use
     return r;
 }
 
-/* Value i of the result, by thread i mod 256, which has also stored it where the row has a y. Since y may be a or
- * b, once for each i. */
-Q35_DEVICE float norm_value(const norm_row &r, int i)
+/* Of an element of the row (or of the sum) and its weight. */
+Q35_DEVICE float norm_value(const norm_row &r, float v, float w)
 {
-    /* sum may have replaced a */
-    const float v = r.k <= Q35_CUDA_CHUNK ? r.s[i]
-                    : r.sum               ? r.sum[i]
-                    : r.right             ? r.left[i] + r.right[i]
-                                          : r.left[i];
-    const float y = (float)((double)v * r.factor * (double)r.w[i]);
-    if (r.y)
-        r.y[i] = y;
-    return y;
+    return (float)((double)v * r.factor * (double)w);
 }
 
 #endif

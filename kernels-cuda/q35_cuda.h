@@ -45,8 +45,8 @@ typedef struct q35_quantize_args {
     uint32_t reserved;
 } q35_quantize_args;
 
-/* A norm, then QUANTIZE_ACT of its result, whose x is not read: k of both up to Q35_CUDA_NORM_QUANTIZE_K. What
- * norm reads may not be where the codes go. */
+/* A norm, then QUANTIZE_ACT of its result, whose x is not read: k of both up to Q35_CUDA_MAX_CHUNK. What norm
+ * reads may not be where the codes go. */
 typedef struct q35_norm_quantize_args {
     q35_norm_args norm;
     q35_quantize_args quantize;
@@ -208,11 +208,10 @@ enum {
     Q35_CUDA_SPAN_QUERIES = 8, /* query rows per block of attention_spans */
     Q35_CUDA_ROWS_QUERIES = 8, /* of attention_rows */
     Q35_CUDA_MAX_HEAD_DIM = 256,
-    Q35_CUDA_ROPE_HEADS = 8,              /* per block of rope */
-    Q35_CUDA_CHUNK = 4096,                /* inputs that norm and rotate take together */
-    Q35_CUDA_MAX_CHUNK = 24 * 1024,       /* of quantize: 96 KiB of shared memory */
-    Q35_CUDA_NORM_QUANTIZE_K = 16 * 1024, /* what fits beside norm's chunk */
-    Q35_CUDA_NORM_SHARED = Q35_CUDA_CHUNK * 4 + 17 * 8
+    Q35_CUDA_ROPE_HEADS = 8,        /* per block of rope */
+    Q35_CUDA_CHUNK = 4096,          /* inputs that norm and rotate take together */
+    Q35_CUDA_MAX_CHUNK = 24 * 1024, /* of quantize: 96 KiB of shared memory */
+    Q35_CUDA_NORM_LANES = 17 * 8    /* bytes of norm's sums */
 };
 
 typedef struct q35_cuda_launch {
@@ -304,7 +303,7 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_get_rows(const q35_get_rows_args *
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_norm(const q35_norm_args *a, uint32_t variant)
 {
     (void)variant;
-    return q35_cuda_launch_make((uint32_t)a->n_rows, 1, 1, Q35_CUDA_NORM_SHARED);
+    return q35_cuda_launch_make((uint32_t)a->n_rows, 1, 1, Q35_CUDA_CHUNK * 4 + Q35_CUDA_NORM_LANES);
 }
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_quantize(const q35_quantize_args *a, uint32_t variant)
@@ -317,7 +316,7 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_norm_quantize(const q35_norm_quant
 {
     (void)variant;
     return q35_cuda_launch_make((uint32_t)a->norm.n_rows, 1, 1,
-                                Q35_CUDA_NORM_SHARED + (uint32_t)a->quantize.chunk * 4 + 64);
+                                Q35_CUDA_NORM_LANES + (uint32_t)a->quantize.chunk * 4 + 64);
 }
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rotate(const q35_rotate_args *a, uint32_t variant)
@@ -374,14 +373,15 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rope(const q35_rope_args *a, uint3
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_kv_append(const q35_kv_append_args *a, uint32_t variant)
 {
     (void)variant;
-    return q35_cuda_launch_make((uint32_t)a->n_kv_heads, (uint32_t)a->n_rows, 1, 0);
+    return q35_cuda_launch_make(2 * (uint32_t)a->n_kv_heads, (uint32_t)a->n_rows, 1, 0);
 }
 
-/* Blocks of query heads, then one per head of keys. */
+/* Blocks of query heads, then one per head of keys and of values. */
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rope_append(const q35_rope_append_args *a, uint32_t variant)
 {
     (void)variant;
-    return q35_cuda_launch_make(q35_cuda_ceil_div(a->q.n_heads, Q35_CUDA_ROPE_HEADS) + (uint32_t)a->kv.n_kv_heads,
+    return q35_cuda_launch_make(q35_cuda_ceil_div(a->q.n_heads, Q35_CUDA_ROPE_HEADS) +
+                                    2 * (uint32_t)a->kv.n_kv_heads,
                                 (uint32_t)a->q.n_rows, 1, (uint32_t)a->kv.head_dim * 4);
 }
 
@@ -486,8 +486,7 @@ static inline uint32_t q35_cuda_args_bytes(uint32_t id)
     Q35_CUDA_ASSERT(sizeof(q35_##family##_args) == (bytes));                                                      \
     Q35_CUDA_ASSERT(offsetof(q35_##family##_args, field) == (at))
 /* What a block may have on every target: 99 KiB. */
-Q35_CUDA_ASSERT(Q35_CUDA_MAX_CHUNK * 4 + 64 <= 99 * 1024);
-Q35_CUDA_ASSERT(Q35_CUDA_NORM_SHARED + Q35_CUDA_NORM_QUANTIZE_K * 4 + 64 <= 99 * 1024);
+Q35_CUDA_ASSERT(Q35_CUDA_NORM_LANES + Q35_CUDA_MAX_CHUNK * 4 + 64 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8) <= 99 * 1024);
 Q35_CUDA_LAYOUT_IS(get_rows, 80, layout, 72);

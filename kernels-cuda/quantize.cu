@@ -45,14 +45,31 @@ Q35_DEVICE void butterflies(shared_span<float> s, uint32_t n, uint32_t k0, uint3
     }
 }
 
-/* Inputs k0 .. k0 + n of a row, input(i) by thread i mod 256, to shared memory, rotated where there are signs. */
+/* Inputs k0 .. k0 + n of a row to shared memory, rotated where there are signs. Input i is what input.value(i,
+ * raw) makes of raw, input.load(i), both by thread i mod 256; it may be in s[i] before. */
 template <typename Input>
-static Q35_METHOD void load_rotated(shared_span<float> s, Input input, const int8_t *signs, uint32_t n,
+static Q35_METHOD void load_rotated(shared_span<float> s, const Input &input, const int8_t *signs, uint32_t n,
                                     uint32_t k0, uint32_t k, uint32_t width)
 {
-    for (uint32_t i = threadIdx.x; i < n; i += 256) {
-        const float x = input(k0 + i);
-        s[i] = signs && signs[k0 + i] < 0 ? -x : x;
+    for (uint32_t first = threadIdx.x; first < n; first += 256 * ROW_BATCH) {
+        float raw[ROW_BATCH] = {};
+        bool minus[ROW_BATCH] = {};
+        Q35_UNROLL
+        for (uint32_t j = 0; j < ROW_BATCH; j++) {
+            const uint32_t i = first + 256 * j;
+            if (i < n)
+                raw[j] = input.load(k0 + i);
+            if (i < n && signs)
+                minus[j] = signs[k0 + i] < 0;
+        }
+        Q35_UNROLL
+        for (uint32_t j = 0; j < ROW_BATCH; j++) {
+            const uint32_t i = first + 256 * j;
+            if (i >= n)
+                continue;
+            const float x = input.value(k0 + i, raw[j]);
+            s[i] = minus[j] ? -x : x;
+        }
     }
     barrier();
     if (!signs)
@@ -170,13 +187,12 @@ Q35_DEVICE void quantize_groups(shared_span<float> s, uint32_t n, uint32_t unit,
     }
 }
 
-/* A row of input(0) .. input(k - 1). One that fits into shared memory is rotated once, a longer one once for its
- * scale and once for its codes. */
+/* A row of inputs as load_rotated takes them; s: room for a chunk, warps: for 16. One that fits into shared memory
+ * is rotated once, a longer one once for its scale and once for its codes. */
 template <typename Input>
-static Q35_METHOD void quantize_row(const q35_quantize_args &a, int row, unsigned &used, Input input)
+static Q35_METHOD void quantize_row(const q35_quantize_args &a, int row, shared_span<int> warps,
+                                    shared_span<float> s, const Input &input)
 {
-    const shared_span<int> warps = shared_take<int>(used, 16);
-    const shared_span<float> s = shared_take<float>(used, (unsigned)a.chunk);
     const uint32_t k = (uint32_t)a.k, chunk = (uint32_t)a.chunk, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int8_t *signs = a.signs ? at_address<const int8_t>(a.signs) : nullptr;
     uint8_t *y = at_address<uint8_t>(a.y, row * a.rs_y);
@@ -232,24 +248,62 @@ static Q35_METHOD void quantize_row(const q35_quantize_args &a, int row, unsigne
     }
 }
 
+/* A row as it is in memory. */
+struct plain_input {
+    const float *x;
+
+    Q35_METHOD float load(uint32_t i) const
+    {
+        return x[i];
+    }
+
+    Q35_METHOD float value(uint32_t, float raw) const
+    {
+        return raw;
+    }
+};
+
 Q35_KERNEL(256) q35_quantize(const q35_quantize_args a)
 {
     begin();
     unsigned used = 0;
+    const shared_span<int> warps = shared_take<int>(used, 16);
+    const shared_span<float> s = shared_take<float>(used, (unsigned)a.chunk);
     const int row = (int)blockIdx.x;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
-    const float *x = at_address<const float>(a.x, row * a.rs_x);
-    quantize_row(a, row, used, [x](uint32_t i) { return x[i]; });
+    const plain_input input = {at_address<const float>(a.x, row * a.rs_x)};
+    quantize_row(a, row, warps, s, input);
 }
+
+/* A norm's result, of a row that is all in shared memory. */
+struct normed_input {
+    norm_row r;
+
+    Q35_METHOD float load(uint32_t i) const
+    {
+        return r.w[i];
+    }
+
+    Q35_METHOD float value(uint32_t i, float w) const
+    {
+        const float y = norm_value(r, r.s[i], w);
+        if (r.y)
+            r.y[i] = y;
+        return y;
+    }
+};
 
 Q35_KERNEL(256) q35_norm_quantize(const q35_norm_quantize_args a)
 {
     begin();
     unsigned used = 0;
+    const shared_span<double> lane = shared_take<double>(used, 17);
+    const shared_span<int> warps = shared_take<int>(used, 16);
+    const shared_span<float> s = shared_take<float>(used, (unsigned)a.quantize.chunk);
     const int row = (int)blockIdx.x;
     if (row >= rows_valid(a.norm.rows_at, a.norm.n_rows))
         return;
-    const norm_row r = take_norm_row(a.norm, row, used);
-    quantize_row(a.quantize, row, used, [&r](uint32_t i) { return norm_value(r, (int)i); });
+    const normed_input input = {take_norm_row(a.norm, row, lane, s, a.quantize.chunk)};
+    quantize_row(a.quantize, row, warps, s, input);
 }

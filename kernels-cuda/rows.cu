@@ -7,18 +7,38 @@ Q35_KERNEL(256) q35_norm(const q35_norm_args a)
 {
     begin();
     unsigned used = 0;
+    const shared_span<double> lane = shared_take<double>(used, 17);
+    const shared_span<float> s = shared_take<float>(used, Q35_CUDA_CHUNK);
     const int row = (int)blockIdx.x;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
-    const norm_row r = take_norm_row(a, row, used);
-    for (int i = (int)threadIdx.x; i < a.k; i += 256)
-        norm_value(r, i);
+    const norm_row r = take_norm_row(a, row, lane, s, Q35_CUDA_CHUNK);
+    for (int first = (int)threadIdx.x; first < a.k; first += 256 * ROW_BATCH) {
+        float v[ROW_BATCH] = {}, w[ROW_BATCH] = {};
+        Q35_UNROLL
+        for (int j = 0; j < ROW_BATCH; j++) {
+            const int i = first + 256 * j;
+            if (i >= a.k)
+                continue;
+            /* s still holds a row of one chunk; sum may have replaced a. */
+            v[j] = a.k <= Q35_CUDA_CHUNK ? s[(unsigned)i]
+                   : r.sum               ? r.sum[i]
+                   : r.right             ? r.left[i] + r.right[i]
+                                         : r.left[i];
+            w[j] = r.w[i];
+        }
+        Q35_UNROLL
+        for (int j = 0; j < ROW_BATCH; j++)
+            if (first + 256 * j < a.k)
+                r.y[first + 256 * j] = norm_value(r, v[j], w[j]);
+    }
 }
 
-/* Heads first .. end - 1 of a row, put(element, value) for each element. A thread has a pair of every head, whose
- * sine and cosine are the same. */
-template <typename Put>
-static Q35_METHOD void rope_heads(const q35_rope_args &a, int row, int first, int end, Put put)
+/* The n heads of a row from `first` on, at most Heads, put(element, value) for each element. A thread has a pair
+ * of every head, whose sine and cosine are the same; it loads all of them before it stores any, since nothing else
+ * hides the way to memory. */
+template <int Heads, typename Put>
+static Q35_METHOD void rope_heads(const q35_rope_args &a, int row, int first, int n, Put put)
 {
     const int position = at_address<const int32_t>(a.positions)[row];
     const float *x = at_address<const float>(a.x, row * a.rs_x);
@@ -26,28 +46,38 @@ static Q35_METHOD void rope_heads(const q35_rope_args &a, int row, int first, in
     if (a.temperature_length > 0)
         factor = (float)(1 + (double)a.temperature_beta * log_f64((double)(1 + position / a.temperature_length)));
     for (int i = (int)threadIdx.x; i < a.n_rot / 2; i += 128) {
+        const int at = first * a.head_dim + 2 * i;
+        float even[Heads] = {}, odd[Heads] = {};
+        Q35_UNROLL
+        for (int h = 0; h < Heads; h++) {
+            if (h >= n)
+                continue;
+            even[h] = x[at + h * a.head_dim];
+            odd[h] = x[at + h * a.head_dim + 1];
+        }
         double sine, cosine;
         sincos_f64((double)((float)position * at_address<const float>(a.inv_freq)[i]), sine, cosine);
         const float s = (float)sine, c = (float)cosine;
-        for (int h = first; h < end; h++) {
-            const int e = h * a.head_dim + 2 * i;
-            const float even = x[e], odd = x[e + 1];
-            put(e, fmaf(even, c, -(odd * s)) * factor);
-            put(e + 1, fmaf(odd, c, even * s) * factor);
+        Q35_UNROLL
+        for (int h = 0; h < Heads; h++) {
+            if (h >= n)
+                continue;
+            put(at + h * a.head_dim, fmaf(even[h], c, -(odd[h] * s)) * factor);
+            put(at + h * a.head_dim + 1, fmaf(odd[h], c, even[h] * s) * factor);
         }
     }
     for (int d = a.n_rot + (int)threadIdx.x; d < a.head_dim; d += 128)
-        for (int h = first; h < end; h++)
+        for (int h = first; h < first + n; h++)
             put(h * a.head_dim + d, x[h * a.head_dim + d] * factor);
 }
 
 /* ROPE of the heads of the block'th block of a row. */
 Q35_DEVICE void rope_block(const q35_rope_args &a, int row, int block)
 {
-    const int first = block * Q35_CUDA_ROPE_HEADS, left = a.n_heads - first;
+    constexpr int Heads = Q35_CUDA_ROPE_HEADS;
+    const int first = block * Heads, left = a.n_heads - first;
     float *y = at_address<float>(a.y, row * a.rs_y);
-    rope_heads(a, row, first, first + (left < Q35_CUDA_ROPE_HEADS ? left : (int)Q35_CUDA_ROPE_HEADS),
-               [y](int e, float v) { y[e] = v; });
+    rope_heads<Heads>(a, row, first, left < Heads ? left : Heads, [y](int e, float v) { y[e] = v; });
 }
 
 Q35_KERNEL(128) q35_rope(const q35_rope_args a)
@@ -103,8 +133,9 @@ template <typename Value> static Q35_METHOD void store_kv_row(Value value, uint3
     }
 }
 
-/* Head g of a token's keys, key(0) .. key(head_dim - 1), and of its values into the cache. */
-template <typename Key> static Q35_METHOD void append_head(const q35_kv_append_args &a, int row, int g, Key key)
+/* Head g of a token's keys or values, value(0) .. value(head_dim - 1), into their cache. */
+template <typename Value>
+static Q35_METHOD void append_head(const q35_kv_append_args &a, uint64_t cache, int row, int g, Value value)
 {
     const int slot = at_address<const int32_t>(a.slots)[row];
     if (slot < 0 || slot / Q35_KV_PAGE >= a.n_pages)
@@ -113,23 +144,31 @@ template <typename Key> static Q35_METHOD void append_head(const q35_kv_append_a
                           : a.dtype == Q35_DT_F16 ? 2 * (int64_t)a.head_dim
                                                   : (int64_t)a.head_dim / 32 * 34;
     const int64_t at = ((int64_t)(slot / Q35_KV_PAGE) * a.n_kv_heads + g) * Q35_KV_PAGE + slot % Q35_KV_PAGE;
-    const float *v = at_address<const float>(a.v, row * a.rs_v) + g * a.head_dim;
-    store_kv_row(key, a.dtype, a.head_dim, at_address<uint8_t>(a.cache_k, at * bytes));
-    store_kv_row([v](int d) { return v[d]; }, a.dtype, a.head_dim, at_address<uint8_t>(a.cache_v, at * bytes));
+    store_kv_row(value, a.dtype, a.head_dim, at_address<uint8_t>(cache, at * bytes));
 }
 
+/* From memory, where `of` is a.k or a.v. */
+Q35_DEVICE void append_from(const q35_kv_append_args &a, uint64_t of, int64_t rs, uint64_t cache, int row, int g)
+{
+    const float *x = at_address<const float>(of, row * rs) + g * a.head_dim;
+    append_head(a, cache, row, g, [x](int d) { return x[d]; });
+}
+
+/* A block has a head of keys or of values. */
 Q35_KERNEL(128) q35_kv_append(const q35_kv_append_args a)
 {
     begin();
     const int g = (int)blockIdx.x, row = (int)blockIdx.y;
     if (row >= rows_valid(a.rows_at, a.n_rows))
         return;
-    const float *k = at_address<const float>(a.k, row * a.rs_k) + g * a.head_dim;
-    append_head(a, row, g, [k](int d) { return k[d]; });
+    if (g < a.n_kv_heads)
+        append_from(a, a.k, a.rs_k, a.cache_k, row, g);
+    else
+        append_from(a, a.v, a.rs_v, a.cache_v, row, g - a.n_kv_heads);
 }
 
-/* The first blocks turn queries; then a block has a head of keys, which stays in shared memory until it is
- * stored. */
+/* The first blocks turn queries; then a block has a head of keys, which stays in shared memory until it is stored,
+ * or of values. */
 Q35_KERNEL(128) q35_rope_append(const q35_rope_append_args a)
 {
     begin();
@@ -143,13 +182,17 @@ Q35_KERNEL(128) q35_rope_append(const q35_rope_append_args a)
         rope_block(a.q, row, (int)blockIdx.x);
         return;
     }
+    if (g >= a.kv.n_kv_heads) {
+        append_from(a.kv, a.kv.v, a.kv.rs_v, a.kv.cache_v, row, g - a.kv.n_kv_heads);
+        return;
+    }
     float *y = a.k.y ? at_address<float>(a.k.y, row * a.k.rs_y) : nullptr;
     const int first = g * a.kv.head_dim;
-    rope_heads(a.k, row, g, g + 1, [y, key, first](int e, float v) {
+    rope_heads<1>(a.k, row, g, 1, [y, key, first](int e, float v) {
         key[(unsigned)(e - first)] = v;
         if (y)
             y[e] = v;
     });
     barrier();
-    append_head(a.kv, row, g, [key](int d) { return key[(unsigned)d]; });
+    append_head(a.kv, a.kv.cache_k, row, g, [key](int d) { return key[(unsigned)d]; });
 }

@@ -40,7 +40,7 @@ static bool find_norm_quantize(const q35_plan *plan, uint32_t i, q35i_cuda_group
         return false;
     const uint32_t j = find_reader(plan, i + 1, Q35_OP_QUANTIZE_ACT, 0, last_output(n));
     *out = (q35i_cuda_group){.kind = Q35I_CUDA_NORM_QUANTIZE, .n = 2, .node = {i, j}};
-    return j < plan->n_nodes && tensor_of(plan, i, 0)->desc.dim[0] <= Q35_CUDA_NORM_QUANTIZE_K;
+    return j < plan->n_nodes && tensor_of(plan, i, 0)->desc.dim[0] <= Q35_CUDA_MAX_CHUNK;
 }
 
 /* Two LINEARs that one launch can do. */

@@ -182,7 +182,7 @@ static void check_norm_quantize(uint32_t dtype, int32_t k, int32_t width, int fo
 START_TEST(test_norm_quantize)
 {
     static const uint32_t types[] = {Q35_DT_A8_32, Q35_DT_A8_128, Q35_DT_A8_ROW};
-    static const int32_t ks[] = {1, 33, 576, 4096, 4097, Q35_CUDA_NORM_QUANTIZE_K};
+    static const int32_t ks[] = {1, 33, 576, 4096, 4097, Q35_CUDA_MAX_CHUNK};
     for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
         for (int form = 0; form < 4; form++)
             check_norm_quantize(types[_i], ks[i], form % 2 ? 128 : 0, form);
