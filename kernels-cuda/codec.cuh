@@ -3,34 +3,35 @@
  * What a lane does with its part of a T16 tile: load it, and turn it into the registers of the first operand of
  * mma.sync m16n8k32. Codes of pairs go through a table in shared memory that has 32 copies of each entry, one per
  * lane and bank, so that no two lanes meet; an entry is the pair twice, and one byte permutation joins two of
- * them. */
+ * them. The table is indexed by a whole byte: a code of 7 bits is found whatever the bit below it is. */
 #ifndef Q35_CODEC_CUH
 #define Q35_CODEC_CUH
 
 #include "kernels-cuda/prim.cuh"
 
-/* Table of a book of n pairs, by all `threads` of the block; to be followed by a barrier. */
-Q35_DEVICE void fill_table(shared_span<uint32_t> table, uint64_t book, unsigned n, unsigned threads)
+/* Table of a book, by all `threads` of the block; to be followed by a barrier. spare: bits of a byte below the code. */
+Q35_DEVICE void fill_table(shared_span<uint32_t> table, uint64_t book, unsigned spare, unsigned threads)
 {
     const uint16_t *pairs = at_constant<uint16_t>(book);
-    for (unsigned i = threadIdx.x; i < n * 32; i += threads)
-        table[i] = (uint32_t)pairs[i / 32] * 0x10001u;
+    for (unsigned i = threadIdx.x; i < Q35_CUDA_TABLE_WORDS; i += threads)
+        table[i] = (uint32_t)pairs[i / 32 >> spare] * 0x10001u;
 }
 
-/* Registers 0 and 1, or 2 and 3, of a step: the pairs of a word's four codes. mine: the lane's copies. Taking the
- * byte out and multiplying it by the 128 bytes between entries are one instruction each, on different pipes. */
+/* Registers 0 and 1, or 2 and 3, of a step: the pairs of a word's four codes. mine: the lane's copies. A sum of
+ * products of bytes takes a byte out, multiplies it by the 128 bytes between entries and adds where the copies
+ * begin, all in one instruction. */
 Q35_DEVICE void look_up(shared_table mine, uint32_t word, uint32_t &low, uint32_t &high)
 {
     uint32_t pair[4];
     Q35_UNROLL
     for (uint32_t i = 0; i < 4; i++)
-        pair[i] = mine.byte(byte_permute(word, 0, 0x4440 | i) * 128);
+        pair[i] = mine.at(word, 128u << 8 * i);
     low = byte_permute(pair[0], pair[1], 0x7610);
     high = byte_permute(pair[2], pair[3], 0x7610);
 }
 
 struct codec_q35 {
-    static constexpr unsigned entries = 128, tile_bytes = 896;
+    static constexpr unsigned table_words = Q35_CUDA_TABLE_WORDS, spare_bits = 1, tile_bytes = 896;
     static constexpr bool odd_levels = false;
     uint32_t w[8];
 
@@ -54,15 +55,13 @@ struct codec_q35 {
         w[6] = load_const4(tile + 768 + 4 * lane);
     }
 
-    /* The eighth word is the top bits of the others. */
+    /* The eighth word is the low bits of the others, shifted and added in one instruction each. */
     Q35_METHOD void prepare()
     {
         w[7] = 0;
         Q35_UNROLL
-        for (int j = 0; j < 7; j++) {
-            w[7] |= w[j] >> (7 - j) & 0x01010101u << j;
-            w[j] &= 0x7f7f7f7fu;
-        }
+        for (uint32_t j = 0; j < 7; j++)
+            w[7] += (w[j] & 0x01010101u) << (j + 1);
     }
 
     Q35_METHOD void expand(int s, shared_table mine, uint32_t (&a)[4]) const
@@ -73,7 +72,7 @@ struct codec_q35 {
 };
 
 struct codec_q40 {
-    static constexpr unsigned entries = 256, tile_bytes = 1024;
+    static constexpr unsigned table_words = Q35_CUDA_TABLE_WORDS, spare_bits = 0, tile_bytes = 1024;
     static constexpr bool odd_levels = false;
     uint32_t w[8];
 
@@ -110,7 +109,7 @@ struct codec_q40 {
 
 /* Levels 2 c - 63 of codes c: the codes are multiplied, and the sum corrected (level_sum). */
 struct codec_q60 {
-    static constexpr unsigned entries = 0, tile_bytes = 1536;
+    static constexpr unsigned table_words = 0, spare_bits = 0, tile_bytes = 1536;
     static constexpr bool odd_levels = true;
     uint32_t w[12];
 

@@ -91,7 +91,7 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
 {
     constexpr int Tokens = Mma ? Q35_CUDA_FEW_TOKENS : 1, Pairs = Tokens * Q35_CUDA_BLOCK_ROWS, Warps = 8;
     unsigned used = 0;
-    const shared_span<uint32_t> table = shared_take<uint32_t>(used, Codec::entries * 32);
+    const shared_span<uint32_t> table = shared_take<uint32_t>(used, Codec::table_words);
     const shared_span<int> kept = shared_take<int>(used, Q35_CUDA_SLAB * Pairs);
     const int tid = (int)threadIdx.x, warp = tid / 32, lane = tid % 32;
     const int tiles = (a.k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K;
@@ -118,8 +118,8 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
         if (w[1])
             next[1].load(tile_at<Codec>(w[1], warp), (uint32_t)lane);
     }
-    if (Codec::entries)
-        fill_table(table, a.book, Codec::entries, 256);
+    if (Codec::table_words)
+        fill_table(table, a.book, Codec::spare_bits, 256);
     wait_for_previous();
     const int valid = rows_valid(a.rows_at, a.n_rows), token0 = (int)blockIdx.y * Tokens;
     if (token0 >= valid)
@@ -134,6 +134,7 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     slice_sums<Mma> sums[2] = {};
     for (int slab = 0; slab < tiles; slab += Grouped ? (int)Q35_CUDA_SLAB : tiles) {
         const int end = Grouped && slab + Q35_CUDA_SLAB < tiles ? slab + (int)Q35_CUDA_SLAB : tiles;
+        Q35_UNROLL_BY(1)
         for (int j = slab + warp; j < end; j += Warps) {
             Codec tile[2] = {next[0], next[1]};
             const codes codes_j = load_codes<Grouped>(x, j, lane % 4, k);

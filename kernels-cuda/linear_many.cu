@@ -64,7 +64,7 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
 {
     begin();
     unsigned used = 0;
-    const shared_span<uint32_t> table = shared_take<uint32_t>(used, Codec::entries * 32);
+    const shared_span<uint32_t> table = shared_take<uint32_t>(used, Codec::table_words);
     const shared_table lookup(table, threadIdx.x % 32);
     token_stages stages;
     stages.codes = shared_take<uint2>(used, Q35_CUDA_MANY_STAGES * STAGE_UNITS);
@@ -92,8 +92,8 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
             stage_tokens<Grouped>(stages, a, x, tokens, j);
         copy_async_commit();
     }
-    if (Codec::entries)
-        fill_table(table, a.book, Codec::entries, 128);
+    if (Codec::table_words)
+        fill_table(table, a.book, Codec::spare_bits, 128);
     for (int j = 0; j < tiles; j++) {
         copy_async_wait<Q35_CUDA_MANY_STAGES - 2>();
         barrier();

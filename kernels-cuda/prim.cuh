@@ -43,19 +43,18 @@ template <typename T> struct shared_span {
     }
 };
 
-/* A piece that is only read from here on, from element `first`: by its address in shared memory, so that a lookup
- * is one addition and one load. */
+/* A piece that is only read from here on, from element `first`: by its address in shared memory. */
 struct shared_table {
     unsigned address;
     __device__ __forceinline__ shared_table(shared_span<uint32_t> s, unsigned first)
         : address((unsigned)__cvta_generic_to_shared(s.at + first))
     {
     }
-    /* The element `offset` bytes on. */
-    __device__ __forceinline__ uint32_t byte(unsigned offset) const
+    /* The element so many bytes on as the products of the four bytes of a and b sum up to. */
+    __device__ __forceinline__ uint32_t at(uint32_t a, uint32_t b) const
     {
         uint32_t v;
-        asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address + offset));
+        asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(__dp4a(a, b, address)));
         return v;
     }
 };

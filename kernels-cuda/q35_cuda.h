@@ -151,14 +151,17 @@ typedef struct q35_sum_squares_args {
 } q35_sum_squares_args;
 
 /* KERNEL(name, family, threads of a block, variant): the only list of kernels. Of linear kernels the variant is
- * Q35_CUDA_ONE, _FEW or _MANY tokens per block, and Q35_CUDA_BOOK for every 128 entries of their book; elsewhere
- * as the geometry says. */
+ * Q35_CUDA_ONE, _FEW or _MANY tokens per block, and Q35_CUDA_BOOK where codes go through a table; elsewhere as the
+ * geometry says. */
 enum { Q35_CUDA_ONE = 0, Q35_CUDA_FEW = 1, Q35_CUDA_MANY = 2, Q35_CUDA_Q8 = 3, Q35_CUDA_BOOK = 16 };
 
-#define Q35_CUDA_LINEAR_(KERNEL, type, act, books)                                                                \
-    KERNEL(linear_one_##type##_##act, linear, 256, Q35_CUDA_ONE + Q35_CUDA_BOOK * books)                          \
-    KERNEL(linear_few_##type##_##act, linear, 256, Q35_CUDA_FEW + Q35_CUDA_BOOK * books)                          \
-    KERNEL(linear_many_##type##_##act, linear, 128, Q35_CUDA_MANY + Q35_CUDA_BOOK * books)
+/* 32 copies of 256 pairs. */
+enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
+
+#define Q35_CUDA_LINEAR_(KERNEL, type, act, book)                                                                 \
+    KERNEL(linear_one_##type##_##act, linear, 256, Q35_CUDA_ONE + Q35_CUDA_BOOK * book)                           \
+    KERNEL(linear_few_##type##_##act, linear, 256, Q35_CUDA_FEW + Q35_CUDA_BOOK * book)                           \
+    KERNEL(linear_many_##type##_##act, linear, 128, Q35_CUDA_MANY + Q35_CUDA_BOOK * book)
 
 #define Q35_CUDA_KERNELS(KERNEL)                                                                                  \
     KERNEL(get_rows, get_rows, 128, 0)                                                                            \
@@ -168,8 +171,8 @@ enum { Q35_CUDA_ONE = 0, Q35_CUDA_FEW = 1, Q35_CUDA_MANY = 2, Q35_CUDA_Q8 = 3, Q
     KERNEL(rotate, rotate, 256, 0)                                                                                \
     Q35_CUDA_LINEAR_(KERNEL, q35, row, 1)                                                                         \
     Q35_CUDA_LINEAR_(KERNEL, q35, g128, 1)                                                                        \
-    Q35_CUDA_LINEAR_(KERNEL, q40, row, 2)                                                                         \
-    Q35_CUDA_LINEAR_(KERNEL, q40, g128, 2)                                                                        \
+    Q35_CUDA_LINEAR_(KERNEL, q40, row, 1)                                                                         \
+    Q35_CUDA_LINEAR_(KERNEL, q40, g128, 1)                                                                        \
     Q35_CUDA_LINEAR_(KERNEL, q60, row, 0)                                                                         \
     Q35_CUDA_LINEAR_(KERNEL, q60, g128, 0)                                                                        \
     KERNEL(linear_q8, linear, 128, Q35_CUDA_Q8)                                                                   \
@@ -337,7 +340,7 @@ Q35_CUDA_FN uint32_t q35_cuda_linear_slices(const q35_linear_args *a, uint32_t r
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_linear(const q35_linear_args *a, uint32_t variant)
 {
-    uint32_t table = variant / Q35_CUDA_BOOK * 16384, tokens = (uint32_t)a->n_rows;
+    uint32_t table = variant / Q35_CUDA_BOOK * Q35_CUDA_TABLE_WORDS * 4, tokens = (uint32_t)a->n_rows;
     uint32_t slices = q35_cuda_linear_slices(a, Q35_CUDA_T16_ROWS);
     switch (variant % Q35_CUDA_BOOK) {
     case Q35_CUDA_ONE:

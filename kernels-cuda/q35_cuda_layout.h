@@ -11,7 +11,7 @@
  * so the second operand is 8 neighbouring codes of a token's activations, and a lane reads 32 of them per tile.
  *
  *   Q35_ROW  896 bytes: 32 codes of pairs per lane, code 8 s + 2 r + h being inputs 2 h and 2 h + 1 of (s, r).
- *            Code c < 28 is the low 7 bits of byte c % 4 of word c / 4; code 28 + b has bit j in bit 7 of byte b
+ *            Code c < 28 is the high 7 bits of byte c % 4 of word c / 4; code 28 + b has bit j in bit 0 of byte b
  *            of word j. Words 0..3 of lane L are at 16 L, words 4 and 5 at 512 + 8 L, word 6 at 768 + 4 L.
  *   Q40_ROW  1024 bytes: likewise, code c is byte c % 4 of word c / 4. Words 4 q .. 4 q + 3 at 512 q + 16 L.
  *   Q60_ROW  1536 bytes: 64 codes of weights per lane, V[4 s + r] having one in the low 6 bits of each byte. Of
@@ -110,10 +110,10 @@ Q35_CUDA_FN uint32_t q35_cuda_tile_get(uint32_t dtype, const uint8_t *tile, uint
     uint32_t c = 2 * p.reg + p.byte / 2;
     if (dtype == Q35_DT_Q40_ROW || c < 28) {
         code = tile[q35_cuda_pair_word(dtype, p.lane, c / 4) + c % 4];
-        return dtype == Q35_DT_Q40_ROW ? code : code & 127u;
+        return dtype == Q35_DT_Q40_ROW ? code : code >> 1;
     }
     for (uint32_t j = 0; j < 7; j++)
-        code |= (uint32_t)tile[q35_cuda_pair_word(dtype, p.lane, j) + c % 4] >> 7 << j;
+        code |= (tile[q35_cuda_pair_word(dtype, p.lane, j) + c % 4] & 1u) << j;
     return code;
 }
 
@@ -133,12 +133,12 @@ Q35_CUDA_FN void q35_cuda_tile_put(uint32_t dtype, uint8_t *tile, uint32_t row, 
     uint32_t c = 2 * p.reg + p.byte / 2;
     if (dtype == Q35_DT_Q40_ROW || c < 28) {
         uint8_t *at = tile + q35_cuda_pair_word(dtype, p.lane, c / 4) + c % 4;
-        *at = (uint8_t)(*at | code);
+        *at = (uint8_t)(*at | (dtype == Q35_DT_Q40_ROW ? code : code << 1));
         return;
     }
     for (uint32_t j = 0; j < 7; j++) {
         uint8_t *at = tile + q35_cuda_pair_word(dtype, p.lane, j) + c % 4;
-        *at = (uint8_t)(*at | (code >> j & 1u) << 7);
+        *at = (uint8_t)(*at | (code >> j & 1u));
     }
 }
 

@@ -50,8 +50,11 @@ struct shared_table {
     {
     }
 
-    uint32_t byte(unsigned offset) const
+    uint32_t at(uint32_t a, uint32_t b) const
     {
+        unsigned offset = 0;
+        for (int i = 0; i < 32; i += 8)
+            offset += (a >> i & 255) * (b >> i & 255);
         if (offset % sizeof(uint32_t))
             q35_emu_fail("byte %u of shared memory, need a multiple of 4", offset);
         return span[first + offset / (unsigned)sizeof(uint32_t)];
