@@ -150,6 +150,15 @@ typedef struct q35_sum_squares_args {
     int32_t n_rows, k;
 } q35_sum_squares_args;
 
+/* Canonical rows of a weight to its layout, which dtype has: every byte of the slices, also of missing rows.
+ * packed: 4-byte aligned. */
+typedef struct q35_pack_args {
+    uint64_t rows, packed;
+    int64_t rs_rows;
+    int32_t n, k;
+    uint32_t dtype, reserved;
+} q35_pack_args;
+
 /* KERNEL(name, family, threads of a block, variant): the only list of kernels. Of linear kernels the variant is
  * Q35_CUDA_ONE, _FEW or _MANY tokens per block, and Q35_CUDA_BOOK where codes go through a table; elsewhere as the
  * geometry says. */
@@ -188,7 +197,8 @@ enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
     KERNEL(mul, elementwise, 256, 0)                                                                              \
     KERNEL(silu, elementwise, 256, 0)                                                                             \
     KERNEL(take_rows, take_rows, 128, 0)                                                                          \
-    KERNEL(sum_squares, sum_squares, 128, 0)
+    KERNEL(sum_squares, sum_squares, 128, 0)                                                                      \
+    KERNEL(pack, pack, 256, 0)
 
 enum {
 #define Q35_CUDA_ID(name, family, threads, variant) Q35_CUDA_K_##name,
@@ -437,6 +447,25 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_sum_squares(const q35_sum_squares_
     return q35_cuda_launch_make(q35_cuda_ceil_div(a->k, 128), 1, 1, 0);
 }
 
+Q35_CUDA_FN uint64_t q35_cuda_slice_words(const q35_pack_args *a)
+{
+    return q35_cuda_slice_bytes(a->dtype, a->k) / 4;
+}
+
+/* Blocks of a slice. */
+Q35_CUDA_FN uint32_t q35_cuda_pack_blocks(const q35_pack_args *a)
+{
+    uint32_t blocks = q35_cuda_ceil_div((int64_t)q35_cuda_slice_words(a), 256);
+    return blocks < 64 ? blocks : 64;
+}
+
+Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_pack(const q35_pack_args *a, uint32_t variant)
+{
+    (void)variant;
+    return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, q35_cuda_slice_rows(a->dtype)), q35_cuda_pack_blocks(a), 1,
+                                0);
+}
+
 /* ------------------------------------------------------------------ by number */
 
 /* Launch of kernel `id` with its struct at args. A grid dimension may be 0: nothing to launch. */
@@ -506,5 +535,6 @@ Q35_CUDA_LAYOUT_IS(attention, 120, scale, 116);
 Q35_CUDA_LAYOUT_IS(elementwise, 64, n, 60);
 Q35_CUDA_LAYOUT_IS(take_rows, 64, k, 56);
 Q35_CUDA_LAYOUT_IS(sum_squares, 40, k, 36);
+Q35_CUDA_LAYOUT_IS(pack, 40, dtype, 32);
 
 #endif

@@ -94,6 +94,19 @@ Q35_CUDA_FN q35_cuda_place q35_cuda_t16_place(uint32_t row, uint32_t i)
     return p;
 }
 
+/* The inverse: the row, and the input within the tile, of a byte of a lane's register. */
+typedef struct q35_cuda_spot {
+    uint32_t row, input;
+} q35_cuda_spot;
+
+Q35_CUDA_FN q35_cuda_spot q35_cuda_t16_spot(uint32_t lane, uint32_t reg, uint32_t byte)
+{
+    q35_cuda_spot s;
+    s.row = lane / 4 + 8 * (reg % 2);
+    s.input = 32 * (lane % 4) + 8 * (reg / 4) + 4 * (reg % 4 / 2) + byte;
+    return s;
+}
+
 /* Code of a tile, and its replacement: the pair that starts with input i, or weight i of Q60_ROW. */
 Q35_CUDA_FN uint32_t q35_cuda_tile_get(uint32_t dtype, const uint8_t *tile, uint32_t row, uint32_t i)
 {

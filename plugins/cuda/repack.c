@@ -1,79 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Canonical weights of LINEAR. Kernels read packed ones, which is what layout_query offers; a host that binds
- * canonical bytes gets a packed copy of them, made when the plan is bound and kept with it. */
+ * canonical bytes gets a packed copy of them, which the device makes when the plan is bound and which goes with
+ * it. */
 #include "plan.h"
 
-static void pack_rows(const q35i_cuda_tensor *w, const char *rows, char *packed)
+static q35i_cu_result start_packing(const q35_plan *plan, q35i_cuda_tensor *w, q35i_cu_stream stream)
 {
-    const uint32_t slice_rows = q35_cuda_slice_rows(w->desc.dtype);
-    const uint64_t slice_bytes = q35_cuda_slice_bytes(w->desc.dtype, w->desc.dim[0]);
-    for (int64_t r = 0; r < w->desc.dim[1]; r += slice_rows) {
-        const int64_t n = w->desc.dim[1] - r < slice_rows ? w->desc.dim[1] - r : slice_rows;
-        q35_cuda_pack(w->desc.dtype, w->desc.dim[0], n, rows + r * w->desc.stride[1], w->desc.stride[1],
-                      packed + (uint64_t)(r / slice_rows) * slice_bytes);
+    const q35_device *dev = plan->dev;
+    q35i_cu_result error = w->packed ? 0 : dev->drv->cuMemAlloc_v2(&w->packed, q35i_cuda_packed_bytes(&w->desc));
+    if (error != 0) {
+        w->packed = 0;
+        return error;
     }
+    q35_pack_args args = {.rows = w->address,
+                          .packed = w->packed,
+                          .rs_rows = w->desc.stride[1],
+                          .n = (int32_t)w->desc.dim[1],
+                          .k = (int32_t)w->desc.dim[0],
+                          .dtype = w->desc.dtype};
+    const q35_cuda_launch g = q35_cuda_launch_of(Q35_CUDA_K_pack, &args);
+    void *params[] = {&args};
+    return dev->drv->cuLaunchKernel(dev->kernel[Q35_CUDA_K_pack], g.grid[0], g.grid[1], g.grid[2], g.threads, 1, 1,
+                                    g.shared, stream, params, NULL);
 }
 
 /* On a stream of its own, so that it meets nothing queued. */
-static q35i_cu_result fetch(const q35i_cuda_driver *drv, q35i_cu_stream stream, const q35i_cuda_tensor *w,
-                            char *rows)
+static q35i_cu_result pack_all(const q35_plan *plan, q35i_cu_stream stream)
 {
-    q35i_cu_result error = drv->cuMemcpyDtoHAsync_v2(rows, w->address, w->bytes, stream);
-    return error ? error : drv->cuStreamSynchronize(stream);
-}
-
-static q35i_cu_result store(const q35i_cuda_driver *drv, q35i_cu_stream stream, q35i_cuda_tensor *w,
-                            const char *packed, uint64_t bytes)
-{
-    q35i_cu_result error = w->packed ? 0 : drv->cuMemAlloc_v2(&w->packed, bytes);
-    if (error == 0)
-        error = drv->cuMemcpyHtoDAsync_v2(w->packed, packed, bytes, stream);
-    return error ? error : drv->cuStreamSynchronize(stream);
-}
-
-static q35_status pack_weight(q35_plan *plan, uint32_t i, q35i_cu_stream stream)
-{
-    const q35_device *dev = plan->dev;
-    q35i_cuda_tensor *w = &plan->tensors[i];
-    const uint64_t bytes = q35i_cuda_packed_bytes(&w->desc);
-    char *rows = q35p_alloc(w->bytes, 1), *packed = q35p_alloc(bytes, 1);
     q35i_cu_result error = 0;
-    if (rows && packed)
-        error = fetch(dev->drv, stream, w, rows);
-    if (rows && packed && error == 0) {
-        pack_rows(w, rows, packed);
-        error = store(dev->drv, stream, w, packed, bytes);
-    }
-    const bool no_memory = !rows || !packed;
-    q35p_free(rows);
-    q35p_free(packed);
-    if (no_memory)
-        return q35p_fail(Q35_E_NOMEM, "cuda plan: out of host memory to pack tensor %u of %llu bytes", i,
-                         (unsigned long long)w->bytes);
-    if (error != 0)
-        return q35i_cuda_driver_failed(dev, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, error,
-                                       "packing a weight");
-    return Q35_OK;
+    for (uint32_t i = 0; i < plan->n_tensors && error == 0; i++)
+        if (plan->tensors[i].packs)
+            error = start_packing(plan, &plan->tensors[i], stream);
+    const q35i_cu_result ended = plan->dev->drv->cuStreamSynchronize(stream);
+    return error ? error : ended;
+}
+
+static bool packs_any(const q35_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_tensors; i++)
+        if (plan->tensors[i].packs)
+            return true;
+    return false;
 }
 
 q35_status q35i_cuda_plan_pack(q35_plan *plan)
 {
-    const q35_device *dev = plan->dev;
+    q35_device *dev = plan->dev;
     q35i_cu_stream stream = NULL;
-    q35i_cu_result error = 0;
-    q35_status status = Q35_OK;
+    if (!packs_any(plan))
+        return Q35_OK;
     (void)q35i_cuda_enter(dev);
-    for (uint32_t i = 0; i < plan->n_tensors && status == Q35_OK && error == 0; i++) {
-        if (!plan->tensors[i].packs)
-            continue;
-        if (!stream)
-            error = dev->drv->cuStreamCreate(&stream, Q35I_CU_STREAM_NON_BLOCKING);
-        if (error == 0)
-            status = pack_weight(plan, i, stream);
-    }
-    if (stream)
+    q35i_cu_result error = dev->drv->cuStreamCreate(&stream, Q35I_CU_STREAM_NON_BLOCKING);
+    if (error == 0) {
+        error = pack_all(plan, stream);
         (void)dev->drv->cuStreamDestroy_v2(stream);
+    }
     q35i_cuda_leave(dev);
-    return error ? q35i_cuda_driver_failed(dev, Q35_E_DEVICE, error, "creating a stream") : status;
+    if (error == 0)
+        return Q35_OK;
+    if (q35i_cuda_error_is_sticky(error)) {
+        pthread_mutex_lock(&dev->lock);
+        q35i_cuda_set_lost(dev, error);
+        pthread_mutex_unlock(&dev->lock);
+    }
+    return q35i_cuda_driver_failed(dev, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, error,
+                                   "packing a weight");
 }

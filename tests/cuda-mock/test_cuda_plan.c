@@ -276,10 +276,45 @@ START_TEST(canonical_weights_are_packed)
 {
     float packed[2][T * N], canonical[2][T * N];
     run_with(NULL, "", 1, packed);
+    const uint64_t launches = counts_now().launches;
     close_device();
     run_with(NULL, "", 0, canonical);
+    const q35_mock_counts c = counts_now();
+    ck_assert_uint_eq(c.launches, 1 + launches); /* by a kernel, and nothing comes back to the host for it */
+    ck_assert_uint_eq(c.blocking_copies, 0);
     close_device();
     ck_assert_mem_eq(packed, canonical, sizeof packed);
+}
+END_TEST
+
+/* A refused launch fails the bind, a fault ends the device; both come back. */
+START_TEST(packing_fails)
+{
+    net n;
+    float y[T * N];
+    open_device("launch_fails_at=1");
+    describe(&n);
+    make_memory(&n, 0);
+    EXPECT_OK(api->plan_compile(device->dev, &n.region, &n.plan));
+    EXPECT_FAILURE(api->plan_bind(n.plan, n.bind), Q35_E_DEVICE,
+                   "packing a weight: CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES");
+    EXPECT_OK(api->plan_bind(n.plan, n.bind));
+    EXPECT_OK(run(&n, T, y));
+    free_net(&n);
+    close_device();
+    open_device("sticky_at=1");
+    describe(&n);
+    make_memory(&n, 0);
+    EXPECT_OK(api->plan_compile(device->dev, &n.region, &n.plan));
+    EXPECT_FAILURE(api->plan_bind(n.plan, n.bind), Q35_E_DEVICE_LOST,
+                   "packing a weight: CUDA_ERROR_ILLEGAL_ADDRESS");
+    free_net(&n);
+    close_device();
+    open_device("");
+    make_net(&n, 0);
+    EXPECT_OK(run(&n, T, y));
+    free_net(&n);
+    close_device();
 }
 END_TEST
 
@@ -498,6 +533,7 @@ int main(void)
     tcase_add_test(tc, kernels_start_early);
     tcase_add_test(tc, a_graph_without_early_starts);
     tcase_add_test(tc, canonical_weights_are_packed);
+    tcase_add_test(tc, packing_fails);
     tcase_add_test(tc, bound_anew);
     tcase_add_test(tc, a_refused_launch_fails_one_run);
     tcase_add_test(tc, a_lost_device_comes_back_when_opened);
