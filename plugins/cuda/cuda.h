@@ -25,11 +25,18 @@
 enum {
     Q35I_CUDA_MAX_DEVICES = 32,
     Q35I_CUDA_MAX_POINTS = 16, /* waits or signals of one submission */
-    Q35I_CUDA_ALIGN = 256,     /* of what cuMemAlloc gives */
+    Q35I_CUDA_ALIGN = 256,     /* of what the driver gives */
     Q35I_CUDA_TEXT = 200       /* bytes of an error text */
 };
 
 /* ------------------------------------------------------------------ what there is (probe.c) */
+
+/* How bytes get from the host to kernels: by copies, or in memory of one address for both (unified.c). */
+typedef enum q35i_cuda_sharing_t {
+    Q35I_CUDA_COPIED,
+    Q35I_CUDA_MAPPED, /* pinned memory of the host */
+    Q35I_CUDA_MANAGED
+} q35i_cuda_sharing_t;
 
 /* A device as the driver describes it. */
 typedef struct q35i_cuda_gpu {
@@ -38,13 +45,17 @@ typedef struct q35i_cuda_gpu {
     int32_t numa;
     int capability; /* 10 major + minor */
     int n_sm, clock_khz, memory_clock_khz, bus_bits, max_shared;
-    bool integrated; /* its memory is the host's */
+    bool integrated;             /* its memory is the host's */
+    q35i_cuda_sharing_t sharing; /* what the driver promises of it */
     uint64_t memory_bytes;
 } q35i_cuda_gpu;
 
 /* The driver, opened and asked once until shutdown; NULL when there is no usable device. */
 const q35i_cuda_driver *q35i_cuda_probe(uint32_t *out_n);
 const q35i_cuda_gpu *q35i_cuda_gpu_at(uint32_t i);
+/* What the driver promises, until a device that was opened showed otherwise. */
+q35i_cuda_sharing_t q35i_cuda_sharing(uint32_t i);
+void q35i_cuda_unshare(uint32_t i);
 q35_status q35i_cuda_enumerate(uint32_t *out_n);
 q35_status q35i_cuda_device_info(uint32_t i, q35_device_info *out);
 q35_status q35i_cuda_memory_info(uint32_t i, uint32_t m, q35_memory_info *out);
@@ -63,9 +74,10 @@ struct q35_device {
     q35i_cu_function kernel[Q35_CUDA_N_KERNELS];
     uint32_t shared_limit[Q35_CUDA_N_KERNELS]; /* bytes of shared memory a launch may ask for, 0: 48 KiB */
     bool graphs;
-    bool overlaps;       /* kernels may be started while those before them run */
-    uint64_t memory_cap; /* 0: none */
-    atomic_ullong used;  /* bytes in buffers and scratch */
+    bool overlaps;               /* kernels may be started while those before them run */
+    q35i_cuda_sharing_t sharing; /* of its buffers */
+    uint64_t memory_cap;         /* 0: none */
+    atomic_ullong used;          /* bytes in buffers and scratch */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a timeline advanced or failed, or work was issued */
     q35_queue *queues;
@@ -91,7 +103,7 @@ q35_status q35i_cuda_driver_failed(const q35_device *dev, q35_status code, q35i_
 
 struct q35_buf {
     q35_device *dev;
-    q35i_cu_address address, allocated; /* aligned; what cuMemAlloc gave */
+    q35i_cu_address address, allocated; /* aligned; what the driver gave */
     uint64_t bytes;                     /* as asked for */
     uint64_t taken;                     /* with alignment */
 };
@@ -115,7 +127,7 @@ struct q35_timeline {
 };
 
 /* A copy between a buffer and host memory, or two buffers. Through pinned memory to the host, for the driver would
- * block until a copy to pageable memory is done. */
+ * block until a copy to pageable memory is done; in shared memory directly, by a thread of the driver's. */
 typedef struct q35i_cuda_copy {
     q35i_cu_address src, dst; /* 0: host memory */
     const char *host_src;
@@ -146,7 +158,7 @@ struct q35_queue {
     q35_queue *next;
     q35i_cu_stream stream;
     q35i_cuda_work *first, *last; /* in order: issued, then waiting */
-    void *staging;                /* pinned, of Q35I_CUDA_STAGING bytes */
+    void *staging;                /* pinned, STAGING_BYTES; NULL: memory is shared */
 };
 
 /* All four with dev->lock held and the context current. */

@@ -3,8 +3,8 @@
  * Opening and closing a GPU: its primary context, which other libraries of the process share, the image of
  * kernels, and the options. */
 #define _GNU_SOURCE
-#include "cuda.h"
 #include "image.h"
+#include "unified.h"
 
 #include <string.h>
 #include <time.h>
@@ -137,6 +137,8 @@ static q35_status open_context(q35_device *dev)
     if (error != 0)
         return q35i_cuda_driver_failed(dev, Q35_E_DEVICE, error, "entering the context");
     q35_status status = load_kernels(dev);
+    if (status == Q35_OK)
+        status = q35i_cuda_share_memory(dev);
     q35i_cuda_leave(dev);
     return status;
 }

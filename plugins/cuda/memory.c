@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Buffers of device memory. The host allocates a few large ones, so each is an allocation of the driver. */
-#include "cuda.h"
+ * Buffers. The host allocates a few large ones, so each is an allocation of the driver. */
+#include "unified.h"
 
 /* Bytes free now: what the driver says, within the cap. */
 static q35i_cu_result bytes_free(const q35_device *dev, uint64_t *out)
@@ -59,8 +59,7 @@ q35_status q35i_cuda_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes,
         dev->memory_cap != 0 && (buf->taken > dev->memory_cap || used > dev->memory_cap - buf->taken);
     q35i_cu_result error = q35i_cuda_enter(dev);
     if (error == 0)
-        error =
-            over ? (q35i_cu_result)Q35I_CU_OUT_OF_MEMORY : dev->drv->cuMemAlloc_v2(&buf->allocated, buf->taken);
+        error = over ? (q35i_cu_result)Q35I_CU_OUT_OF_MEMORY : q35i_cuda_take(dev, buf->taken, &buf->allocated);
     if (error != 0) {
         atomic_fetch_sub(&dev->used, buf->taken);
         q35p_free(buf);
@@ -81,17 +80,15 @@ void q35i_cuda_buf_free(q35_buf *buf)
         return;
     q35_device *dev = buf->dev;
     if (q35i_cuda_enter(dev) == 0)
-        (void)dev->drv->cuMemFree_v2(buf->allocated);
+        q35i_cuda_give(dev, buf->allocated);
     q35i_cuda_leave(dev);
     atomic_fetch_sub(&dev->used, buf->taken);
     q35p_free(buf);
 }
 
-/* Never: on boards with one memory, too, only copies are proven (docs/cuda.md). */
 q35_status q35i_cuda_buf_map(q35_buf *buf, void **out)
 {
-    (void)buf;
-    *out = NULL;
+    *out = buf->dev->sharing == Q35I_CUDA_COPIED ? NULL : q35i_cuda_host_address(buf->address);
     return Q35_OK;
 }
 

@@ -15,6 +15,7 @@ static struct {
     q35i_cuda_driver drv;
     uint32_t n;
     q35i_cuda_gpu gpu[Q35I_CUDA_MAX_DEVICES];
+    atomic_bool unshared[Q35I_CUDA_MAX_DEVICES];
 } probe = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int attribute(const q35i_cuda_gpu *gpu, q35i_cu_enum which)
@@ -31,6 +32,14 @@ static void print_uuid(const q35i_cu_uuid *uuid, char *out, size_t cap)
         const char *dash = i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "";
         at += (size_t)snprintf(out + at, cap - at, "%s%02x", dash, (unsigned)(unsigned char)uuid->bytes[i]);
     }
+}
+
+static q35i_cuda_sharing_t sharing_of(const q35i_cuda_gpu *gpu)
+{
+    return !gpu->integrated                                       ? Q35I_CUDA_COPIED
+           : attribute(gpu, Q35I_CU_ATTR_CONCURRENT_MANAGED) != 0 ? Q35I_CUDA_MANAGED
+           : attribute(gpu, Q35I_CU_ATTR_CAN_MAP_HOST) != 0       ? Q35I_CUDA_MAPPED
+                                                                  : Q35I_CUDA_COPIED;
 }
 
 static q35i_cu_result describe(int ordinal, q35i_cuda_gpu *gpu)
@@ -58,6 +67,7 @@ static q35i_cu_result describe(int ordinal, q35i_cuda_gpu *gpu)
     gpu->bus_bits = attribute(gpu, Q35I_CU_ATTR_BUS_BITS);
     gpu->max_shared = attribute(gpu, Q35I_CU_ATTR_MAX_SHARED);
     gpu->integrated = attribute(gpu, Q35I_CU_ATTR_INTEGRATED) != 0;
+    gpu->sharing = sharing_of(gpu);
     int numa = -1;
     if (probe.drv.cuDeviceGetAttribute(&numa, Q35I_CU_ATTR_HOST_NUMA, gpu->handle) != 0)
         numa = -1; /* drivers before 12.2 do not know */
@@ -103,11 +113,23 @@ const q35i_cuda_gpu *q35i_cuda_gpu_at(uint32_t i)
     return i < n ? &probe.gpu[i] : NULL;
 }
 
+q35i_cuda_sharing_t q35i_cuda_sharing(uint32_t i)
+{
+    return atomic_load(&probe.unshared[i]) ? Q35I_CUDA_COPIED : probe.gpu[i].sharing;
+}
+
+void q35i_cuda_unshare(uint32_t i)
+{
+    atomic_store(&probe.unshared[i], true);
+}
+
 void q35i_cuda_shutdown(void)
 {
     pthread_mutex_lock(&probe.lock);
     q35i_cuda_driver_close(&probe.drv);
     memset(probe.gpu, 0, sizeof probe.gpu);
+    for (uint32_t i = 0; i < Q35I_CUDA_MAX_DEVICES; i++)
+        atomic_store(&probe.unshared[i], false);
     probe.n = 0;
     probe.asked = false;
     pthread_mutex_unlock(&probe.lock);
@@ -165,7 +187,7 @@ q35_status q35i_cuda_memory_info(uint32_t i, uint32_t m, q35_memory_info *out)
     /* How much is free only a context knows; both edges of a memory clock carry data. */
     q35_memory_info info = {.h = {sizeof info, Q35_STRUCT_MEMORY_INFO, NULL},
                             .kind = gpu->integrated ? Q35_MEM_UNIFIED : Q35_MEM_DEVICE,
-                            .host_coherent = 0,
+                            .host_coherent = q35i_cuda_sharing(i) != Q35I_CUDA_COPIED,
                             .capacity = gpu->memory_bytes,
                             .available = gpu->memory_bytes,
                             .max_alloc = gpu->memory_bytes,

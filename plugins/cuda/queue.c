@@ -5,8 +5,8 @@
  * waits for it, as the contract says. Work that is ready at once, the rule, goes to the stream in the very call
  * that submits it. */
 #define _GNU_SOURCE
-#include "cuda.h"
 #include "plan.h"
+#include "unified.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -147,11 +147,21 @@ static q35i_cu_result copy_to_host(q35_queue *q, q35i_cuda_copy *c)
     return error;
 }
 
+/* Likewise, from the source to the destination. */
+static void copy_shared(void *arg)
+{
+    const q35i_cuda_copy *c = arg;
+    memcpy(c->host_dst ? c->host_dst : q35i_cuda_host_address(c->dst),
+           c->host_src ? c->host_src : q35i_cuda_host_address(c->src), c->bytes);
+}
+
 static q35i_cu_result start_copy(q35_queue *q, q35i_cuda_copy *c)
 {
     const q35i_cuda_driver *drv = q->dev->drv;
     if (c->bytes == 0)
         return 0;
+    if ((c->host_src || c->host_dst) && q->dev->sharing != Q35I_CUDA_COPIED)
+        return drv->cuLaunchHostFunc(q->stream, copy_shared, c);
     if (c->host_dst)
         return copy_to_host(q, c);
     if (c->host_src)
@@ -415,7 +425,7 @@ q35_status q35i_cuda_queue_create(q35_device *dev, uint32_t kind, q35_queue **ou
         return q35p_fail(Q35_E_NOMEM, "cuda queue: out of host memory");
     queue->dev = dev;
     q35i_cu_result error = q35i_cuda_enter(dev);
-    if (error == 0)
+    if (error == 0 && dev->sharing == Q35I_CUDA_COPIED)
         error = dev->drv->cuMemHostAlloc(&queue->staging, STAGING_BYTES, 0);
     if (error == 0)
         error = dev->drv->cuStreamCreate(&queue->stream, Q35I_CU_STREAM_NON_BLOCKING);
@@ -456,7 +466,8 @@ void q35i_cuda_queue_destroy(q35_queue *queue)
     pthread_mutex_unlock(&dev->lock);
     (void)dev->drv->cuStreamSynchronize(queue->stream);
     (void)dev->drv->cuStreamDestroy_v2(queue->stream);
-    (void)dev->drv->cuMemFreeHost(queue->staging);
+    if (queue->staging)
+        (void)dev->drv->cuMemFreeHost(queue->staging);
     q35i_cuda_leave(dev);
     q35p_free(queue);
 }

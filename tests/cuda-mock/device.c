@@ -111,6 +111,8 @@ q35i_cu_result cuDeviceGetAttribute(int *value, q35i_cu_enum attribute, q35i_cu_
     case Q35I_CU_ATTR_CLOCK_KHZ: *value = 1500000; break;
     case Q35I_CU_ATTR_N_SM: *value = 16; break;
     case Q35I_CU_ATTR_INTEGRATED: *value = mock_fault.integrated != 0; break;
+    case Q35I_CU_ATTR_CAN_MAP_HOST: *value = mock_fault.integrated != 3; break;
+    case Q35I_CU_ATTR_CONCURRENT_MANAGED: *value = mock_fault.integrated == 0 || mock_fault.integrated == 2; break;
     case Q35I_CU_ATTR_MEMORY_CLOCK_KHZ: *value = 3200000; break;
     case Q35I_CU_ATTR_BUS_BITS: *value = 256; break;
     case Q35I_CU_ATTR_CAPABILITY_MAJOR: *value = (int)mock_fault.capability / 10; break;

@@ -149,7 +149,9 @@ q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const
     if (n == mock_fault.lost_at)
         return MOCK_UNKNOWN;
     pthread_mutex_lock(&one_at_a_time);
+    mock_enter_kernel();
     const int rc = q35_emu_launch(name, args, grid, block, shared, &options);
+    mock_leave_kernel();
     pthread_mutex_unlock(&one_at_a_time);
     if (rc == 0)
         return 0;

@@ -10,7 +10,10 @@
  *   version=N        what cuDriverGetVersion says (13000)
  *   init=E           cuInit answers error E: 34 stub library, 100 no device
  *   memory_mib=N     memory of a device (4096)
- *   integrated=1     its memory is the host's
+ *   integrated=B     its memory is the host's: 1 as pinned memory, 2 as managed memory, 3 as neither
+ *   lying=L          and kernels do not see there what the host wrote, nor the host what they did: 1 never,
+ *                    2 they see what was there when the first of them ran, and the host sees what they wrote,
+ *                    3 pinned memory has other addresses for them
  *   capability=N     its compute capability, 10 major + minor (87)
  *   code=N           what its kernels were compiled for (capability)
  *   early_capture=E  capturing a launch that may start early fails with E
@@ -45,7 +48,7 @@ enum {
 };
 
 typedef struct mock_faults {
-    uint64_t devices, version, init, memory_mib, integrated, capability, code, early_capture, oom_at,
+    uint64_t devices, version, init, memory_mib, integrated, lying, capability, code, early_capture, oom_at,
         launch_fails_at, sticky_at, lost_at, no_module, copy_us, order;
 } mock_faults;
 
@@ -57,6 +60,7 @@ typedef struct q35_mock_counts {
     uint64_t early;                     /* those that may start while the kernel before them runs */
     uint64_t graph_launches, captures;
     uint64_t blocking_copies; /* to host memory that is not pinned */
+    uint64_t transfers;       /* copies between host and device by the driver */
     uint64_t objects;         /* streams, events, modules, graphs and pinned allocations that live now */
 } q35_mock_counts;
 
@@ -86,6 +90,10 @@ extern _Thread_local struct CUstream_st *mock_capturing;
 /* Is [address, address + bytes) device memory of the context's device, or pinned? With the lock held. */
 int mock_is_device(const struct CUctx_st *context, q35i_cu_address address, size_t bytes);
 int mock_is_pinned(const void *address, size_t bytes);
+
+/* Around a kernel, without the lock: memory that host and device share becomes what the device sees of it. */
+void mock_enter_kernel(void);
+void mock_leave_kernel(void);
 
 /* Runs a kernel (launch.c), without the lock. */
 q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const void *args,

@@ -271,6 +271,7 @@ q35i_cu_result cuMemcpyHtoDAsync_v2(q35i_cu_address dst, const void *src, size_t
     if (mock_stream(stream, &error) && !mock_is_device(stream->context, dst, bytes))
         error = Q35I_CU_INVALID_VALUE;
     if (error == 0) {
+        mock_counts.transfers++;
         op o = {.kind = OP_COPY, .dst = (char *)(uintptr_t)dst, .src = src, .bytes = bytes};
         if (!mock_is_pinned(src, bytes)) {
             o.owned = malloc(bytes);
@@ -293,6 +294,7 @@ q35i_cu_result cuMemcpyDtoHAsync_v2(void *dst, q35i_cu_address src, size_t bytes
     if (mock_stream(stream, &error) && !mock_is_device(stream->context, src, bytes))
         error = Q35I_CU_INVALID_VALUE;
     if (error == 0) {
+        mock_counts.transfers++;
         const op o = {.kind = OP_COPY, .dst = dst, .src = (const char *)(uintptr_t)src, .bytes = bytes};
         error = mock_enqueue(stream, &o);
         if (error == 0 && !stream->capture && !mock_is_pinned(dst, bytes)) {

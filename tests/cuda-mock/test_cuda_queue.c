@@ -44,6 +44,7 @@ START_TEST(devices_are_described)
     ck_assert_str_eq(d.info.pci, "0000:66:00.0");
     ck_assert_uint_eq(d.info.device_class, Q35_CLASS_GPU);
     ck_assert_uint_eq(d.memory.kind, Q35_MEM_DEVICE);
+    ck_assert_uint_eq(d.memory.host_coherent, 0);
     ck_assert_uint_eq(d.memory.capacity, UINT64_C(1) << 30);
     ck_assert_uint_eq(d.memory.read_mbs, 204800); /* 2 * 3.2 GHz * 256 bits, as an AGX Orin */
     EXPECT_OK(q35_runtime_resolve(runtime, "cuda:GPU-10111213-1415-1617-1819-1a1b1c1d1e1f,cuda:0", index, &n));
@@ -54,6 +55,7 @@ START_TEST(devices_are_described)
     ck_assert_uint_eq(d.info.device_class, Q35_CLASS_IGPU);
     ck_assert_uint_eq(d.info.flags, Q35_DF_UNIFIED);
     ck_assert_uint_eq(d.memory.kind, Q35_MEM_UNIFIED);
+    ck_assert_uint_eq(d.memory.host_coherent, 1);
     q35_runtime_destroy(runtime);
 }
 END_TEST
