@@ -2,6 +2,7 @@
  *
  * All kernels in one translation unit: one module for the host to load. */
 #include "kernels-cuda/attention.cu"
+#include "kernels-cuda/collect.cu"
 #include "kernels-cuda/elementwise.cu"
 #include "kernels-cuda/linear.cu"
 #include "kernels-cuda/linear_many.cu"

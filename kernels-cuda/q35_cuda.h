@@ -159,6 +159,12 @@ typedef struct q35_pack_args {
     uint32_t dtype, reserved;
 } q35_pack_args;
 
+/* y[i] = parts[0][i] + parts[1][i] + .., of f32, n each, in this order. */
+typedef struct q35_sum_parts_args {
+    uint64_t parts, y;
+    int64_t n, n_parts;
+} q35_sum_parts_args;
+
 /* KERNEL(name, family, threads of a block, variant): the only list of kernels. Of linear kernels the variant is
  * Q35_CUDA_ONE, _FEW or _MANY tokens per block, and Q35_CUDA_BOOK where codes go through a table; elsewhere as the
  * geometry says. */
@@ -198,7 +204,8 @@ enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
     KERNEL(silu, elementwise, 256, 0)                                                                             \
     KERNEL(take_rows, take_rows, 128, 0)                                                                          \
     KERNEL(sum_squares, sum_squares, 128, 0)                                                                      \
-    KERNEL(pack, pack, 256, 0)
+    KERNEL(pack, pack, 256, 0)                                                                                    \
+    KERNEL(sum_parts, sum_parts, 256, 0)
 
 enum {
 #define Q35_CUDA_ID(name, family, threads, variant) Q35_CUDA_K_##name,
@@ -466,6 +473,12 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_pack(const q35_pack_args *a, uint3
                                 0);
 }
 
+Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_sum_parts(const q35_sum_parts_args *a, uint32_t variant)
+{
+    (void)variant;
+    return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, 1024), 1, 1, 0);
+}
+
 /* ------------------------------------------------------------------ by number */
 
 /* Launch of kernel `id` with its struct at args. A grid dimension may be 0: nothing to launch. */
@@ -536,5 +549,6 @@ Q35_CUDA_LAYOUT_IS(elementwise, 64, n, 60);
 Q35_CUDA_LAYOUT_IS(take_rows, 64, k, 56);
 Q35_CUDA_LAYOUT_IS(sum_squares, 40, k, 36);
 Q35_CUDA_LAYOUT_IS(pack, 40, dtype, 32);
+Q35_CUDA_LAYOUT_IS(sum_parts, 32, n_parts, 24);
 
 #endif

@@ -4,8 +4,9 @@
  * API; kernels come as one image of machine code (image.h). A region becomes a list of launches, which run as one
  * CUDA graph where the driver has them.
  *
- * Threads. The plugin has none. What is submitted goes to its CUDA stream at once, or waits in its queue until a
- * call of the host makes it ready; every call that may do so looks (q35i_cuda_pump). q35_device.lock guards queues
+ * Threads. The plugin has none but one for each member of a group (comm.h). What is submitted goes to its CUDA
+ * stream at once, or waits in its queue until a call of the host makes it ready; every call that may do so looks
+ * (q35i_cuda_pump). q35_device.lock guards queues
  * and timelines; host services are never called under it. */
 #ifndef Q35I_PLUGIN_CUDA_H
 #define Q35I_PLUGIN_CUDA_H
@@ -16,6 +17,7 @@
 #include "plugins/common/region.h"
 
 #include <pthread.h>
+#include <q35rt/collectives.h>
 #include <q35rt/energy.h>
 #include <q35rt/measure.h>
 #include <stdatomic.h>
@@ -138,10 +140,22 @@ typedef struct q35i_cuda_copy {
     uint64_t left;
 } q35i_cuda_copy;
 
+/* An operation of a member of a group. */
+typedef struct q35i_cuda_collective {
+    q35_comm *comm; /* NULL: the work is none */
+    q35_queue *queue;
+    q35i_cu_address src, dst;
+    uint64_t count;    /* numbers of a sum, bytes of a gathering */
+    uint32_t dtype;    /* of a sum; Q35_NONE: gathering */
+    uint64_t sequence; /* among the member's */
+    uint64_t turn_ns;  /* when all before it in the queue was done, 0: it is not */
+} q35i_cuda_collective;
+
 struct q35i_cuda_work {
     q35i_cuda_work *next;
-    q35_plan *plan; /* NULL: copy */
+    q35_plan *plan; /* NULL: a collective or a copy */
     q35i_cuda_copy copy;
+    q35i_cuda_collective collective;
     uint32_t n_waits, n_signals;
     q35_point waits[Q35I_CUDA_MAX_POINTS], signals[Q35I_CUDA_MAX_POINTS];
     q35i_cu_event event;
@@ -161,7 +175,7 @@ struct q35_queue {
     void *staging;                /* pinned, STAGING_BYTES; NULL: memory is shared */
 };
 
-/* All four with dev->lock held and the context current. */
+/* All with dev->lock held and the context current. */
 void q35i_cuda_pump(q35_device *dev);
 void q35i_cuda_set_lost(q35_device *dev, q35i_cu_result error);
 /* Waits outside the lock until something may have changed; false: the deadline (ns, UINT64_MAX: none) has passed.
@@ -170,6 +184,15 @@ bool q35i_cuda_wait_change(q35_device *dev, q35i_cuda_work *hint, uint64_t deadl
 /* Work that was issued, is not done and signals the timeline with value or more; else any such work; NULL: none.
  */
 q35i_cuda_work *q35i_cuda_find_work(q35_device *dev, const q35_timeline *t, uint64_t value);
+
+/* Makes work fail; the first failure stays. */
+void q35i_cuda_work_fail(q35i_cuda_work *w, q35_status status, const char *text);
+/* A collective that was handed to its member's thread is on its stream; error: of recording its event. */
+void q35i_cuda_work_issued(q35i_cuda_work *w, q35i_cu_result error);
+
+/* Queues `what`: its plan, copy or collective. Without the lock. */
+q35_status q35i_cuda_submit(q35_queue *q, const q35i_cuda_work *what, const q35_point *waits, uint32_t n_waits,
+                            const q35_point *signals, uint32_t n_signals);
 
 /* Releases what was kept for later submissions; no queue is left, the context is current. */
 void q35i_cuda_free_works(q35_device *dev);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The CUDA plugin's face: ELF note and table. Conformance level L1 with costs and weight layouts. */
-#include "cuda.h"
+ * The CUDA plugin's face: ELF note and table. Conformance level L1 with costs and weight layouts, and
+ * where NCCL is there collectives. */
+#include "comm.h"
 #include "plan.h"
 
 Q35_PLUGIN_NOTE("cuda", Q35I_CUDA_VERSION, 0, Q35_NF_NEEDS_DRIVER | Q35_NF_SPAWNS_THREADS, 0);
@@ -15,6 +16,7 @@ static const q35_hdr *extension(uint32_t type)
 {
     switch (type) {
     case Q35_STRUCT_MEASURE: return &measure.h;
+    case Q35_STRUCT_COLLECTIVES: return q35i_cuda_collectives();
     case Q35_STRUCT_ENERGY: return &q35i_cuda_energy.h;
     default: return NULL;
     }
@@ -22,6 +24,7 @@ static const q35_hdr *extension(uint32_t type)
 
 static void shut_down(void)
 {
+    q35i_cuda_collectives_close();
     q35i_cuda_energy_close();
     q35i_cuda_shutdown();
 }

@@ -5,8 +5,8 @@
  * waits for it, as the contract says. Work that is ready at once, the rule, goes to the stream in the very call
  * that submits it. */
 #define _GNU_SOURCE
+#include "comm.h"
 #include "plan.h"
-#include "unified.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ void q35i_cuda_set_lost(q35_device *dev, q35i_cu_result error)
              q35i_cuda_error_text(dev->drv, error, text, sizeof text));
 }
 
-static void set_failed(q35i_cuda_work *w, q35_status status, const char *text)
+void q35i_cuda_work_fail(q35i_cuda_work *w, q35_status status, const char *text)
 {
     if (w->status != Q35_OK)
         return;
@@ -85,7 +85,7 @@ static bool settle(q35_queue *q)
                 q35i_cuda_set_lost(dev, error);
         }
         if (dev->lost)
-            set_failed(w, Q35_E_DEVICE_LOST, dev->lost_text);
+            q35i_cuda_work_fail(w, Q35_E_DEVICE_LOST, dev->lost_text);
         finish_first(q);
         any = true;
     }
@@ -106,16 +106,31 @@ static bool host_source_in_flight(const q35_queue *q, const q35i_cuda_work *unti
     return false;
 }
 
+/* Is it the member's turn to give a collective to a stream? When its group has failed it is always. */
+static bool is_its_turn(q35i_cuda_work *w)
+{
+    char text[Q35I_CUDA_TEXT];
+    const q35_comm *comm = w->collective.comm;
+    const q35_status failed = q35i_cuda_clique_failure(comm->group, text);
+    if (failed != Q35_OK)
+        q35i_cuda_work_fail(w, failed, text);
+    return !comm->handed && (failed != Q35_OK || w->collective.sequence == comm->next);
+}
+
 /* Is everything there that it waits for? A failed wait makes it fail, which counts. */
 static bool is_ready(const q35_queue *q, q35i_cuda_work *w)
 {
+    if (w->collective.comm && !is_its_turn(w))
+        return false;
+    if (w->status != Q35_OK)
+        return true;
     for (uint32_t i = 0; i < w->n_waits; i++) {
         const q35_timeline *t = w->waits[i].timeline;
         if (t->value >= w->waits[i].value)
             continue;
         if (t->failed == Q35_OK)
             return false;
-        set_failed(w, t->failed, t->text);
+        q35i_cuda_work_fail(w, t->failed, t->text);
         return true;
     }
     return !host_source_in_flight(q, w);
@@ -172,15 +187,40 @@ static q35i_cu_result start_copy(q35_queue *q, q35i_cuda_copy *c)
 static void issue_failed(q35_device *dev, q35i_cuda_work *w, q35i_cu_result error)
 {
     char text[Q35I_CUDA_TEXT], reason[160];
-    const char *what = w->plan ? "running a plan" : "copying";
+    const char *what = w->plan ? "running a plan" : w->collective.comm ? "a collective" : "copying";
     if (q35i_cuda_error_is_sticky(error)) {
         q35i_cuda_set_lost(dev, error);
-        set_failed(w, Q35_E_DEVICE_LOST, dev->lost_text);
+        q35i_cuda_work_fail(w, Q35_E_DEVICE_LOST, dev->lost_text);
         return;
     }
     snprintf(text, sizeof text, "cuda queue: %s: %s", what,
              q35i_cuda_error_text(dev->drv, error, reason, sizeof reason));
-    set_failed(w, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, text);
+    q35i_cuda_work_fail(w, error == Q35I_CU_OUT_OF_MEMORY ? Q35_E_NOMEM : Q35_E_DEVICE, text);
+}
+
+/* error: of recording its event, 0: it tells when the work is done. */
+void q35i_cuda_work_issued(q35i_cuda_work *w, q35i_cu_result error)
+{
+    q35_device *dev = w->collective.queue->dev;
+    if (error != 0)
+        issue_failed(dev, w, error);
+    w->issued = true;
+    w->recorded = error == 0;
+    pthread_cond_broadcast(&dev->changed);
+}
+
+/* To the member's thread, unless it failed already, which ends the group. */
+static void issue_collective(q35i_cuda_work *w)
+{
+    q35_comm *comm = w->collective.comm;
+    if (w->status == Q35_OK) {
+        comm->handed = w;
+    } else {
+        q35i_cuda_clique_fail(comm->group, w->status, "%s", w->text);
+        comm->next++;
+        w->issued = true;
+    }
+    pthread_cond_broadcast(&comm->dev->changed);
 }
 
 /* What a failed start left on the stream still runs, so the event is recorded whatever happened. */
@@ -188,7 +228,11 @@ static void issue(q35_queue *q, q35i_cuda_work *w)
 {
     q35_device *dev = q->dev;
     if (dev->lost)
-        set_failed(w, Q35_E_DEVICE_LOST, dev->lost_text);
+        q35i_cuda_work_fail(w, Q35_E_DEVICE_LOST, dev->lost_text);
+    if (w->collective.comm) {
+        issue_collective(w);
+        return;
+    }
     w->issued = true;
     if (w->status != Q35_OK)
         return;
@@ -208,8 +252,11 @@ static bool issue_ready(q35_queue *q)
     q35i_cuda_work *w = q->first;
     while (w && w->issued)
         w = w->next;
-    for (; w && is_ready(q, w); w = w->next, any = true)
+    for (; w && is_ready(q, w); w = w->next, any = true) {
         issue(q, w);
+        if (!w->issued)
+            break; /* what follows on the stream follows when it is there */
+    }
     return any;
 }
 
@@ -333,8 +380,8 @@ static q35i_cuda_work *take_work(q35_device *dev)
     return NULL;
 }
 
-static q35_status submit(q35_queue *q, q35_plan *plan, const q35i_cuda_copy *copy, const q35_point *waits,
-                         uint32_t n_waits, const q35_point *signals, uint32_t n_signals)
+q35_status q35i_cuda_submit(q35_queue *q, const q35i_cuda_work *what, const q35_point *waits, uint32_t n_waits,
+                            const q35_point *signals, uint32_t n_signals)
 {
     q35_device *dev = q->dev;
     q35_status status = check_points(dev, waits, n_waits, "waits");
@@ -346,9 +393,11 @@ static q35_status submit(q35_queue *q, q35_plan *plan, const q35i_cuda_copy *cop
     pthread_mutex_lock(&dev->lock);
     q35i_cuda_work *w = take_work(dev);
     if (w) {
-        w->plan = plan;
-        if (copy)
-            w->copy = *copy;
+        w->plan = what->plan;
+        w->copy = what->copy;
+        w->collective = what->collective;
+        if (w->collective.comm)
+            w->collective.sequence = w->collective.comm->submitted++;
         w->n_waits = n_waits;
         w->n_signals = n_signals;
         for (uint32_t i = 0; i < n_waits; i++)
@@ -371,7 +420,8 @@ q35_status q35i_cuda_plan_submit(q35_queue *queue, q35_plan *plan, const q35_poi
                                  const q35_point *signals, uint32_t n_signals)
 {
     q35_status status = q35i_cuda_plan_check(plan, queue->dev);
-    return status == Q35_OK ? submit(queue, plan, NULL, waits, n_waits, signals, n_signals) : status;
+    const q35i_cuda_work what = {.plan = plan};
+    return status == Q35_OK ? q35i_cuda_submit(queue, &what, waits, n_waits, signals, n_signals) : status;
 }
 
 /* One side of a copy: a host address, or a place in a buffer of the device. */
@@ -390,17 +440,18 @@ q35_status q35i_cuda_copy_submit(q35_queue *queue, const q35_binding *src, const
                                  const q35_point *waits, uint32_t n_waits, const q35_point *signals,
                                  uint32_t n_signals)
 {
-    q35i_cuda_copy copy = {.bytes = bytes};
+    q35i_cuda_work what = {.copy = {.bytes = bytes}};
+    q35i_cuda_copy *copy = &what.copy;
     char *host_src;
-    q35_status status = side(queue->dev, src, bytes, "source", &host_src, &copy.src);
+    q35_status status = side(queue->dev, src, bytes, "source", &host_src, &copy->src);
     if (status == Q35_OK)
-        status = side(queue->dev, dst, bytes, "destination", &copy.host_dst, &copy.dst);
+        status = side(queue->dev, dst, bytes, "destination", &copy->host_dst, &copy->dst);
     if (status != Q35_OK)
         return status;
-    copy.host_src = host_src;
-    if (copy.host_src && copy.host_dst)
+    copy->host_src = host_src;
+    if (copy->host_src && copy->host_dst)
         return q35p_fail(Q35_E_INVALID, "cuda copy: both sides are host memory, need a buffer of the device");
-    return submit(queue, NULL, &copy, waits, n_waits, signals, n_signals);
+    return q35i_cuda_submit(queue, &what, waits, n_waits, signals, n_signals);
 }
 
 /* ---- life */

@@ -48,8 +48,11 @@ static void finish(struct CUstream_st *stream, op *o, q35i_cu_result error)
 {
     if (error != 0 && stream->context->dead == 0)
         stream->context->dead = error;
+    if (o->kind == OP_WAIT)
+        o->event->waits--;
     if (o->kind == OP_EVENT) {
         o->event->pending--;
+        o->event->reached++;
         o->event->at_ns = now_ns();
     }
     if (o->kind == OP_BARRIER)
@@ -75,6 +78,8 @@ static void *stream_main(void *arg)
             stream->last = NULL;
         stream->busy = 1;
         q35i_cu_result error = 0;
+        while (o->kind == OP_WAIT && o->event->reached < o->ticket && stream->context->dead == 0)
+            pthread_cond_wait(&mock_changed, &mock_lock);
         if (stream->context->dead == 0) {
             pthread_mutex_unlock(&mock_lock);
             error = execute(stream, o);
@@ -204,7 +209,7 @@ q35i_cu_result cuEventCreate(q35i_cu_event *event, unsigned int flags)
 q35i_cu_result cuEventDestroy_v2(q35i_cu_event event)
 {
     pthread_mutex_lock(&mock_lock);
-    if (event->pending) /* the driver would keep it alive; the plugin must not rely on that */
+    if (event->pending || event->waits) /* the driver would keep it alive; the plugin must not rely on that */
         abort();
     mock_counts.objects--;
     pthread_mutex_unlock(&mock_lock);
@@ -218,7 +223,23 @@ q35i_cu_result cuEventRecord(q35i_cu_event event, q35i_cu_stream stream)
     pthread_mutex_lock(&mock_lock);
     if (mock_stream(stream, &error)) {
         event->pending++;
+        event->records++;
         error = mock_enqueue(stream, &(op){.kind = OP_EVENT, .event = event});
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return error;
+}
+
+/* For what was recorded by now. */
+q35i_cu_result cuStreamWaitEvent(q35i_cu_stream stream, q35i_cu_event event, unsigned int flags)
+{
+    q35i_cu_result error;
+    pthread_mutex_lock(&mock_lock);
+    if (mock_stream(stream, &error) && flags != 0)
+        error = Q35I_CU_INVALID_VALUE;
+    if (error == 0) {
+        event->waits++;
+        error = mock_enqueue(stream, &(op){.kind = OP_WAIT, .event = event, .ticket = event->records});
     }
     pthread_mutex_unlock(&mock_lock);
     return error;

@@ -6,7 +6,7 @@
 
 #include "mock.h"
 
-typedef enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_CALL, OP_EVENT, OP_BARRIER } op_kind;
+typedef enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_CALL, OP_EVENT, OP_WAIT, OP_BARRIER } op_kind;
 
 enum { MAX_ARGS = 256 };
 
@@ -21,6 +21,7 @@ typedef struct op {
     q35i_cu_host_fn call;
     void *call_arg;
     struct CUevent_st *event;
+    uint64_t ticket; /* OP_WAIT: records of event that are waited for */
     const char *kernel;
     uint32_t grid[3], threads, shared;
     _Alignas(16) char args[MAX_ARGS];
@@ -36,7 +37,8 @@ struct CUstream_st {
 };
 
 struct CUevent_st {
-    uint64_t pending; /* records under way */
+    uint64_t pending, waits;   /* under way */
+    uint64_t records, reached; /* ever */
     int timed;
     uint64_t at_ns; /* of the last one done */
 };

@@ -6,6 +6,9 @@
 #define _GNU_SOURCE
 #include "cuda_support.h"
 
+#include <q35rt/collectives.h>
+#include <q35rt/log.h>
+
 enum { ROUNDS = 20 };
 
 /* ---- devices */
@@ -260,6 +263,30 @@ START_TEST(memory_is_measured)
 }
 END_TEST
 
+static char logged[1024];
+
+static void keep(void *user, int level, const char *line)
+{
+    (void)user;
+    (void)level;
+    if (strstr(line, "no collectives"))
+        snprintf(logged, sizeof logged, "%s", line);
+}
+
+/* Where its library is hidden, which ctest does. */
+START_TEST(no_collectives_without_nccl)
+{
+    if (!getenv("Q35RT_TEST_WITHOUT_NCCL"))
+        return;
+    open_device("");
+    q35_log_set(keep, NULL, Q35_LOG_INFO);
+    ck_assert_ptr_null(api->extension(Q35_STRUCT_COLLECTIVES));
+    ck_assert_msg(strstr(logged, "cuda: no collectives between devices: ") && strstr(logged, "libnccl.so.2"),
+                  "'%s'", logged);
+    close_device();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cuda_queue");
@@ -277,6 +304,7 @@ int main(void)
     tcase_add_test(tc, wrong_submissions);
     tcase_add_test(tc, unknown_options);
     tcase_add_test(tc, memory_is_measured);
+    tcase_add_test(tc, no_collectives_without_nccl);
     suite_add_tcase(s, tc);
     return q35t_run(s);
 }
