@@ -15,10 +15,27 @@ static q35_status no_room(const q35_device *dev, uint64_t bytes, uint64_t used)
                      (unsigned long long)(dev->capacity >> 20), (unsigned long long)(fits >> 20));
 }
 
-/* Memory that the host can address costs nothing where the device is the host. */
-static cl_mem_flags flags_of(const q35_device *dev)
+enum { MAX_ALIGN = 1 << 20 };
+
+/* The OpenCL buffer. Memory that the host can address costs nothing where the device is the host. What is to be
+ * aligned better than OpenCL does lies in memory from the host, if anybody can see the address. */
+static cl_int create(q35_buf *buf, uint64_t align)
 {
-    return CL_MEM_READ_WRITE | (dev->found->unified ? (cl_mem_flags)CL_MEM_ALLOC_HOST_PTR : 0);
+    const q35i_cl_found *found = buf->dev->found;
+    cl_int error = CL_SUCCESS;
+    cl_mem_flags flags = CL_MEM_READ_WRITE;
+    if (found->coherent && align > found->base_align_bits / 8) {
+        buf->host = q35p_host->alloc(buf->bytes, align, -1);
+        if (!buf->host)
+            return CL_OUT_OF_HOST_MEMORY;
+        flags |= CL_MEM_USE_HOST_PTR;
+    } else if (found->unified) {
+        flags |= CL_MEM_ALLOC_HOST_PTR;
+    }
+    buf->mem = q35i_cl.CreateBuffer(buf->dev->context, flags, buf->bytes, buf->host, &error);
+    if (error != CL_SUCCESS && buf->host)
+        q35p_host->free(buf->host);
+    return error;
 }
 
 q35_status q35i_cl_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes, uint64_t align, uint32_t usage,
@@ -27,18 +44,21 @@ q35_status q35i_cl_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes, u
     cl_int error = CL_SUCCESS;
     char name[48];
     (void)usage;
-    if (memory != 0 || align > dev->found->base_align_bits / 8 || (align & (align - 1)) != 0)
+    if (memory != 0 || align > MAX_ALIGN || (align & (align - 1)) != 0)
         return q35p_fail(Q35_E_INVALID,
-                         "opencl: memory %u aligned to %llu, need memory 0 and a power of two up to %u", memory,
-                         (unsigned long long)align, dev->found->base_align_bits / 8);
+                         "opencl: memory %u aligned to %llu, need memory 0 and a power of two up to %d", memory,
+                         (unsigned long long)align, (int)MAX_ALIGN);
     const uint64_t size = bytes ? bytes : 1, used = atomic_fetch_add(&dev->used, size);
     if (size > dev->found->max_alloc || size > dev->capacity || used > dev->capacity - size) {
         atomic_fetch_sub(&dev->used, size);
         return no_room(dev, size, used);
     }
     q35_buf *buf = q35p_alloc(1, sizeof *buf);
-    if (buf)
-        buf->mem = q35i_cl.CreateBuffer(dev->context, flags_of(dev), size, NULL, &error);
+    if (buf) {
+        buf->dev = dev;
+        buf->bytes = size;
+        error = create(buf, align);
+    }
     if (!buf || error != CL_SUCCESS) {
         q35p_free(buf);
         atomic_fetch_sub(&dev->used, size);
@@ -48,8 +68,6 @@ q35_status q35i_cl_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes, u
         return q35p_fail(Q35_E_DEVICE, "opencl: buffer of %llu bytes: %s", (unsigned long long)size,
                          q35i_cl_error(error, name));
     }
-    buf->dev = dev;
-    buf->bytes = size;
     *out = buf;
     return Q35_OK;
 }
@@ -63,6 +81,8 @@ void q35i_cl_buf_free(q35_buf *buf)
     if (buf->mapped)
         (void)q35i_cl.Finish(buf->dev->maps);
     (void)q35i_cl.ReleaseMemObject(buf->mem);
+    if (buf->host)
+        q35p_host->free(buf->host);
     atomic_fetch_sub(&buf->dev->used, buf->bytes);
     q35p_free(buf);
 }

@@ -100,6 +100,7 @@ struct q35_buf {
     cl_mem mem;
     uint64_t bytes;
     void *mapped; /* NULL: not yet */
+    void *host;   /* memory that OpenCL was given for it; NULL: its own */
 };
 
 q35_status q35i_cl_buf_alloc(q35_device *dev, uint32_t memory, uint64_t bytes, uint64_t align, uint32_t usage,

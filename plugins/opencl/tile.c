@@ -154,9 +154,14 @@ static float get_scale(const tile *t, uint64_t part, int row)
     return value;
 }
 
+/* The f16 that a scale was, with all bits of a NaN. */
 static void put_f16(uint8_t *at, float value)
 {
-    const uint16_t half = q35_f32_to_f16(value);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    const uint16_t half =
+        nan ? (uint16_t)((bits >> 16 & 0x8000u) | 0x7c00u | (bits >> 13 & 1023u)) : q35_f32_to_f16(value);
     memcpy(at, &half, sizeof half);
 }
 
