@@ -343,64 +343,84 @@ static uint8_t *pack(const rig *r, q35_device *dev, uint32_t t, q35_tensor_desc 
     return packed;
 }
 
-static q35_status move(q35_queue *queue, q35_timeline *timeline, uint64_t *point, const q35_binding *src,
-                       const q35_binding *dst, uint64_t bytes)
+static q35_status move(rig_session *s, const q35_binding *src, const q35_binding *dst, uint64_t bytes)
 {
-    const q35_point signal = {timeline, ++*point};
-    const q35_status status = rig_opencl()->copy(queue, src, dst, bytes, NULL, 0, &signal, 1);
-    return status != Q35_OK ? status : rig_opencl()->timeline_wait(timeline, *point, UINT64_MAX);
+    const q35_point signal = {s->timeline, ++s->point};
+    const q35_status status = rig_opencl()->copy(s->queue, src, dst, bytes, NULL, 0, &signal, 1);
+    return status != Q35_OK ? status : rig_opencl()->timeline_wait(s->timeline, s->point, UINT64_MAX);
+}
+
+static void upload(rig_session *s, uint32_t t)
+{
+    const q35_plugin *api = rig_opencl();
+    const rig *r = s->r;
+    uint64_t bytes = r->bytes[t];
+    bool of_linear = false;
+    for (uint32_t n = 0; n < r->region.n_nodes; n++)
+        of_linear |= r->nodes[n].op == Q35_OP_LINEAR && r->in[n][1] == t;
+    uint8_t *packed = of_linear ? pack(r, s->dev, t, &s->tensors[t], &bytes) : NULL;
+    const q35_binding from = {.host = packed ? packed : r->data[t], .bytes = bytes};
+    ck_assert_uint_eq(api->buf_alloc(s->dev, 0, bytes + PAD, 64, Q35_USE_ACT, &s->bindings[t].buf), Q35_OK);
+    s->bindings[t].offset = PAD;
+    s->bindings[t].bytes = bytes;
+    const q35_status moved = move(s, &from, &s->bindings[t], bytes);
+    ck_assert_msg(moved == Q35_OK, "copy: %s", error_text);
+    free(packed);
+}
+
+q35_status rig_prepare(rig_session *s, rig *r, q35_device *dev)
+{
+    const q35_plugin *api = rig_opencl();
+    q35_region region = r->region;
+    q35_support support = {.h = {sizeof support, Q35_STRUCT_SUPPORT, NULL}};
+    *s = (rig_session){.r = r, .dev = dev};
+    memcpy(s->tensors, r->tensors, sizeof s->tensors);
+    region.tensors = s->tensors;
+    ck_assert_uint_eq(api->op_support(dev, &r->region, &support), Q35_OK);
+    ck_assert_msg(support.ok == 1, "%s", support.reason);
+    ck_assert_uint_eq(api->queue_create(dev, Q35_QUEUE_COMPUTE, &s->queue), Q35_OK);
+    ck_assert_uint_eq(api->timeline_create(dev, 0, &s->timeline), Q35_OK);
+    for (uint32_t t = 0; t < region.n_tensors; t++)
+        upload(s, t);
+    const q35_status status = api->plan_compile(dev, &region, &s->plan);
+    return status != Q35_OK ? status : api->plan_bind(s->plan, s->bindings);
+}
+
+q35_status rig_submit(rig_session *s)
+{
+    const q35_point signal = {s->timeline, ++s->point};
+    const q35_status status = rig_opencl()->plan_submit(s->queue, s->plan, NULL, 0, &signal, 1);
+    return status != Q35_OK ? status : rig_opencl()->timeline_wait(s->timeline, s->point, UINT64_MAX);
+}
+
+void rig_fetch(rig_session *s)
+{
+    for (uint32_t t = 0; t < s->r->region.n_tensors; t++) {
+        const q35_binding to = {.host = s->r->result[t], .bytes = s->r->bytes[t]};
+        if (s->tensors[t].layout == 0)
+            ck_assert_uint_eq(move(s, &s->bindings[t], &to, s->r->bytes[t]), Q35_OK);
+    }
+}
+
+void rig_finish(rig_session *s)
+{
+    const q35_plugin *api = rig_opencl();
+    api->queue_destroy(s->queue);
+    api->plan_free(s->plan);
+    api->timeline_destroy(s->timeline);
+    for (uint32_t t = 0; t < s->r->region.n_tensors; t++)
+        api->buf_free(s->bindings[t].buf);
 }
 
 q35_status rig_run_opencl(rig *r, q35_device *dev)
 {
-    const q35_plugin *api = rig_opencl();
-    q35_tensor_desc tensors[RIG_TENSORS];
-    q35_binding bindings[RIG_TENSORS] = {0};
-    q35_region region = r->region;
-    q35_queue *queue = NULL;
-    q35_timeline *timeline = NULL;
-    q35_plan *plan = NULL;
-    uint64_t point = 0;
-    memcpy(tensors, r->tensors, sizeof tensors);
-    region.tensors = tensors;
-    q35_support support = {.h = {sizeof support, Q35_STRUCT_SUPPORT, NULL}};
-    ck_assert_uint_eq(api->op_support(dev, &r->region, &support), Q35_OK);
-    ck_assert_msg(support.ok == 1, "%s", support.reason);
-    ck_assert_uint_eq(api->queue_create(dev, Q35_QUEUE_COMPUTE, &queue), Q35_OK);
-    ck_assert_uint_eq(api->timeline_create(dev, 0, &timeline), Q35_OK);
-    for (uint32_t t = 0; t < region.n_tensors; t++) {
-        uint64_t bytes = r->bytes[t];
-        bool of_linear = false;
-        for (uint32_t n = 0; n < region.n_nodes; n++)
-            of_linear |= r->nodes[n].op == Q35_OP_LINEAR && r->in[n][1] == t;
-        uint8_t *packed = of_linear ? pack(r, dev, t, &tensors[t], &bytes) : NULL;
-        const q35_binding from = {.host = packed ? packed : r->data[t], .bytes = bytes};
-        ck_assert_uint_eq(api->buf_alloc(dev, 0, bytes + PAD, 64, Q35_USE_ACT, &bindings[t].buf), Q35_OK);
-        bindings[t].offset = PAD;
-        bindings[t].bytes = bytes;
-        const q35_status moved = move(queue, timeline, &point, &from, &bindings[t], bytes);
-        ck_assert_msg(moved == Q35_OK, "copy: %s", error_text);
-        free(packed);
-    }
-    q35_status status = api->plan_compile(dev, &region, &plan);
+    rig_session s;
+    q35_status status = rig_prepare(&s, r, dev);
     if (status == Q35_OK)
-        status = api->plan_bind(plan, bindings);
-    if (status == Q35_OK) {
-        const q35_point signal = {timeline, ++point};
-        status = api->plan_submit(queue, plan, NULL, 0, &signal, 1);
-    }
+        status = rig_submit(&s);
     if (status == Q35_OK)
-        status = api->timeline_wait(timeline, point, UINT64_MAX);
-    for (uint32_t t = 0; t < region.n_tensors && status == Q35_OK; t++) {
-        const q35_binding to = {.host = r->result[t], .bytes = r->bytes[t]};
-        if (tensors[t].layout == 0)
-            ck_assert_uint_eq(move(queue, timeline, &point, &bindings[t], &to, r->bytes[t]), Q35_OK);
-    }
-    api->queue_destroy(queue);
-    api->plan_free(plan);
-    api->timeline_destroy(timeline);
-    for (uint32_t t = 0; t < region.n_tensors; t++)
-        api->buf_free(bindings[t].buf);
+        rig_fetch(&s);
+    rig_finish(&s);
     return status;
 }
 

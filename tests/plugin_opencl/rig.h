@@ -62,6 +62,23 @@ void rig_run_cpu(rig *r);
 /* The status of compiling, binding or running it on an open OpenCL device. */
 q35_status rig_run_opencl(rig *r, q35_device *dev);
 
+/* The same step by step: tensors on the device, a bound plan, runs of it. */
+typedef struct rig_session {
+    rig *r;
+    q35_device *dev;
+    q35_queue *queue;
+    q35_timeline *timeline;
+    q35_plan *plan; /* NULL: not compiled */
+    q35_tensor_desc tensors[RIG_TENSORS];
+    q35_binding bindings[RIG_TENSORS];
+    uint64_t point;
+} rig_session;
+
+q35_status rig_prepare(rig_session *s, rig *r, q35_device *dev);
+q35_status rig_submit(rig_session *s); /* and waits */
+void rig_fetch(rig_session *s);        /* results */
+void rig_finish(rig_session *s);
+
 /* Runs it on both; results of outputs and states must be the same bits. */
 void rig_compare(rig *r, q35_device *dev, const char *what);
 /* The same, but f32 outputs may differ by `bound` times the largest of the row. */
