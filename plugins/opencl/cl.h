@@ -25,6 +25,7 @@
     X(EnqueueReadBuffer)                                                                                          \
     X(EnqueueWriteBuffer)                                                                                         \
     X(EnqueueCopyBuffer)                                                                                          \
+    X(EnqueueFillBuffer)                                                                                          \
     X(EnqueueNDRangeKernel)                                                                                       \
     X(EnqueueMapBuffer)                                                                                           \
     X(EnqueueUnmapMemObject)                                                                                      \
@@ -40,6 +41,7 @@
     X(ReleaseKernel)                                                                                              \
     X(SetKernelArg)                                                                                               \
     X(GetEventInfo)                                                                                               \
+    X(GetEventProfilingInfo)                                                                                      \
     X(ReleaseEvent)
 
 typedef struct q35i_cl_table {

@@ -11,6 +11,7 @@
 #include "plugins/common/region.h"
 
 #include <pthread.h>
+#include <q35rt/measure.h>
 #include <stdatomic.h>
 
 #define Q35I_CL_VERSION "0.1.0"
@@ -200,6 +201,8 @@ typedef struct q35i_cl_launch {
 
 enum { Q35I_CL_FAULT_INTS = 5 };
 
+typedef struct q35i_cl_profile q35i_cl_profile;
+
 struct q35_plan {
     q35_device *dev;
     uint32_t n_tensors, n_nodes, n_launches, step;
@@ -209,6 +212,7 @@ struct q35_plan {
     uint64_t wide_bytes, head_bytes, rotated_bytes; /* of scratch */
     cl_mem wide, heads, rotated, fault;
     bool bound, has_tiles;
+    q35i_cl_profile *profile;               /* NULL: runs are not counted */
     int32_t fault_read[Q35I_CL_FAULT_INTS]; /* of the last run, written by the queue */
 };
 
@@ -236,9 +240,19 @@ q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35p_node *node);
 /* Number of a row kind in the step's values, 0: all rows are valid. */
 int q35i_cl_row_kind(const q35_tensor_desc *desc);
 
+cl_int q35i_cl_launch_one(const q35_plan *plan, uint32_t i, cl_command_queue queue, cl_event *out);
 /* Enqueues all launches and the reading of faults; *out: event of the last. */
 cl_int q35i_cl_plan_enqueue(q35_plan *plan, cl_command_queue queue, cl_event *out);
 /* After a run: what its values were wrong in, as status and text [Q35I_CL_TEXT]. */
 q35_status q35i_cl_plan_fault(q35_plan *plan, cl_command_queue queue, char *text);
+
+/* ------------------------------------------------------------------ measuring (measure.c, profile.c) */
+
+q35_status q35i_cl_limit(q35_device *dev, uint32_t i, uint32_t ms, q35_limit *out);
+q35_status q35i_cl_profile_switch(q35_plan *plan, uint32_t on);
+q35_status q35i_cl_profile_read(q35_plan *plan, q35_profile *out);
+void q35i_cl_profile_free(q35_plan *plan);
+/* Runs all launches and counts them, once what is in the queue `before` is done. */
+cl_int q35i_cl_profile_run(q35_plan *plan, cl_command_queue before);
 
 #endif

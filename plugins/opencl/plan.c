@@ -124,6 +124,7 @@ void q35i_cl_plan_free(q35_plan *plan)
         (void)q35i_cl.ReleaseKernel(plan->launches[i].kernel);
     for (uint32_t i = 0; plan->tensors && i < plan->n_tensors; i++)
         release(plan->tensors[i].tiles);
+    q35i_cl_profile_free(plan);
     release(plan->wide);
     release(plan->heads);
     release(plan->rotated);
@@ -193,6 +194,13 @@ static cl_int make_tiles(q35_plan *plan, cl_command_queue queue, const q35i_cl_t
     return error;
 }
 
+cl_int q35i_cl_launch_one(const q35_plan *plan, uint32_t i, cl_command_queue queue, cl_event *out)
+{
+    const q35i_cl_launch *l = &plan->launches[i];
+    const size_t local[2] = {l->local, 1};
+    return q35i_cl.EnqueueNDRangeKernel(queue, l->kernel, 2, NULL, l->global, local, 0, NULL, out);
+}
+
 cl_int q35i_cl_plan_enqueue(q35_plan *plan, cl_command_queue queue, cl_event *out)
 {
     cl_int error = CL_SUCCESS;
@@ -200,11 +208,10 @@ cl_int q35i_cl_plan_enqueue(q35_plan *plan, cl_command_queue queue, cl_event *ou
         if (plan->tensors[i].tiled)
             error = make_tiles(plan, queue, &plan->tensors[i]);
     plan->has_tiles = plan->has_tiles && error != CL_SUCCESS;
-    for (uint32_t i = 0; i < plan->n_launches && error == CL_SUCCESS; i++) {
-        const q35i_cl_launch *l = &plan->launches[i];
-        const size_t local[2] = {l->local, 1};
-        error = q35i_cl.EnqueueNDRangeKernel(queue, l->kernel, 2, NULL, l->global, local, 0, NULL, NULL);
-    }
+    if (plan->profile && error == CL_SUCCESS)
+        error = q35i_cl_profile_run(plan, queue);
+    for (uint32_t i = 0; !plan->profile && i < plan->n_launches && error == CL_SUCCESS; i++)
+        error = q35i_cl_launch_one(plan, i, queue, NULL);
     if (error == CL_SUCCESS)
         error = q35i_cl.EnqueueReadBuffer(queue, plan->fault, CL_FALSE, 0, sizeof plan->fault_read,
                                           plan->fault_read, 0, NULL, out);

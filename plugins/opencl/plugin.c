@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The OpenCL plugin's face: ELF note and table. Conformance level L1. */
+ * The OpenCL plugin's face: ELF note, table, the extension that measures. Conformance level L1. */
 #include "plugins/opencl/opencl.h"
 
 /* Not unloadable: drivers keep threads and exit handlers. */
 Q35_PLUGIN_NOTE("opencl", Q35I_CL_VERSION, 0, Q35_NF_SPAWNS_THREADS | Q35_NF_NEEDS_DRIVER, 0);
+
+static const q35_measure measure = {.h = {sizeof measure, Q35_STRUCT_MEASURE, NULL},
+                                    .limit = q35i_cl_limit,
+                                    .profile = q35i_cl_profile_switch,
+                                    .profile_read = q35i_cl_profile_read};
+
+static const q35_hdr *extension(uint32_t type)
+{
+    return type == Q35_STRUCT_MEASURE && Q35_HAS_SLOT(q35p_host, q35_host, now_ns) ? &measure.h : NULL;
+}
 
 static const q35_plugin table = {
     .h = {sizeof table, Q35_STRUCT_PLUGIN, NULL},
@@ -39,6 +49,7 @@ static const q35_plugin table = {
     .timeline_query = q35i_cl_timeline_query,
     .timeline_wait = q35i_cl_timeline_wait,
     .timeline_signal = q35i_cl_timeline_signal,
+    .extension = extension,
     .shutdown = q35i_cl_forget_devices,
 };
 
