@@ -17,7 +17,7 @@
 #if Q35_CPU
 #define ROWS      16
 #define SLICES    1
-#define CHAINS    (Q35_MODE == 0 ? 4 : Q35_TOKENS == 1 ? 2 : 1)
+#define CHAINS    (Q35_MODE == 0 || Q35_TOKENS == 1 ? 4 : 1)
 #define FOLD      (Q35_MODE == 0 ? 16 : Q35_MODE == 1 ? (Q35_PART == 16 ? 1 : 2) : Q35_MODE == 2 ? 8 : 64)
 typedef float16 floats;
 typedef int16 ints;
@@ -160,6 +160,9 @@ inline void read_book(global const uchar *book, book_t *out)
         _Pragma("unroll") for (int t = 0; t < Q35_TOKENS; t++) sum[t][(i) % CHAINS] =                             \
             ADD_PRODUCT(weight_, x[t * padded + (i)], sum[t][(i) % CHAINS]);                                      \
     }
+/* The chains of a token. */
+#define WHOLE(t) \
+    (CHAINS == 1 ? sum[t][0] : (sum[t][0] + sum[t][1 % CHAINS]) + (sum[t][2 % CHAINS] + sum[t][3 % CHAINS]))
 #define ADD_LEVELS(v, i) ADD_FLOATS(WEIGHT(v, i), i)
 #define ADD_PAIR(c, i)                                                                                            \
     {                                                                                                             \
@@ -230,6 +233,17 @@ inline void read_book(global const uchar *book, book_t *out)
         global const uchar *unit_floats = unit + quad * (UNIT_BYTES / 64 - 4);                                    \
         _Pragma("unroll") for (int i = 0; i < 16; i++) ADD_FLOATS(FLOAT_AT(i), i)                                 \
     }
+#endif
+
+/* ---- memory ahead */
+
+/* OpenCL's prefetch does nothing on PoCL. A cache line at a time, which may lie past the end. */
+#if Q35_CPU && defined(__x86_64__) && defined(__clang__)
+enum { AHEAD = 8192 };
+#define FETCH(p) __builtin_prefetch((const void *)(ulong)(p))
+#else
+enum { AHEAD = 0 };
+#define FETCH(p)
 #endif
 
 /* ---- slices */
@@ -306,6 +320,8 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
             for (int u = fold * FOLD; u < min(fold * FOLD + FOLD, n_units); u++) {
                 global const uchar *unit = planes + (ulong)u * UNIT_BYTES;
                 global const float *x = wide_x + (ulong)token * padded + 16 * u;
+                for (int line = 0; line < UNIT_BYTES; line += 64)
+                    FETCH(unit + AHEAD + line);
 #if Q35_MODE == 0 && Q35_CODEC < 6
                 const int own = Q35_PART ? 16 * u / max(Q35_PART, 1) : 0;
                 const floats scale = LOAD_FLOATS(scales + 16 * own);
@@ -318,7 +334,7 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
 #if Q35_MODE == 0
             for (int t = 0; t < Q35_TOKENS; t++)
 #if Q35_CPU
-                acc[t] += (sum[t][0] + sum[t][1]) + (sum[t][2] + sum[t][3]);
+                acc[t] += WHOLE(t);
 #else
                 acc[t] += sum[t][0];
 #endif
@@ -327,7 +343,7 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
             const floats scale = LOAD_FLOATS(scales + 16 * part);
             for (int t = 0; t < Q35_TOKENS; t++) {
                 const float2 head = heads[(token + t) * n_heads + block];
-                acc[t] = fma((sum[t][0] + (CHAINS > 1 ? sum[t][CHAINS - 1] : (floats)(0.0f))) * head.x, scale, acc[t]);
+                acc[t] = fma(WHOLE(t) * head.x, scale, acc[t]);
 #if Q35_MIN
                 float total = head.y;
 #if Q35_PART == 16
@@ -340,7 +356,7 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
             }
 #elif Q35_MODE == 2 && Q35_CPU
             for (int t = 0; t < Q35_TOKENS; t++)
-                acc[t] = fma(sum[t][0] + (CHAINS > 1 ? sum[t][CHAINS - 1] : (floats)(0.0f)),
+                acc[t] = fma(WHOLE(t),
                              (floats)(heads[(token + t) * n_heads + fold].x), acc[t]);
 #elif Q35_MODE == 2
             /* groups in ascending order: slice 0 adds what the others summed */
@@ -353,7 +369,7 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
             }
 #else
             for (int t = 0; t < Q35_TOKENS; t++)
-                whole[t] += TO_INTS(sum[t][0] + (CHAINS > 1 ? sum[t][CHAINS - 1] : (floats)(0.0f)));
+                whole[t] += TO_INTS(WHOLE(t));
 #endif
         }
         for (int t = 0; t < Q35_TOKENS; t++) {
