@@ -270,12 +270,33 @@ inline SHARE add_slices(SHARE own, local SHARE *shared, int quad, int slice)
 }
 #endif
 
-/* x: rows of q35_widen; heads: their (scale, sum) pairs. Dimension 0: tiles. */
+/* One of the weights that share an input; 0 rows: there is none. */
+#define WEIGHT_OF(n) Q35_IN(w##n), Q35_IN(book##n), Q35_OUT(y##n), ulong rs_y##n, int n_rows##n
+#define TAKE(n)                                                                                                   \
+    tiles = Q35_AT(const uchar, w##n, 0);                                                                         \
+    book_in = Q35_AT(const uchar, book##n, 0);                                                                    \
+    y = Q35_AT(uchar, y##n, 0);                                                                                   \
+    rs_y = rs_y##n;                                                                                               \
+    n_rows = n_rows##n;
+
+/* x: rows of q35_widen; heads: their (scale, sum) pairs. Dimension 0: tiles of all weights. */
 kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
-q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global const float *wide_x, int padded,
-           global const float2 *heads, int n_heads, Q35_OUT(y), ulong rs_y, int n_units, int n_rows, Q35_ROWS)
+q35_linear(WEIGHT_OF(0), WEIGHT_OF(1), WEIGHT_OF(2), ulong tile_bytes, int n_parts, global const float *wide_x,
+           int padded, global const float2 *heads, int n_heads, int n_units, Q35_ROWS)
 {
-    const int tile = (int)get_group_id(0), n_tokens = Q35_N_ROWS;
+    const int n_tokens = Q35_N_ROWS, first = (n_rows0 + 15) / 16, second = (n_rows1 + 15) / 16;
+    int tile = (int)get_group_id(0), n_rows;
+    global const uchar *tiles, *book_in;
+    global uchar *y;
+    ulong rs_y;
+    TAKE(0)
+    if (tile >= first + second) {
+        tile -= first + second;
+        TAKE(2)
+    } else if (tile >= first) {
+        tile -= first;
+        TAKE(1)
+    }
 #if !Q35_CPU || (HAS_BOOK && !SHUFFLES)
     const int lid = (int)get_local_id(0);
 #endif
@@ -285,18 +306,18 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
     const int quad = lid % 4, slice = lid / 4;
     local SHARE shared[Q35_LOCAL];
 #endif
-    global const uchar *base = Q35_AT(const uchar, w, tile * tile_bytes);
+    global const uchar *base = tiles + tile * tile_bytes;
 #if Q35_CODEC < 6
     global const float *scales = (global const float *)base + quad * ROWS;
 #endif
     global const uchar *planes = base + (ulong)n_parts * (Q35_MIN ? 128 : 64) + quad * ROWS;
 #if SHUFFLES
     book_t book;
-    read_book(Q35_AT(const uchar, book_in, 0), &book);
+    read_book(book_in, &book);
 #elif HAS_BOOK
     local char2 book[4 * MAGNITUDES];
     Q35_EACH(i, 4 * MAGNITUDES)
-        book[i] = vload2(i, Q35_AT(const char, book_in, 0));
+        book[i] = vload2(i, (global const char *)book_in);
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
     const int n_folds = (n_units + FOLD - 1) / FOLD;
@@ -391,7 +412,7 @@ q35_linear(Q35_IN(w), ulong tile_bytes, int n_parts, Q35_IN(book_in), global con
             out = LOAD_FLOATS(scales) * out;
 #endif
             out = select(out, (floats)(as_float(0x7fc00000)), isnan(out));
-            global float *to = Q35_AT(float, y, (token + t) * rs_y) + 16 * tile + quad * ROWS;
+            global float *to = (global float *)(y + (token + t) * rs_y) + 16 * tile + quad * ROWS;
             const int n = min(n_rows - 16 * tile - quad * ROWS, ROWS);
             if (n == ROWS) {
 #if Q35_CPU

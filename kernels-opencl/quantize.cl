@@ -104,17 +104,48 @@ inline void quantize_row(global const float *x, int k, global uchar *out, local 
         out[8 + i] = 0;
 }
 
-#define QUANTIZE_ARGUMENTS Q35_IN(x), ulong rs_x, Q35_OUT(y), ulong rs_y, int k, int unit, Q35_ROWS
+/* Rows of activations as LINEAR wants them: floats [T][padded], zeros past the row's end, and where codes have
+ * scales (scale, sum) pairs [T][n_heads]. even, odd: factors of inputs (the split book's units). scaled: codes times
+ * their scale. */
+#define WIDE                                                                                                      \
+    global float *wide_x, int padded, global float2 *heads, int n_heads, float even, float odd, int scaled
+
+/* Block u of 32 inputs of a row at px of k codes of a type. */
+inline void widen_codes(global const uchar *px, int u, int row, int k, int type, WIDE)
+{
+    /* within the codes that the row has, its padding included */
+    const int unit = type == A8_32 ? 32 : type == A8_128 ? 128 : (k + 63) / 64 * 64;
+    const int g = 32 * u / unit, there = 32 * u < (k + unit - 1) / unit * unit;
+    global const uchar *head = px + g * (unit + 8);
+    global const char *q = (global const char *)head + 8 + 32 * u % unit;
+    global float *out = wide_x + (ulong)row * padded + 32 * u;
+    const float scale = there ? *(global const float *)head : 0.0f;
+    if (there && 32 * u % unit == 0 && g < n_heads)
+        heads[(ulong)row * n_heads + g] = (float2)(scale, (float)*(global const int *)(head + 4));
+    for (int i = 0; i < 32; i += 2) {
+        const float a = there ? (float)q[i] : 0.0f, b = there ? (float)q[i + 1] : 0.0f;
+        out[i] = scaled ? scale * a : a * even;
+        out[i + 1] = scaled ? scale * b : b * odd;
+    }
+}
+
+/* padded 0: nobody wants them wide. */
+#define QUANTIZE_ARGUMENTS Q35_IN(x), ulong rs_x, Q35_OUT(y), ulong rs_y, int k, int unit, Q35_ROWS, WIDE
+#define WIDEN(u, type)                                                                                            \
+    widen_codes(Q35_AT(const uchar, y, row * rs_y), u, row, k, type, wide_x, padded, heads, n_heads, even, odd, scaled)
 
 /* A8_ROW */
 kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void q35_quantize_row(QUANTIZE_ARGUMENTS)
 {
     local uint tops[Q35_LOCAL];
     local int sums[Q35_LOCAL];
-    const int row = (int)get_group_id(0);
-    if (row < Q35_N_ROWS)
-        quantize_row(Q35_AT(const float, x, row * rs_x), k, Q35_AT(uchar, y, row * rs_y), tops, sums,
-                     (int)get_local_id(0));
+    const int row = (int)get_group_id(0), lid = (int)get_local_id(0);
+    if (row < Q35_N_ROWS) {
+        quantize_row(Q35_AT(const float, x, row * rs_x), k, Q35_AT(uchar, y, row * rs_y), tops, sums, lid);
+        barrier(CLK_GLOBAL_MEM_FENCE);
+        Q35_EACH(u, padded / 32)
+            WIDEN(u, 0);
+    }
 }
 
 /* A8_32 and A8_128: unit is 32 or 128. Dimension 0: units, dimension 1: tokens. */
@@ -127,35 +158,23 @@ kernel void q35_quantize_units(QUANTIZE_ARGUMENTS)
     global uchar *out = Q35_AT(uchar, y, row * rs_y) + u * (unit + 8);
     const float2 s = scale_of(top_of(px, n));
     store_head(out, s.x, store_codes(px, n, unit, s.y, (global char *)out + 8));
+    for (int i = u * unit; i < min((u + 1) * unit, padded); i += 32)
+        WIDEN(i / 32, unit == 32 ? A8_32 : A8_128);
 }
 
-/* Rows of activations as LINEAR wants them: floats [T][padded], zeros past the row's end, and where codes have
- * scales (scale, sum) pairs [T][n_heads]. even, odd: factors of inputs (the split book's units). type 0: x is f32.
- * scaled: codes times their scale. Dimension 0: blocks of 32 inputs, dimension 1: tokens. */
-kernel void q35_widen(Q35_IN(x), ulong rs_x, int k, int type, global float *wide_x, int padded, global float2 *heads,
-                      int n_heads, float even, float odd, int scaled, Q35_ROWS)
+/* Activations of a type, 0: f32, that were not made wide when they were quantised. Dimension 0: blocks of 32 inputs,
+ * dimension 1: tokens. */
+kernel void q35_widen(Q35_IN(x), ulong rs_x, int k, int type, Q35_ROWS, WIDE)
 {
     const int u = (int)get_global_id(0), row = (int)get_global_id(1);
     if (row >= Q35_N_ROWS || 32 * u >= padded)
         return;
     global const uchar *px = Q35_AT(const uchar, x, row * rs_x);
     global float *out = wide_x + (ulong)row * padded + 32 * u;
-    if (type == 0) {
-        for (int i = 0; i < 32; i++)
-            out[i] = 32 * u + i < k ? ((global const float *)px)[32 * u + i] : 0.0f;
+    if (type != 0) {
+        widen_codes(px, u, row, k, type, wide_x, padded, heads, n_heads, even, odd, scaled);
         return;
     }
-    /* within the codes that the row has, its padding included */
-    const int unit = type == A8_32 ? 32 : type == A8_128 ? 128 : (k + 63) / 64 * 64;
-    const int g = 32 * u / unit, there = 32 * u < (k + unit - 1) / unit * unit;
-    global const uchar *head = px + g * (unit + 8);
-    global const char *q = (global const char *)head + 8 + 32 * u % unit;
-    const float scale = there ? *(global const float *)head : 0.0f;
-    if (there && 32 * u % unit == 0 && g < n_heads)
-        heads[(ulong)row * n_heads + g] = (float2)(scale, (float)*(global const int *)(head + 4));
-    for (int i = 0; i < 32; i += 2) {
-        const float a = there ? (float)q[i] : 0.0f, b = there ? (float)q[i + 1] : 0.0f;
-        out[i] = scaled ? scale * a : a * even;
-        out[i + 1] = scaled ? scale * b : b * odd;
-    }
+    for (int i = 0; i < 32; i++)
+        out[i] = 32 * u + i < k ? ((global const float *)px)[32 * u + i] : 0.0f;
 }

@@ -112,13 +112,12 @@ static void put_step(arguments *a)
     put_fault(a, 0);
 }
 
-static void put_widen(arguments *a, const q35p_node *n)
+/* WIDE of quantize.cl; NULL: nothing. */
+static void put_wide(arguments *a, const q35p_node *linear)
 {
-    const q35i_cl_linear l = q35i_cl_linear_of(a->plan, n);
-    const uint32_t type = a->plan->tensors[n->in[0]].desc.dtype;
-    put_rows(a, n->in[0]);
-    put_int(a, l.k);
-    put_int(a, type == Q35_DT_F32 ? 0 : (int64_t)type);
+    q35i_cl_linear l = {.padded = 0};
+    if (linear)
+        l = q35i_cl_linear_of(a->plan, linear);
     put_mem(a, a->plan->wide);
     put_int(a, l.padded);
     put_mem(a, a->plan->heads);
@@ -126,24 +125,36 @@ static void put_widen(arguments *a, const q35p_node *n)
     put_float(a, l.even);
     put_float(a, l.odd);
     put_int(a, l.scaled);
-    put_n_rows(a, n->in[0]);
 }
 
-static void put_linear(arguments *a, const q35p_node *n)
+static void put_widen(arguments *a, const q35p_node *n)
+{
+    const q35_tensor_desc *x = &a->plan->tensors[n->in[0]].desc;
+    put_rows(a, n->in[0]);
+    put_int(a, x->dim[0]);
+    put_int(a, x->dtype == Q35_DT_F32 ? 0 : (int64_t)x->dtype);
+    put_n_rows(a, n->in[0]);
+    put_wide(a, n);
+}
+
+static void put_linears(arguments *a, const q35p_node *n, uint32_t n_nodes)
 {
     const q35i_cl_linear l = q35i_cl_linear_of(a->plan, n);
     const q35_tensor_desc *w = &a->plan->tensors[n->in[1]].desc;
-    put_tensor(a, n->in[1]);
+    for (uint32_t i = 0; i < Q35I_CL_TOGETHER; i++) {
+        const bool there = i < n_nodes;
+        put_tensor(a, there ? n[i].in[1] : Q35_NONE);
+        put_tensor(a, there && n[i].n_in == 3 ? n[i].in[2] : Q35_NONE);
+        put_rows(a, there ? n[i].out[0] : Q35_NONE);
+        put_int(a, there ? a->plan->tensors[n[i].in[1]].desc.dim[1] : 0);
+    }
     put_long(a, q35i_cl_tile_bytes(w->dtype, w->dim[0]));
     put_int(a, (int64_t)q35i_cl_n_parts(w->dtype, w->dim[0]));
-    put_tensor(a, n->n_in == 3 ? n->in[2] : Q35_NONE);
     put_mem(a, a->plan->wide);
     put_int(a, l.padded);
     put_mem(a, a->plan->heads);
     put_int(a, l.n_heads);
-    put_rows(a, n->out[0]);
     put_int(a, (int64_t)q35i_cl_n_units(w->dim[0]));
-    put_int(a, w->dim[1]);
     put_n_rows(a, n->in[0]);
 }
 
@@ -175,7 +186,7 @@ static void put_get_rows(arguments *a, const q35p_node *n, uint32_t node)
     put_fault(a, node);
 }
 
-static void put_quantize(arguments *a, const q35p_node *n)
+static void put_quantize(arguments *a, const q35p_node *n, uint32_t widens)
 {
     const int64_t k = a->plan->tensors[n->in[0]].desc.dim[0];
     const uint32_t type = a->plan->tensors[n->out[0]].desc.dtype;
@@ -190,6 +201,7 @@ static void put_quantize(arguments *a, const q35p_node *n)
     put_int(a, k);
     put_int(a, type == Q35_DT_A8_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP);
     put_n_rows(a, n->in[0]);
+    put_wide(a, widens == Q35_NONE ? NULL : &a->plan->nodes[widens]);
 }
 
 /* A ROTATE, or what a QUANTIZE_ACT with signs begins with. */
@@ -306,8 +318,8 @@ q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
         case Q35_OP_GET_ROWS: put_get_rows(&a, n, launch->node); break;
         case Q35_OP_RMS_NORM:
         case Q35_OP_ADD_RMS_NORM: put_norm(&a, n); break;
-        case Q35_OP_QUANTIZE_ACT: put_quantize(&a, n); break;
-        case Q35_OP_LINEAR: put_linear(&a, n); break;
+        case Q35_OP_QUANTIZE_ACT: put_quantize(&a, n, launch->widens); break;
+        case Q35_OP_LINEAR: put_linears(&a, n, launch->n_nodes); break;
         case Q35_OP_ROPE: put_rope(&a, n, launch->node); break;
         case Q35_OP_KV_APPEND: put_kv_append(&a, n, launch->node); break;
         case Q35_OP_ATTENTION: put_attention(&a, n, launch->node); break;

@@ -50,7 +50,8 @@ static q35_status append(q35_plan *plan, uint32_t kind, uint32_t node, const cha
                          const char *kernel, size_t items, size_t rows)
 {
     q35i_cl_launch *launch = &plan->launches[plan->n_launches];
-    *launch = (q35i_cl_launch){.kind = kind, .node = node, .global = {items, rows}};
+    *launch =
+        (q35i_cl_launch){.kind = kind, .node = node, .n_nodes = 1, .widens = Q35_NONE, .global = {items, rows}};
     launch->local = plan->dev->family == Q35I_CL_CPU ? 1 : Q35I_CL_LANES;
     launch->global[0] = (items + launch->local - 1) / launch->local * launch->local;
     const q35_status status = q35i_cl_kernel(plan->dev, source, defines, kernel, &launch->kernel);
@@ -87,12 +88,45 @@ typedef struct widened {
     q35i_cl_linear form;
 } widened;
 
-static q35_status launch_linear(q35_plan *plan, uint32_t i, widened *now)
+/* Is its memory its own until after node `last`? */
+static bool outlives(const q35_plan *plan, uint32_t t, uint32_t last)
+{
+    bool is_read = plan->tensors[t].role == Q35_ROLE_OUTPUT;
+    for (uint32_t i = last + 1; i < plan->n_nodes; i++)
+        for (uint32_t j = 0; j < plan->nodes[i].n_in; j++)
+            is_read |= plan->nodes[i].in[j] == t;
+    return is_read;
+}
+
+/* How many LINEARs from node i on one launch computes: of one input, by the same code. Their results may not lie
+ * in each other's memory. */
+static uint32_t linears_together(const q35_plan *plan, uint32_t i)
+{
+    const q35p_node *first = &plan->nodes[i];
+    const q35_tensor_desc *w = desc(plan, first->in[1]);
+    uint32_t n = 1;
+    while (n < Q35I_CL_TOGETHER && i + n < plan->n_nodes) {
+        const q35p_node *next = &plan->nodes[i + n];
+        if (next->op != Q35_OP_LINEAR || next->in[0] != first->in[0] || desc(plan, next->in[1])->dtype != w->dtype)
+            break;
+        bool apart = true;
+        for (uint32_t j = 0; j < n; j++)
+            apart &= outlives(plan, plan->nodes[i + j].out[0], i + n);
+        if (!apart)
+            break;
+        n++;
+    }
+    return n;
+}
+
+static q35_status launch_linears(q35_plan *plan, uint32_t i, widened *now)
 {
     const q35p_node *node = &plan->nodes[i];
-    const q35_tensor_desc *x = desc(plan, node->in[0]), *w = desc(plan, node->in[1]);
+    const q35_tensor_desc *x = desc(plan, node->in[0]);
     const q35i_cl_linear l = q35i_cl_linear_of(plan, node);
     const uint64_t rows = ((uint64_t)rows_of(x) + 3) / 4 * 4;
+    const uint32_t n = linears_together(plan, i);
+    int64_t tiles = 0;
     char defines[128];
     grow(&plan->wide_bytes, rows * (uint64_t)l.padded * sizeof(float));
     grow(&plan->head_bytes, rows * (uint64_t)l.n_heads * 2 * sizeof(float));
@@ -106,27 +140,48 @@ static q35_status launch_linear(q35_plan *plan, uint32_t i, widened *now)
     snprintf(defines, sizeof defines,
              "-DQ35_CODEC=%d -DQ35_MODE=%d -DQ35_PART=%d -DQ35_MIN=%d -DQ35_SIGNED=%d -DQ35_TOKENS=%d",
              l.codec.codec, l.mode, l.codec.part, l.codec.has_min, l.codec.signs, l.tokens);
-    return append(plan, Q35I_CL_OP, i, "linear", defines, "q35_linear", groups(plan, (w->dim[1] + 15) / 16), 1);
+    for (uint32_t j = 0; j < n; j++)
+        tiles += (desc(plan, plan->nodes[i + j].in[1])->dim[1] + 15) / 16;
+    const q35_status status = append(plan, Q35I_CL_OP, i, "linear", defines, "q35_linear", groups(plan, tiles), 1);
+    if (status == Q35_OK)
+        plan->launches[plan->n_launches - 1].n_nodes = n;
+    return status;
+}
+
+/* The next LINEAR, if it reads what node i quantises: the first may write it as floats, too. */
+static uint32_t linear_behind(const q35_plan *plan, uint32_t i)
+{
+    for (uint32_t j = i + 1; j < plan->n_nodes; j++) {
+        if (plan->nodes[j].op == Q35_OP_LINEAR)
+            return plan->nodes[j].in[0] == plan->nodes[i].out[0] ? j : Q35_NONE;
+        if (plan->nodes[j].op == Q35_OP_QUANTIZE_ACT)
+            return Q35_NONE;
+    }
+    return Q35_NONE;
 }
 
 /* With signs the input is rotated first, into scratch. */
-static q35_status launch_quantize(q35_plan *plan, uint32_t i)
+static q35_status launch_quantize(q35_plan *plan, uint32_t i, widened *now)
 {
     const q35p_node *node = &plan->nodes[i];
     const q35_tensor_desc *x = desc(plan, node->in[0]);
-    const uint32_t type = desc(plan, node->out[0])->dtype;
+    const uint32_t type = desc(plan, node->out[0])->dtype, linear = linear_behind(plan, i);
     const int64_t rows = rows_of(x), unit = type == Q35_DT_A8_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP;
     q35_status status = Q35_OK;
     if (node->n_in == 2) {
         grow(&plan->rotated_bytes, (uint64_t)rows * (uint64_t)x->dim[0] * sizeof(float));
         status = append(plan, Q35I_CL_ROTATE, i, "quantize", "", "q35_rotate", groups(plan, rows), 1);
     }
-    if (status != Q35_OK)
+    if (status == Q35_OK && type == Q35_DT_A8_ROW)
+        status = append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_row", groups(plan, rows), 1);
+    else if (status == Q35_OK)
+        status = append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_units",
+                        (size_t)((x->dim[0] + unit - 1) / unit), (size_t)rows);
+    if (status != Q35_OK || linear == Q35_NONE)
         return status;
-    if (type == Q35_DT_A8_ROW)
-        return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_row", groups(plan, rows), 1);
-    return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_quantize_units",
-                  (size_t)((x->dim[0] + unit - 1) / unit), (size_t)rows);
+    plan->launches[plan->n_launches - 1].widens = linear;
+    *now = (widened){node->out[0], q35i_cl_linear_of(plan, &plan->nodes[linear])};
+    return Q35_OK;
 }
 
 static const char *elementwise_kernel(uint32_t op)
@@ -154,9 +209,9 @@ static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
     }
     case Q35_OP_RMS_NORM:
     case Q35_OP_ADD_RMS_NORM: return append(plan, Q35I_CL_OP, i, "norm", "", "q35_norm", groups(plan, rows), 1);
-    case Q35_OP_QUANTIZE_ACT: return launch_quantize(plan, i);
+    case Q35_OP_QUANTIZE_ACT: return launch_quantize(plan, i, now);
     case Q35_OP_ROTATE: return append(plan, Q35I_CL_OP, i, "quantize", "", "q35_rotate", groups(plan, rows), 1);
-    case Q35_OP_LINEAR: return launch_linear(plan, i, now);
+    case Q35_OP_LINEAR: return launch_linears(plan, i, now);
     case Q35_OP_ROPE: return append(plan, Q35I_CL_OP, i, "rope", "-DQ35_KV=1", "q35_rope", groups(plan, rows), 1);
     case Q35_OP_KV_APPEND:
         snprintf(defines, sizeof defines, "-DQ35_KV=%u", desc(plan, node->in[2])->dtype);
@@ -179,11 +234,12 @@ q35_status q35i_cl_make_launches(q35_plan *plan)
     q35_status status = Q35_OK;
     if (plan->step != Q35_NONE)
         status = append(plan, Q35I_CL_STEPS, 0, "elementwise", "", "q35_check_step", 1, 1);
-    for (uint32_t i = 0; i < plan->n_nodes && status == Q35_OK; i++) {
-        status = launch_node(plan, i, &now);
+    for (uint32_t i = 0, n; i < plan->n_nodes && status == Q35_OK; i += n) {
         for (uint32_t j = 0; j < plan->nodes[i].n_out; j++)
             if (plan->nodes[i].out[j] == now.tensor)
                 now.tensor = Q35_NONE;
+        status = launch_node(plan, i, &now);
+        n = status == Q35_OK ? plan->launches[plan->n_launches - 1].n_nodes : 1;
     }
     return status;
 }

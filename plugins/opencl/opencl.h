@@ -20,6 +20,7 @@ enum {
     Q35I_CL_TILE_ROWS = 16,
     Q35I_CL_LANES = 64,         /* work-items of a group in the GPU family */
     Q35I_CL_MAX_HEAD_DIM = 256, /* of attention: local memory */
+    Q35I_CL_TOGETHER = 3,       /* LINEARs of one input in a launch */
     Q35I_CL_TEXT = 256
 };
 
@@ -181,7 +182,8 @@ q35_status q35i_cl_pack_key(q35_device *dev, uint32_t layout, uint8_t out_key[32
 
 typedef struct q35i_cl_tensor {
     q35_tensor_desc desc;
-    uint64_t bytes;   /* at capacity */
+    uint64_t bytes; /* at capacity */
+    uint32_t role;
     bool used, tiled; /* tiled: a weight of LINEAR that is bound in canonical layout */
     q35_binding binding;
     cl_mem tiles; /* tiled: its tiles, made before the first run */
@@ -194,9 +196,10 @@ typedef struct q35i_cl_launch {
     cl_kernel kernel;
     uint32_t kind; /* checks the step's values, makes floats of a LINEAR's input, rotates that of a QUANTIZE_ACT,
                     * or runs a node */
-    uint32_t node;
-    size_t global[2]; /* work-items */
-    size_t local;     /* of dimension 0; 1 of the other */
+    uint32_t node, n_nodes; /* the first, how many */
+    uint32_t widens;        /* of a QUANTIZE_ACT: the LINEAR whose input it writes as floats, too; or Q35_NONE */
+    size_t global[2];       /* work-items */
+    size_t local;           /* of dimension 0; 1 of the other */
 } q35i_cl_launch;
 
 enum { Q35I_CL_FAULT_INTS = 5 };

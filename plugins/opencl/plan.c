@@ -21,8 +21,10 @@ static void copy_node(q35_plan *plan, uint32_t i, const q35_node *node)
 
 static void copy_region(q35_plan *plan, const q35_region *region)
 {
-    for (uint32_t i = 0; i < region->n_tensors; i++)
+    for (uint32_t i = 0; i < region->n_tensors; i++) {
         plan->tensors[i].desc = region->tensors[i];
+        plan->tensors[i].role = region->roles[i];
+    }
     for (uint32_t i = 0; i < region->n_nodes; i++)
         copy_node(plan, i, region->nodes[i]);
     if (plan->step != Q35_NONE)

@@ -144,13 +144,19 @@ int main(int argc, char **argv)
     cl_mem w = buffer((size_t)(rows / 16) * tile), x = buffer((size_t)inputs * 4),
            heads = buffer((size_t)heads_n * 8);
     cl_mem canonical = buffer((size_t)rows * (size_t)n_parts * 60), y = buffer((size_t)rows * 4);
-    const argument fast_list[] = {{sizeof w, &w}, {8, &at},       {8, &tile},
-                                  {4, &n_parts},  {sizeof w, &w}, {8, &at},
+    const argument fast_list[] = {{sizeof w, &w}, {8, &at},       {sizeof w, &w},
+                                  {8, &at},       {sizeof y, &y}, {8, &at},
+                                  {8, &stride},   {4, &rows}, /* of the first of three weights */
+                                  {sizeof w, &w}, {8, &at},       {sizeof w, &w},
+                                  {8, &at},       {sizeof y, &y}, {8, &at},
+                                  {8, &stride},   {4, &zero},     {sizeof w, &w},
+                                  {8, &at},       {sizeof w, &w}, {8, &at},
+                                  {sizeof y, &y}, {8, &at},       {8, &stride},
+                                  {4, &zero},     {8, &tile},     {4, &n_parts},
                                   {sizeof x, &x}, {4, &inputs},   {sizeof heads, &heads},
-                                  {4, &heads_n},  {sizeof y, &y}, {8, &at},
-                                  {8, &stride},   {4, &n_units},  {4, &rows},
-                                  {sizeof w, &w}, {8, &at},       {4, &zero},
-                                  {4, &one},      {0, NULL}};
+                                  {4, &heads_n},  {4, &n_units},  {sizeof w, &w},
+                                  {8, &at},       {4, &zero},     {4, &one},
+                                  {0, NULL}};
     const argument slow_list[] = {
         {sizeof canonical, &canonical}, {sizeof x, &x}, {sizeof y, &y}, {4, &inputs}, {0, NULL}};
     set(fast, fast_list);

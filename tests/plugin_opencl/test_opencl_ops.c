@@ -5,6 +5,7 @@
 #include "rig.h"
 #include "support/suite.h"
 
+#include <q35rt/measure.h>
 #include <stdio.h>
 
 static const char *const families[2] = {"cpu", "gpu"};
@@ -167,6 +168,72 @@ START_TEST(linear_other_types)
     linear(Q35_DT_Q2_K, Q35_DT_A8_32, 512, 19, 1, true);
     linear(Q35_DT_F16, Q35_DT_F32, 300, 19, 1, true);
     linear(Q35_DT_F8_32, Q35_DT_A8_32, 320, 19, 1, true);
+    close_device();
+}
+END_TEST
+
+enum { SHARING = 3 };
+
+/* Codes of x, and weights of `rows` each that read them; y: their outputs */
+static void build_sharing(rig *r, uint32_t wtype, uint32_t act, uint32_t role, uint32_t y[SHARING])
+{
+    static const int64_t rows[SHARING] = {40, 7, 33};
+    const rig_params p = quantize_params(act, 0);
+    rig_init(r, 2, 1, 1);
+    const uint32_t x = rig_tensor(r, Q35_ROLE_INPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, 320, 3);
+    const uint32_t codes = rig_tensor(r, Q35_ROLE_OUTPUT, act, Q35_TF_TOKEN_ROWS, 320, 3);
+    rig_node(r, Q35_OP_QUANTIZE_ACT, &p, 1, &x, 1, &codes);
+    for (int i = 0; i < SHARING; i++) {
+        const bool has_book = q35_book_entries(wtype) > 0;
+        const uint32_t w = rig_weights(r, wtype, 320, rows[i]), book = has_book ? rig_book(r, wtype) : 0;
+        y[i] = rig_tensor(r, i + 1 < SHARING ? role : Q35_ROLE_OUTPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, rows[i], 3);
+        rig_node(r, Q35_OP_LINEAR, NULL, has_book ? 3 : 2, (uint32_t[]){codes, w, book}, 1, &y[i]);
+    }
+}
+
+/* Linears of one input, each with its own number of rows and its own codebook. */
+START_TEST(linears_of_one_input)
+{
+    static const uint32_t types[3][2] = {
+        {Q35_DT_Q8_0, Q35_DT_A8_32}, {Q35_DT_Q35_ROW, Q35_DT_A8_ROW}, {Q35_DT_Q35_ROW, Q35_DT_A8_128}};
+    open_device(_i);
+    for (int i = 0; i < 3; i++) {
+        uint32_t y[SHARING];
+        rig r;
+        build_sharing(&r, types[i][0], types[i][1], Q35_ROLE_OUTPUT, y);
+        const char *what = text("three linears", types[i][0], 320, 80);
+        if (family == 0 || i > 0)
+            rig_compare(&r, dev, what);
+        else
+            rig_compare_near(&r, dev, what, 2e-5);
+        rig_free(&r);
+    }
+    close_device();
+}
+END_TEST
+
+/* They are one kernel, whose time counts for the first, unless a result that nobody reads may lie where the next
+ * is written. */
+START_TEST(linears_in_one_kernel)
+{
+    static const uint32_t roles[2] = {Q35_ROLE_OUTPUT, Q35_ROLE_TEMP};
+    const q35_measure *measure = (const q35_measure *)(const void *)rig_opencl()->extension(Q35_STRUCT_MEASURE);
+    open_device(_i);
+    for (int apart = 0; apart < 2; apart++) {
+        uint64_t ns[1 + SHARING];
+        q35_profile p = {.h = {sizeof p, Q35_STRUCT_PROFILE, NULL}, .n_nodes = 1 + SHARING, .node_ns = ns};
+        uint32_t y[SHARING];
+        rig_session s;
+        rig r;
+        build_sharing(&r, Q35_DT_Q8_0, Q35_DT_A8_32, roles[apart], y);
+        ck_assert_uint_eq(rig_prepare(&s, &r, dev), Q35_OK);
+        ck_assert_uint_eq(measure->profile(s.plan, 1), Q35_OK);
+        ck_assert_uint_eq(rig_submit(&s), Q35_OK);
+        ck_assert_uint_eq(measure->profile_read(s.plan, &p), Q35_OK);
+        ck_assert(ns[0] > 0 && ns[1] > 0 && (ns[2] > 0) == apart && (ns[3] > 0) == apart);
+        rig_finish(&s);
+        rig_free(&r);
+    }
     close_device();
 }
 END_TEST
@@ -370,6 +437,8 @@ int main(void)
     add_case(suite, "rotate", rotate);
     add_case(suite, "linear_row_types", linear_row_types);
     add_case(suite, "linear_other_types", linear_other_types);
+    add_case(suite, "linears_of_one_input", linears_of_one_input);
+    add_case(suite, "linears_in_one_kernel", linears_in_one_kernel);
     add_case(suite, "rows", rows);
     add_case(suite, "tables", tables);
     add_case(suite, "attention", attention);
