@@ -43,6 +43,13 @@ inline int q35_rows(global const uchar *step_b, ulong step_at, int kind, int cap
         for (int i = i##_base + lid, i##_once = 1; i##_once && i < (n); i##_once = 0)
 #endif
 
+/* Asks for the cache line 8 KiB on, which may lie past the end: OpenCL's prefetch does nothing on PoCL. */
+#if Q35_CPU && defined(__x86_64__) && defined(__clang__)
+#define FETCH_AHEAD(p) __builtin_prefetch((const void *)((ulong)(p) + 8192))
+#else
+#define FETCH_AHEAD(p)
+#endif
+
 /* First mistake of a run: what, node, row, value, limit. */
 #define Q35_FAULT global int *fault, int node
 

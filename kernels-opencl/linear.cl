@@ -235,17 +235,6 @@ inline void read_book(global const uchar *book, book_t *out)
     }
 #endif
 
-/* ---- memory ahead */
-
-/* OpenCL's prefetch does nothing on PoCL. A cache line at a time, which may lie past the end. */
-#if Q35_CPU && defined(__x86_64__) && defined(__clang__)
-enum { AHEAD = 8192 };
-#define FETCH(p) __builtin_prefetch((const void *)(ulong)(p))
-#else
-enum { AHEAD = 0 };
-#define FETCH(p)
-#endif
-
 /* ---- slices */
 
 #if !Q35_CPU
@@ -342,7 +331,7 @@ q35_linear(WEIGHT_OF(0), WEIGHT_OF(1), WEIGHT_OF(2), ulong tile_bytes, int n_par
                 global const uchar *unit = planes + (ulong)u * UNIT_BYTES;
                 global const float *x = wide_x + (ulong)token * padded + 16 * u;
                 for (int line = 0; line < UNIT_BYTES; line += 64)
-                    FETCH(unit + AHEAD + line);
+                    FETCH_AHEAD(unit + line);
 #if Q35_MODE == 0 && Q35_CODEC < 6
                 const int own = Q35_PART ? 16 * u / max(Q35_PART, 1) : 0;
                 const floats scale = LOAD_FLOATS(scales + 16 * own);

@@ -25,7 +25,11 @@ kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void q35_read(glob
     global const words *p = from + (ulong)get_group_id(0) * per_group + get_local_id(0);
     words sum[4] = {(words)(0), (words)(0), (words)(0), (words)(0)};
     for (int i = 0; i < per_group; i += 4 * Q35_LOCAL, p += 4 * Q35_LOCAL) {
-        _Pragma("unroll") for (int j = 0; j < 4; j++) sum[j] += p[j * Q35_LOCAL];
+        _Pragma("unroll") for (int j = 0; j < 4; j++)
+        {
+            FETCH_AHEAD(p + j * Q35_LOCAL);
+            sum[j] += p[j * Q35_LOCAL];
+        }
     }
     to[get_global_id(0)] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
