@@ -5,7 +5,7 @@
 # What a Debian 12 needs, by purpose. The only list.
 packages_build=(gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libxxhash-dev libjansson-dev libhwloc-dev libedit-dev libopenblas0-pthread)
 packages_fetch=(python3 python3-pip ca-certificates)
-packages_check=(check clang-format g++ opencl-headers ocl-icd-libopencl1 pocl-opencl-icd)
+packages_check=(check clang-format g++ opencl-headers ocl-icd-libopencl1 pocl-opencl-icd oclgrind)
 packages_aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 # Packages of the arm64 architecture, unpacked aside: what the build needs, and what these need.
 libraries_aarch64=(libpcre2-dev libpcre2-8-0 libxxhash-dev libxxhash0 libjansson-dev libjansson4 check libsubunit-dev libsubunit0)
