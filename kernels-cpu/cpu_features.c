@@ -87,7 +87,7 @@ uint32_t q35k_cpu_features(void)
 /* CPUID leaf 0: "AuthenticAMD" in EBX, EDX, ECX (AMD64 Architecture Programmer's Manual volume 3, appendix E). */
 int q35k_cpu_is_amd(void)
 {
-    uint32_t eax, ebx, ecx, edx;
+    uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
     return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == 0x68747541 && edx == 0x69746e65 && ecx == 0x444d4163;
 }
 
