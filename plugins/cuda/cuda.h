@@ -6,8 +6,7 @@
  *
  * Threads. The plugin has none but one for each member of a group (comm.h). What is submitted goes to its CUDA
  * stream at once, or waits in its queue until a call of the host makes it ready; every call that may do so looks
- * (q35i_cuda_pump). q35_device.lock guards queues
- * and timelines; host services are never called under it. */
+ * (q35i_cuda_pump). q35_device.lock guards queues and timelines; host services are never called under it. */
 #ifndef Q35I_PLUGIN_CUDA_H
 #define Q35I_PLUGIN_CUDA_H
 

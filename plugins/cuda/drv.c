@@ -4,6 +4,7 @@
  * (NVIDIA's stub library, a kernel module of another version), a device. */
 #define _GNU_SOURCE
 #include "drv.h"
+#include "symbols.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -13,13 +14,7 @@
 
 enum { MIN_VERSION = 12000 };
 
-typedef struct entry_point {
-    const char *name;
-    size_t slot; /* offset in q35i_cuda_driver */
-    bool wished; /* may be absent */
-} entry_point;
-
-static const entry_point entry_points[] = {
+static const q35i_cuda_symbol entry_points[] = {
 #define NEED(name, parameters) {#name, offsetof(q35i_cuda_driver, name), false},
 #define WISH(name, parameters) {#name, offsetof(q35i_cuda_driver, name), true},
 #include "drv.def"
@@ -28,17 +23,12 @@ static const entry_point entry_points[] = {
 /* First entry point that must be there and is not; NULL: all are. */
 static const char *find_entry_points(q35i_cuda_driver *drv)
 {
-    for (size_t i = 0; i < sizeof entry_points / sizeof *entry_points; i++) {
-        const entry_point *e = &entry_points[i];
-        void *symbol = dlsym(drv->library, e->name);
-        if (!symbol && !e->wished)
-            return e->name;
-        memcpy((char *)drv + e->slot, &symbol, sizeof symbol); /* ISO C has no cast to a function pointer */
-    }
+    const char *missing =
+        q35i_cuda_find_symbols(drv->library, entry_points, sizeof entry_points / sizeof *entry_points, drv);
     drv->has_graphs = drv->cuStreamBeginCapture_v2 && drv->cuStreamEndCapture &&
                       drv->cuGraphInstantiateWithFlags && drv->cuGraphLaunch && drv->cuGraphExecDestroy &&
                       drv->cuGraphDestroy;
-    return NULL;
+    return missing;
 }
 
 const char *q35i_cuda_error_text(const q35i_cuda_driver *drv, q35i_cu_result error, char *buf, size_t cap)

@@ -5,6 +5,7 @@
  * first reading. Its functions and return codes are those of nvml.h, "NVML API Reference Guide". */
 #define _GNU_SOURCE
 #include "cuda.h"
+#include "symbols.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -14,62 +15,55 @@
 
 typedef struct nvml_device *nvml_device_t;
 
-static struct {
-    pthread_mutex_t lock;
-    bool asked;
-    char why[128]; /* there is none */
-    void *library; /* NULL: not opened, or not usable */
+typedef struct nvml_functions {
     int (*nvmlInit_v2)(void);
     int (*nvmlShutdown)(void);
     const char *(*nvmlErrorString)(int error);
     int (*nvmlDeviceGetHandleByUUID)(const char *uuid, nvml_device_t *out);
     int (*nvmlDeviceGetTotalEnergyConsumption)(nvml_device_t device, unsigned long long *out_mj);
-} nvml = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} nvml_functions;
 
-/* The first function that is missing; NULL: none. */
-static const char *find_functions(void)
-{
-    const struct {
-        const char *name;
-        void *slot;
-    } wanted[] = {{"nvmlInit_v2", &nvml.nvmlInit_v2},
-                  {"nvmlShutdown", &nvml.nvmlShutdown},
-                  {"nvmlErrorString", &nvml.nvmlErrorString},
-                  {"nvmlDeviceGetHandleByUUID", &nvml.nvmlDeviceGetHandleByUUID},
-                  {"nvmlDeviceGetTotalEnergyConsumption", &nvml.nvmlDeviceGetTotalEnergyConsumption}};
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        void *symbol = dlsym(nvml.library, wanted[i].name);
-        if (!symbol)
-            return wanted[i].name;
-        memcpy(wanted[i].slot, &symbol, sizeof symbol); /* ISO C has no cast to a function pointer */
+#define ENTRY(name)                                                                                               \
+    {                                                                                                             \
+#name, offsetof(nvml_functions, name), false                                                              \
     }
-    return NULL;
-}
+static const q35i_cuda_symbol entry_points[] = {ENTRY(nvmlInit_v2), ENTRY(nvmlShutdown), ENTRY(nvmlErrorString),
+                                                ENTRY(nvmlDeviceGetHandleByUUID),
+                                                ENTRY(nvmlDeviceGetTotalEnergyConsumption)};
+
+static struct {
+    pthread_mutex_t lock;
+    bool asked;
+    char why[128]; /* there is none */
+    void *handle;  /* of dlopen; NULL: not opened, or not usable */
+    nvml_functions f;
+} nvml = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void give_up(const char *what, const char *detail)
 {
     snprintf(nvml.why, sizeof nvml.why, "%s%s", what, detail);
-    if (nvml.library)
-        (void)dlclose(nvml.library);
-    nvml.library = NULL;
+    if (nvml.handle)
+        (void)dlclose(nvml.handle);
+    nvml.handle = NULL;
 }
 
 static void open_library(void)
 {
     nvml.asked = true;
-    nvml.library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (!nvml.library) {
+    nvml.handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (!nvml.handle) {
         give_up("there is no " LIBRARY, "");
         return;
     }
-    const char *missing = find_functions();
+    const char *missing =
+        q35i_cuda_find_symbols(nvml.handle, entry_points, sizeof entry_points / sizeof *entry_points, &nvml.f);
     if (missing) {
         give_up(LIBRARY " is too old, it has no ", missing);
         return;
     }
-    const int error = nvml.nvmlInit_v2();
+    const int error = nvml.f.nvmlInit_v2();
     if (error != 0)
-        give_up(LIBRARY " does not start: ", nvml.nvmlErrorString(error));
+        give_up(LIBRARY " does not start: ", nvml.f.nvmlErrorString(error));
 }
 
 static int read_counter(const q35i_cuda_gpu *gpu, unsigned long long *out_mj)
@@ -77,8 +71,8 @@ static int read_counter(const q35i_cuda_gpu *gpu, unsigned long long *out_mj)
     char uuid[sizeof gpu->uuid + 4];
     nvml_device_t device;
     snprintf(uuid, sizeof uuid, "GPU-%s", gpu->uuid);
-    const int error = nvml.nvmlDeviceGetHandleByUUID(uuid, &device);
-    return error ? error : nvml.nvmlDeviceGetTotalEnergyConsumption(device, out_mj);
+    const int error = nvml.f.nvmlDeviceGetHandleByUUID(uuid, &device);
+    return error ? error : nvml.f.nvmlDeviceGetTotalEnergyConsumption(device, out_mj);
 }
 
 static q35_status read_energy(q35_device *dev, q35_energy_reading *out)
@@ -90,9 +84,9 @@ static q35_status read_energy(q35_device *dev, q35_energy_reading *out)
     pthread_mutex_lock(&nvml.lock);
     if (!nvml.asked)
         open_library();
-    if (nvml.library) {
+    if (nvml.handle) {
         const int error = read_counter(dev->gpu, &mj);
-        snprintf(why, sizeof why, "%s", error ? nvml.nvmlErrorString(error) : "");
+        snprintf(why, sizeof why, "%s", error ? nvml.f.nvmlErrorString(error) : "");
     } else {
         memcpy(why, nvml.why, sizeof why);
     }
@@ -109,11 +103,11 @@ const q35_energy q35i_cuda_energy = {.h = {sizeof q35i_cuda_energy, Q35_STRUCT_E
 void q35i_cuda_energy_close(void)
 {
     pthread_mutex_lock(&nvml.lock);
-    if (nvml.library) {
-        (void)nvml.nvmlShutdown();
-        (void)dlclose(nvml.library);
+    if (nvml.handle) {
+        (void)nvml.f.nvmlShutdown();
+        (void)dlclose(nvml.handle);
     }
-    nvml.library = NULL;
+    nvml.handle = NULL;
     nvml.asked = false;
     pthread_mutex_unlock(&nvml.lock);
 }

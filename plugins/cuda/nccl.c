@@ -3,6 +3,7 @@
  * Opening NCCL. */
 #define _GNU_SOURCE
 #include "nccl.h"
+#include "symbols.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -10,12 +11,9 @@
 
 #define LIBRARY "libnccl.so.2"
 
-static const struct {
-    const char *name;
-    size_t slot; /* offset in q35i_nccl */
-} entry_points[] = {
-#define NEED(name, parameters) {#name, offsetof(q35i_nccl, name)},
-#define TEXT(name, parameters) {#name, offsetof(q35i_nccl, name)},
+static const q35i_cuda_symbol entry_points[] = {
+#define NEED(name, parameters) {#name, offsetof(q35i_nccl, name), false},
+#define TEXT(name, parameters) {#name, offsetof(q35i_nccl, name), false},
 #include "nccl.def"
 };
 
@@ -29,14 +27,11 @@ static void print_version(int version, char out[24])
 static bool start(q35i_nccl *nccl, char *why, size_t cap)
 {
     char version[24];
-    for (size_t i = 0; i < sizeof entry_points / sizeof *entry_points; i++) {
-        void *symbol = dlsym(nccl->library, entry_points[i].name);
-        if (!symbol) {
-            snprintf(why, cap, LIBRARY " is too old: it has no %s, need version 2.14 or later",
-                     entry_points[i].name);
-            return false;
-        }
-        memcpy((char *)nccl + entry_points[i].slot, &symbol, sizeof symbol);
+    const char *missing =
+        q35i_cuda_find_symbols(nccl->library, entry_points, sizeof entry_points / sizeof *entry_points, nccl);
+    if (missing) {
+        snprintf(why, cap, LIBRARY " is too old: it has no %s, need version 2.14 or later", missing);
+        return false;
     }
     const q35i_nccl_result error = nccl->ncclGetVersion(&nccl->version);
     if (error != 0) {
