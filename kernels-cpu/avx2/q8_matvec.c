@@ -5,8 +5,9 @@
  * horizontal additions. The float operations are those of dot.c in the same order.
  */
 #include "kernels-cpu/avx2/tile8.h"
+#include "kernels-cpu/simd/stream.h"
 
-enum { BLOCK_BYTES = 34, NEAR_BLOCKS = 8 };
+enum { BLOCK_BYTES = 34 };
 
 /* Those from n_rows on are the last one again. */
 typedef struct rows {
@@ -55,17 +56,6 @@ Q35I_INLINE __m256 add_block(__m256 sum, const rows *tile, int64_t at, const q35
     return _mm256_fmadd_ps(scaled, scales_of(tile, at), sum);
 }
 
-/* Each row near into L1, and the next tile, whose rows lie side by side, in the order of memory. */
-Q35I_INLINE void read_on(const rows *tile, int64_t rs, int64_t b)
-{
-    const uintptr_t next = (uintptr_t)tile->at[0] + (uintptr_t)(Q35I_ROWS * (rs + b * BLOCK_BYTES));
-    for (int r = 0; r < Q35I_ROWS; r++)
-        _mm_prefetch((const char *)((uintptr_t)tile->at[r] + (uintptr_t)((b + NEAR_BLOCKS) * BLOCK_BYTES)),
-                     _MM_HINT_T0);
-    for (uintptr_t i = 0; i < Q35I_ROWS * BLOCK_BYTES; i += 64)
-        _mm_prefetch((const char *)(next + i), _MM_HINT_T1);
-}
-
 void q35i_q8_matvec__avx2(const q35_act_block *x, const q35k_weights *w, float *out, int64_t begin, int64_t end)
 {
     const int64_t blocks = w->k / Q35_ACT_BLOCK;
@@ -74,7 +64,7 @@ void q35i_q8_matvec__avx2(const q35_act_block *x, const q35k_weights *w, float *
         const rows tile = rows_of((const uint8_t *)w->data + r * w->rs, w->rs, n_rows);
         __m256 sum = _mm256_setzero_ps();
         for (int64_t b = 0; b < blocks; b++) {
-            read_on(&tile, w->rs, b);
+            q35i_stream_rows_ahead(tile.at, Q35I_ROWS, w->rs, b * BLOCK_BYTES, BLOCK_BYTES);
             sum = add_block(sum, &tile, b * BLOCK_BYTES, x + b);
         }
         q35i_store_rows(out + r, n_rows, sum);

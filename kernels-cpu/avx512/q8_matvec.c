@@ -1,50 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One token times canonical Q8_0: the output head of most files, in the path of token generation. Sixteen rows at
- * a time as everywhere, but a block's 32 codes of a row stay side by side: vpdpbusd leaves eight sums per row, and
- * fourteen shuffles bring the sums of sixteen rows into one vector. That is half of what it takes to transpose the
- * codes, decode them into L1 and read them again. The float operations are those of dot.c in the same order.
+ * One token times canonical Q8_0: the output head of most files, in the path of token generation. Two blocks of
+ * eight rows at a time, whose 32 codes each stay side by side: vpdpbusd leaves eight sums per row and block, and
+ * fifteen shuffles bring them into one vector. That is half of what it takes to transpose the codes, decode them
+ * into L1 and read them again; of sixteen rows the next ones, asked for in time, would not stay in L1. The float
+ * operations are those of dot.c in the same order.
  */
 #include "kernels-cpu/avx512/tile.h"
+#include "kernels-cpu/simd/stream.h"
 
 #include <q35rt/blocks.h>
 
-enum { BLOCK_BYTES = 34, NEAR_BLOCKS = 8 };
+enum { ROWS = 8, BLOCK_BYTES = 34 };
 
-/* The 16 rows of a tile: those from n_rows on are the last one again. */
+/* Those from n_rows on are the last one again. */
 typedef struct rows {
-    const uint8_t *at[Q35I_ROWS];
-    __m512i scale_lo, scale_hi; /* offsets of the rows from the first, for gathering */
+    const uint8_t *at[ROWS];
+    __m512i offset; /* of the rows from the first, for gathering */
 } rows;
+
+/* A pair of blocks: the second one's bytes lie `step` after the first one's; 0: there is none, it is the first. */
+typedef struct pair {
+    int64_t at, step;
+    const q35_act_block *x[2];
+} pair;
 
 static rows rows_of(const uint8_t *first, int64_t rs, int64_t n_rows)
 {
-    int64_t offset[Q35I_ROWS];
+    int64_t offset[ROWS];
     rows tile;
-    for (int r = 0; r < Q35I_ROWS; r++) {
+    for (int r = 0; r < ROWS; r++) {
         offset[r] = rs * (r < n_rows ? r : n_rows - 1);
         tile.at[r] = first + offset[r];
     }
-    tile.scale_lo = _mm512_loadu_si512((const void *)offset);
-    tile.scale_hi = _mm512_loadu_si512((const void *)(offset + 8));
+    tile.offset = _mm512_loadu_si512((const void *)offset);
     return tile;
 }
 
-Q35I_INLINE __m512 scales_of(const rows *tile, int64_t at)
+Q35I_INLINE __m512i join(__m256i first, __m256i second)
 {
-    __m256i lo = _mm512_i64gather_epi32(tile->scale_lo, (const void *)(tile->at[0] + at), 1);
-    __m256i hi = _mm512_i64gather_epi32(tile->scale_hi, (const void *)(tile->at[0] + at), 1);
-    return q35i_half_low(_mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
 }
 
-/* Products of a block's codes plus 128 of rows r and r + 4: eight sums each. */
-Q35I_INLINE __m512i products(const rows *tile, int r, int64_t at, __m512i act)
+Q35I_INLINE __m512i load_both(const void *first, const void *second)
 {
-    const __m512i sign = _mm512_set1_epi8((char)0x80);
-    __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(tile->at[r] + at));
-    __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(tile->at[r + 4] + at));
-    __m512i codes = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_xor_si512(codes, sign), act);
+    return join(_mm256_loadu_si256((const __m256i *)first), _mm256_loadu_si256((const __m256i *)second));
+}
+
+Q35I_INLINE __m512 scales_of(const rows *tile, const pair *p)
+{
+    const uint8_t *at = tile->at[0] + p->at;
+    return q35i_half_low(join(_mm512_i64gather_epi32(tile->offset, (const void *)at, 1),
+                              _mm512_i64gather_epi32(tile->offset, (const void *)(at + p->step), 1)));
+}
+
+/* Products of row r's codes plus 128: eight sums for each block. */
+Q35I_INLINE __m512i products(const rows *tile, int r, const pair *p, __m512i act)
+{
+    const uint8_t *codes = tile->at[r] + p->at + 2;
+    __m512i levels = _mm512_xor_si512(load_both(codes, codes + p->step), _mm512_set1_epi8((char)0x80));
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), levels, act);
 }
 
 Q35I_INLINE __m512i add_halves32(__m512i a, __m512i b)
@@ -57,41 +72,53 @@ Q35I_INLINE __m512i add_halves64(__m512i a, __m512i b)
     return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 
-/* Rows r .. r + 7: in each quarter half of the sums of four rows, of r .. r + 3 in the first two. */
-Q35I_INLINE __m512i sums_of_8(const rows *tile, int r, int64_t at, __m512i act)
+/* Rows r .. r + 3, half of each sum in a quarter: twice the first block, twice the second. */
+Q35I_INLINE __m512i sums_of_4(const rows *tile, int r, const pair *p, __m512i act)
 {
-    __m512i a = add_halves32(products(tile, r, at, act), products(tile, r + 1, at, act));
-    __m512i b = add_halves32(products(tile, r + 2, at, act), products(tile, r + 3, at, act));
+    __m512i a = add_halves32(products(tile, r, p, act), products(tile, r + 1, p, act));
+    __m512i b = add_halves32(products(tile, r + 2, p, act), products(tile, r + 3, p, act));
     return add_halves64(a, b);
 }
 
-Q35I_INLINE __m512 add_block(__m512 sum, const rows *tile, int64_t at, const q35_act_block *x)
+/* The eight rows' products times the activations' scale: of the first block below, of the second above. */
+Q35I_INLINE __m512 scaled_sums(const rows *tile, const pair *p)
 {
-    __m512i act = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)x->q));
-    __m512i low = sums_of_8(tile, 0, at + 2, act), high = sums_of_8(tile, 8, at + 2, act);
-    __m512i isum = _mm512_add_epi32(_mm512_shuffle_i32x4(low, high, 0x88), _mm512_shuffle_i32x4(low, high, 0xdd));
-    isum = _mm512_add_epi32(isum, _mm512_set1_epi32(-128 * x->sum));
-    __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(isum), _mm512_set1_ps(x->scale));
-    return _mm512_fmadd_ps(scaled, scales_of(tile, at), sum);
+    const q35_act_block *x = p->x[0], *y = p->x[1];
+    const __m512i act = load_both(x->q, y->q);
+    const __m512i a = sums_of_4(tile, 0, p, act), b = sums_of_4(tile, 4, p, act);
+    __m512i sum = _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+    sum = _mm512_shuffle_i32x4(sum, sum, 0xd8);
+    sum = _mm512_add_epi32(sum, join(_mm256_set1_epi32(-128 * x->sum), _mm256_set1_epi32(-128 * y->sum)));
+    const __m512 scale =
+        _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_set1_ps(x->scale)), _mm256_set1_ps(y->scale), 1);
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+}
+
+Q35I_INLINE __m256 add_pair(__m256 sum, const rows *tile, const pair *p)
+{
+    const __m512 y = scaled_sums(tile, p), scale = scales_of(tile, p);
+    sum = _mm256_fmadd_ps(_mm512_castps512_ps256(y), _mm512_castps512_ps256(scale), sum);
+    if (p->step == 0)
+        return sum;
+    return _mm256_fmadd_ps(_mm512_extractf32x8_ps(y, 1), _mm512_extractf32x8_ps(scale, 1), sum);
 }
 
 void q35i_q8_matvec__avx512(const q35_act_block *x, const q35k_weights *w, float *out, int64_t begin, int64_t end)
 {
     const int64_t blocks = w->k / Q35_ACT_BLOCK;
-    for (int64_t r = begin; r < end; r += Q35I_ROWS) {
-        const int64_t n_rows = end - r < Q35I_ROWS ? end - r : Q35I_ROWS;
-        const uint8_t *first = (const uint8_t *)w->data + r * w->rs;
-        const rows tile = rows_of(first, w->rs, n_rows);
-        __m512 sum = _mm512_setzero_ps();
-        for (int64_t b = 0; b < blocks; b++) {
-            /* Each row near into L1, and the next tile, whose rows lie side by side, in the order of memory. */
-            for (int i = 0; i < Q35I_ROWS; i++)
-                _mm_prefetch((const char *)((uintptr_t)tile.at[i] + (uintptr_t)((b + NEAR_BLOCKS) * BLOCK_BYTES)),
-                             _MM_HINT_T0);
-            q35i_prefetch((uintptr_t)first + (uintptr_t)(Q35I_ROWS * (w->rs + b * BLOCK_BYTES)),
-                          Q35I_ROWS * BLOCK_BYTES);
-            sum = add_block(sum, &tile, b * BLOCK_BYTES, x + b);
+    for (int64_t r = begin; r < end; r += ROWS) {
+        const int64_t n_rows = end - r < ROWS ? end - r : ROWS;
+        const rows tile = rows_of((const uint8_t *)w->data + r * w->rs, w->rs, n_rows);
+        __m256 sum = _mm256_setzero_ps();
+        for (int64_t b = 0; b + 1 < blocks; b += 2) {
+            const pair p = {b * BLOCK_BYTES, BLOCK_BYTES, {x + b, x + b + 1}};
+            q35i_stream_rows_ahead(tile.at, ROWS, w->rs, p.at, 2 * BLOCK_BYTES);
+            sum = add_pair(sum, &tile, &p);
         }
-        q35i_store_rows(out + r, (__mmask16)(n_rows < Q35I_ROWS ? (1u << n_rows) - 1u : 0xffffu), sum);
+        if (blocks % 2 != 0) {
+            const q35_act_block *last = x + blocks - 1;
+            sum = add_pair(sum, &tile, &(pair){(blocks - 1) * BLOCK_BYTES, 0, {last, last}});
+        }
+        q35i_store_rows(out + r, (__mmask16)((1u << n_rows) - 1u), _mm512_castps256_ps512(sum));
     }
 }

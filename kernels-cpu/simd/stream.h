@@ -25,4 +25,26 @@ __attribute__((always_inline)) static inline void q35i_stream_ahead(const void *
         __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(far + i)), 0, 2);
 }
 
+/* The same where `rows` (at most 16) rows lie side by side in memory and are read together, `bytes` of each at a
+ * time: asks for what the next `rows` rows have where these have `at`, in the order of memory. Rows that are read
+ * beside one another are too many streams for the requests near ahead alone: half of the speed. Requests in one
+ * burst instead of a loop cost Zen 5 a tenth. */
+__attribute__((always_inline)) static inline void q35i_stream_rows_ahead(const uint8_t *const *row, int rows,
+                                                                         int64_t rs, int64_t at, int bytes)
+{
+    enum { NEAR = 272 };
+    const uintptr_t next = (uintptr_t)row[0] + (uintptr_t)(rows * (rs + at));
+    if (atomic_load_explicit(&q35i_stream_far, memory_order_relaxed) == 0) {
+#pragma GCC unroll 1
+        for (int i = 0; i < rows * bytes; i += 64)
+            __builtin_prefetch((const void *)(next + (uintptr_t)i), 0, 3);
+        return;
+    }
+    for (int r = 0; r < rows; r++)
+        __builtin_prefetch((const void *)((uintptr_t)row[r] + (uintptr_t)(at + NEAR)), 0, 3);
+#pragma GCC unroll 1
+    for (int i = 0; i < rows * bytes; i += 64)
+        __builtin_prefetch((const void *)(next + (uintptr_t)i), 0, 2);
+}
+
 #endif
