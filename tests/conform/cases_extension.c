@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Extensions of <q35rt/measure.h>, <q35rt/energy.h>, <q35rt/peer.h> and <q35rt/capture.h>: what is measured is
- * sane and adds up, watching changes no result, and a recording does what was recorded. */
+ * Extensions of <q35rt/measure.h>, <q35rt/energy.h> and <q35rt/capture.h>: what is measured is sane and adds up,
+ * watching changes no result, and a recording does what was recorded. */
 #include "conform.h"
 
 #include <q35rt/capture.h>
 #include <q35rt/energy.h>
 #include <q35rt/measure.h>
-#include <q35rt/peer.h>
 #include <string.h>
 
 enum { RUNS = 3, MOST_LIMITS = 64, LIMIT_MS = 20 };
@@ -145,36 +144,6 @@ static void energy(cf_env *e, uint32_t a, uint32_t b)
     cf_exec_free(e, &x);
 }
 
-/* ---- peer */
-
-static q35_peer_info ask_peer(const q35_peer *table, q35_device *dev, q35_device *from)
-{
-    q35_peer_info info = {.h = {sizeof info, Q35_STRUCT_PEER_INFO, NULL}};
-    cf_ok(table->query(dev, from, &info), "peer query");
-    if (info.mode > Q35_PEER_ADDRESS)
-        cf_fail("peer query answers mode %u, need 0 to 3", info.mode);
-    return info;
-}
-
-static void peer(cf_env *e, uint32_t a, uint32_t b)
-{
-    const q35_peer *table = need_table(e, Q35_STRUCT_PEER, "peer");
-    q35_device *other = NULL;
-    (void)a, (void)b;
-    if (e->probe->n_devices < 2)
-        cf_skip("one device");
-    q35_pool *pool = cf_pool(CF_THREADS);
-    const q35_open_options options = cf_open_options(e, pool);
-    cf_ok(e->api->device_open((e->options->device + 1) % e->probe->n_devices, &options, &other), "device_open");
-    for (int i = 0; i < 2; i++) {
-        q35_device *to = i ? other : e->dev, *from = i ? e->dev : other;
-        const q35_peer_info first = ask_peer(table, to, from), again = ask_peer(table, to, from);
-        if (first.mode != again.mode)
-            cf_fail("peer query answers mode %u, then %u", first.mode, again.mode);
-    }
-    e->api->device_close(other);
-}
-
 /* ---- capture */
 
 static void wait_for(cf_env *e)
@@ -226,6 +195,5 @@ void cf_list_extension(cf_list *list)
     cf_add_test(list, CF_DEVICE, limits, 0, 0, "measure/limits");
     cf_add_test(list, CF_DEVICE, profile, 0, 0, "measure/profile");
     cf_add_test(list, CF_DEVICE, energy, 0, 0, "energy/grows");
-    cf_add_test(list, CF_DEVICE, peer, 0, 0, "peer/answers");
     cf_add_test(list, CF_DEVICE | CF_L1, capture, 0, 0, "capture/replay");
 }

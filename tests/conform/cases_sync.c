@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Litmus tests of queues and timelines: what a signal says must have happened, whatever runs when. Copies of all
- * sizes and pauses of the host make the delays. */
+ * Litmus tests of queues and timelines: what a signal says must have happened, whatever runs when. */
 #define _GNU_SOURCE
-#include "conform.h"
+#include "litmus.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
-
-#define WAIT_NS UINT64_C(3600000000000) /* the case has a deadline of its own */
-enum { ROUNDS = 25, BYTES = 1 << 18 };
 
 typedef struct lab {
     cf_env *e;
@@ -43,22 +37,6 @@ static void close_lab(lab *l)
         l->api->buf_free(l->buf[i]);
 }
 
-static void pause_a_bit(lab *l)
-{
-    if (kc_random(&l->e->x) & 1)
-        nanosleep(&(struct timespec){0, 1000 * (long)kc_below(&l->e->x, 400)}, NULL);
-}
-
-static uint64_t some_bytes(lab *l)
-{
-    return kc_random(&l->e->x) & 1 ? BYTES : 64;
-}
-
-static void fill(uint8_t *p, int value)
-{
-    memset(p, value, BYTES);
-}
-
 typedef q35_binding place;
 
 static place in_buf(const lab *l, int i)
@@ -83,13 +61,6 @@ static void await(lab *l, q35_timeline *t, uint64_t value)
     cf_ok(l->api->timeline_wait(t, value, WAIT_NS), "timeline_wait");
 }
 
-static void want_bytes(const uint8_t *p, uint64_t bytes, int value, const char *what)
-{
-    for (uint64_t i = 0; i < bytes; i++)
-        if (p[i] != value)
-            cf_fail("%s: byte %llu is %u, need %d", what, (unsigned long long)i, p[i], value);
-}
-
 /* Queue a brings data, queue b waits for the signal and takes it away; the one that waits is queued first. */
 static void sync_message(cf_env *e, uint32_t a, uint32_t b)
 {
@@ -97,12 +68,12 @@ static void sync_message(cf_env *e, uint32_t a, uint32_t b)
     (void)a, (void)b;
     for (int r = 1; r <= ROUNDS; r++) {
         const q35_point there = {l.s, (uint64_t)r}, done = {l.t, (uint64_t)r};
-        const uint64_t bytes = some_bytes(&l);
+        const uint64_t bytes = some_bytes(e);
         cf_stage("message %d of %llu bytes", r, (unsigned long long)bytes);
         fill(l.host[0], r);
         fill(l.host[1], 0);
         copy(&l, l.b, in_buf(&l, 0), on_host(&l, 1), bytes, &there, &done);
-        pause_a_bit(&l);
+        pause_a_bit(e);
         copy(&l, l.a, on_host(&l, 0), in_buf(&l, 0), bytes, NULL, &there);
         await(&l, l.t, (uint64_t)r);
         want_bytes(l.host[1], bytes, r, "what the other queue brought before its signal");
@@ -116,14 +87,14 @@ static void sync_store_buffering(cf_env *e, uint32_t a, uint32_t b)
     lab l = open_lab(e);
     (void)a, (void)b;
     for (int r = 1; r <= ROUNDS; r++) {
-        const uint64_t v = 2 * (uint64_t)r, bytes = some_bytes(&l);
+        const uint64_t v = 2 * (uint64_t)r, bytes = some_bytes(e);
         const q35_point wrote_a = {l.s, v - 1}, wrote_b = {l.t, v - 1}, read_a = {l.s, v}, read_b = {l.t, v};
         cf_stage("store buffering %d", r);
         fill(l.host[0], r);
         fill(l.host[1], r + 100);
         copy(&l, l.a, on_host(&l, 0), in_buf(&l, 0), bytes, NULL, &wrote_a);
         copy(&l, l.a, in_buf(&l, 1), on_host(&l, 2), bytes, &wrote_b, &read_a);
-        pause_a_bit(&l);
+        pause_a_bit(e);
         copy(&l, l.b, on_host(&l, 1), in_buf(&l, 1), bytes, NULL, &wrote_b);
         copy(&l, l.b, in_buf(&l, 0), on_host(&l, 3), bytes, &wrote_a, &read_b);
         await(&l, l.s, v);
@@ -140,14 +111,14 @@ static void sync_diamond(cf_env *e, uint32_t a, uint32_t b)
     lab l = open_lab(e);
     (void)a, (void)b;
     for (int r = 1; r <= ROUNDS; r++) {
-        const uint64_t v = 3 * (uint64_t)r, bytes = some_bytes(&l);
+        const uint64_t v = 3 * (uint64_t)r, bytes = some_bytes(e);
         const q35_point source = {l.s, v - 2}, left = {l.s, v - 1}, right = {l.t, v}, done = {l.s, v};
         const q35_point both[2] = {left, right};
         const place from = in_buf(&l, 3), to = on_host(&l, 3);
         cf_stage("diamond %d", r);
         fill(l.host[0], r);
         copy(&l, l.b, in_buf(&l, 0), in_buf(&l, 2), bytes, &source, &right);
-        pause_a_bit(&l);
+        pause_a_bit(e);
         copy(&l, l.a, on_host(&l, 0), in_buf(&l, 0), bytes, NULL, &source);
         copy(&l, l.a, in_buf(&l, 0), in_buf(&l, 1), bytes, NULL, &left);
         copy(&l, l.a, in_buf(&l, 2), in_buf(&l, 3), bytes, &right, NULL);
@@ -165,7 +136,7 @@ static void sync_ping_pong(cf_env *e, uint32_t a, uint32_t b)
     uint64_t v = 0;
     (void)a, (void)b;
     for (int r = 1; r <= ROUNDS; r++) {
-        const uint64_t bytes = some_bytes(&l);
+        const uint64_t bytes = some_bytes(e);
         cf_stage("ping-pong %d", r);
         fill(l.host[0], r);
         fill(l.host[1], 0);
@@ -312,7 +283,7 @@ static void sync_plan(cf_env *e, uint32_t a, uint32_t b)
         cf_stage("copy, plan, copy %d: %s", r, c->text);
         copy(&l, l.b, wrong, x.bindings[in], c->t[in].bytes, NULL, NULL);
         cf_ok(l.api->plan_submit(l.a, x.plan, &here, 1, &ran, 1), "plan_submit");
-        pause_a_bit(&l);
+        pause_a_bit(e);
         copy(&l, l.b, data, x.bindings[in], c->t[in].bytes, NULL, &here);
         copy(&l, l.b, x.bindings[out], back, c->t[out].bytes, &ran, &done);
         await(&l, l.t, v + 3);

@@ -145,6 +145,7 @@ void cf_list_life(cf_list *list);
 void cf_list_compose(cf_list *list);
 void cf_list_cost(cf_list *list);
 void cf_list_extension(cf_list *list);
+void cf_list_peer(cf_list *list);
 
 /* ---- run.c */
 void cf_run_test(const cf_options *options, const cf_test *test, cf_probe *probe, cf_result *result);

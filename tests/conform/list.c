@@ -46,5 +46,6 @@ bool cf_list_all(cf_list *list)
     cf_list_compose(list);
     cf_list_cost(list);
     cf_list_extension(list);
+    cf_list_peer(list);
     return list->room > 0;
 }

@@ -18,6 +18,7 @@ typedef struct job {
 } job;
 
 struct q35_plan {
+    const q35_device *dev;
     uint32_t n_tensors, n_jobs, step;
     q35_tensor_desc *tensors;
     uint8_t **at; /* [n_tensors] first bytes, of the bindings */
@@ -134,6 +135,7 @@ q35_status async_plan_compile(q35_device *dev, const q35_region *region, q35_pla
     q35_plan *plan = calloc(1, sizeof *plan);
     if (!plan)
         return async_fail(Q35_E_NOMEM, "async1: out of memory for a plan");
+    plan->dev = dev;
     plan->n_tensors = region->n_tensors;
     plan->n_jobs = region->n_nodes;
     plan->step = region->step;
@@ -162,6 +164,8 @@ q35_status async_plan_bind(q35_plan *plan, const q35_binding *bindings)
 {
     for (uint32_t i = 0; i < plan->n_tensors; i++) {
         plan->at[i] = async_buf_at(&bindings[i], bindings[i].bytes);
+        if (plan->at[i] && bindings[i].buf->dev != plan->dev)
+            return async_fail(Q35_E_INVALID, "async1: tensor %u is bound to a buffer of another device", i);
         if (!plan->at[i])
             return async_fail(Q35_E_INVALID, "async1: tensor %u is bound to %s, need a buffer of the device", i,
                               bindings[i].host ? "a host address" : "bytes outside its buffer");

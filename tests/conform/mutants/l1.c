@@ -10,7 +10,11 @@
 #include "tests/device/async_plugin.c"
 #undef q35_plugin_query
 
+#include <time.h>
+
 NOTE("1.0", Q35_NF_SPAWNS_THREADS);
+
+static q35_device *opened; /* the last */
 
 /* ---- memory */
 
@@ -47,11 +51,97 @@ static q35_status mutant_memory_refresh(q35_device *dev, uint32_t memory, uint64
 
 /* ---- queues, timelines */
 
+static void sleep_us(long us)
+{
+    nanosleep(&(struct timespec){0, 1000 * us}, NULL);
+}
+
+/* What a buffer held when it was first copied from. */
+static const uint8_t *first_contents(const q35_buf *buf)
+{
+    static struct {
+        const q35_buf *buf;
+        uint8_t data[1 << 19];
+    } kept[8];
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (!kept[i].buf) {
+            kept[i].buf = buf;
+            memcpy(kept[i].data, buf->data, buf->bytes < sizeof kept[i].data ? buf->bytes : sizeof kept[i].data);
+        }
+        if (kept[i].buf == buf)
+            return kept[i].data;
+    }
+    return buf->data;
+}
+
+/* From another device. */
+static q35_status peer_copy(q35_queue *queue, const q35_binding *src, const q35_binding *dst, uint64_t bytes,
+                            const q35_point *waits, uint32_t n_waits, const q35_point *signals, uint32_t n_signals)
+{
+    q35_binding from = *src;
+    if (IS(peer_refuses))
+        return async_fail(Q35_E_UNSUPPORTED, "async1: copy from a buffer of another device");
+    if (IS(peer_drops_offset))
+        from.offset = 0;
+    if (IS(peer_stale_source))
+        from = (q35_binding){.host = (void *)(uintptr_t)first_contents(src->buf), .offset = src->offset};
+    for (uint32_t i = 0; i < n_signals && IS(peer_signals_early); i++)
+        (void)async_timeline_signal(signals[i].timeline, signals[i].value);
+    if (IS(peer_signals_early)) {
+        sleep_us(2000);
+        n_signals = 0;
+    }
+    return async_copy(queue, &from, dst, bytes, waits, IS(peer_missed_wait) ? 0 : n_waits, signals, n_signals);
+}
+
+typedef struct staged {
+    const uint8_t *src;
+    uint8_t *dst;
+    uint64_t bytes;
+    pthread_mutex_t *alone;
+} staged;
+
+/* Through memory that all devices use, each by one queue at a time. */
+static q35_status copy_staged(void *arg, char *text)
+{
+    static volatile uint8_t staging[64];
+    const staged *s = arg;
+    (void)text;
+    pthread_mutex_lock(s->alone);
+    memcpy(s->dst, s->src, s->bytes);
+    for (uint64_t i = 0; i < s->bytes && i < sizeof staging; i++)
+        staging[i] = s->src[i];
+    sleep_us(100);
+    for (uint64_t i = 0; i < s->bytes && i < sizeof staging; i++)
+        s->dst[i] = staging[i];
+    pthread_mutex_unlock(s->alone);
+    return Q35_OK;
+}
+
+static q35_status staged_copy(q35_queue *queue, const q35_binding *src, const q35_binding *dst, uint64_t bytes,
+                              const q35_point *waits, uint32_t n_waits, const q35_point *signals,
+                              uint32_t n_signals)
+{
+    static pthread_mutex_t alone[2] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+    staged *s = malloc(sizeof *s);
+    if (!s)
+        return async_fail(Q35_E_NOMEM, "async1: out of memory for a copy");
+    *s = (staged){.src = async_buf_at(src, bytes),
+                  .dst = (uint8_t *)dst->host + dst->offset,
+                  .bytes = bytes,
+                  .alone = &alone[src->buf->dev == opened]};
+    return async_submit(queue, copy_staged, s, waits, n_waits, signals, n_signals);
+}
+
 static q35_status mutant_copy(q35_queue *queue, const q35_binding *src, const q35_binding *dst, uint64_t bytes,
                               const q35_point *waits, uint32_t n_waits, const q35_point *signals,
                               uint32_t n_signals)
 {
     q35_binding from = *src, to = *dst;
+    if (src->buf && dst->buf && src->buf->dev != dst->buf->dev)
+        return peer_copy(queue, src, dst, bytes, waits, n_waits, signals, n_signals);
+    if (IS(shares_staging) && dst->host && async_buf_at(src, bytes))
+        return staged_copy(queue, src, dst, bytes, waits, n_waits, signals, n_signals);
     if (IS(missed_wait) && n_waits > 0)
         n_waits--;
     if (IS(drops_offset) && to.buf)
@@ -124,8 +214,6 @@ static q35_status mutant_replay(q35_queue *queue, q35_recording *recording, cons
     return Q35_OK;
 }
 
-static q35_device *opened; /* the last */
-
 static q35_status mutant_device_open(uint32_t i, const q35_open_options *options, q35_device **out)
 {
     q35_status status = device_open(i, options, out);
@@ -149,16 +237,28 @@ static q35_status mutant_plan_submit(q35_queue *queue, q35_plan *plan, const q35
     return async_plan_submit(queue, plan, waits, n_waits, signals, n_signals);
 }
 
+static q35_status mutant_peer_query(q35_device *dev, q35_device *from, q35_peer_info *out)
+{
+    q35_status status = peer_query(dev, from, out);
+    if (status == Q35_OK && IS(peer_claims_address))
+        out->mode = Q35_PEER_ADDRESS;
+    return status;
+}
+
 static const q35_hdr *mutant_extension(uint32_t type)
 {
     static q35_energy energy_table;
     static q35_capture capture_table;
+    static q35_peer peer_table;
+    peer_table = peer;
+    peer_table.query = mutant_peer_query;
     energy_table = energy;
     energy_table.read = mutant_energy_read;
     capture_table = async_capture;
     if (IS(replays_nothing))
         capture_table.replay = mutant_replay;
     return type == Q35_STRUCT_ENERGY    ? &energy_table.h
+           : type == Q35_STRUCT_PEER    ? &peer_table.h
            : type == Q35_STRUCT_CAPTURE ? &capture_table.h
                                         : extension(type);
 }

@@ -85,7 +85,14 @@ enum {
     energy_falls,
     endless_text,
     replays_nothing,
-    runs_while_recording
+    runs_while_recording,
+    shares_staging,
+    peer_missed_wait,
+    peer_signals_early,
+    peer_stale_source,
+    peer_drops_offset,
+    peer_refuses,
+    peer_claims_address
 };
 
 #ifndef MUTANT
