@@ -19,6 +19,7 @@
 #include <q35rt/collectives.h>
 #include <q35rt/energy.h>
 #include <q35rt/measure.h>
+#include <q35rt/peer.h>
 #include <stdatomic.h>
 
 #define Q35I_CUDA_VERSION "0.1.0"
@@ -118,6 +119,17 @@ q35_status q35i_cuda_memory_refresh(q35_device *dev, uint32_t memory, uint64_t *
 /* Address of [offset, offset + bytes) of a binding to a buffer of dev; 0: it is none, or too short. */
 q35i_cu_address q35i_cuda_address(const q35_device *dev, const q35_binding *binding, uint64_t bytes);
 
+/* ------------------------------------------------------------------ memory of other devices (peer.c) */
+
+/* Can copies of dev take a buffer of `from` as their source? */
+bool q35i_cuda_copies_from(const q35_device *dev, const q35_device *from);
+
+/* What dev can do with memory of another device, a Q35_PEER_*; from Q35_PEER_ADDRESS on its kernels, too. Fails
+ * only on a device that is lost. */
+q35_status q35i_cuda_reach(const q35_device *dev, const q35_device *from, uint32_t *out_mode);
+
+extern const q35_peer q35i_cuda_peer;
+
 /* ------------------------------------------------------------------ queues and timelines (timeline.c, queue.c) */
 
 struct q35_timeline {
@@ -127,12 +139,14 @@ struct q35_timeline {
     char text[Q35I_CUDA_TEXT];
 };
 
-/* A copy between a buffer and host memory, or two buffers. Through pinned memory to the host, for the driver would
- * block until a copy to pageable memory is done; in shared memory directly, by a thread of the driver's. */
+/* A copy between a buffer and host memory, or two buffers, the first of them of this device or another. Through
+ * pinned memory to the host, for the driver would block until a copy to pageable memory is done; in shared memory
+ * directly, by a thread of the driver's. */
 typedef struct q35i_cuda_copy {
     q35i_cu_address src, dst; /* 0: host memory */
     const char *host_src;
     char *host_dst;
+    const q35_device *from; /* whose memory src is, NULL: in the queue's own context */
     uint64_t bytes;
     const char *staging; /* the queue's; and what is left to go from there, chunk by chunk */
     char *next_dst;

@@ -123,17 +123,34 @@ void q35i_cuda_plan_free(q35_plan *plan)
 
 /* ---- bind */
 
+/* Whose buffer a binding may be: the plan's device, or another whose memory its kernels reach. */
+static q35_status owner_of(const q35_plan *plan, const q35_binding *binding, const q35_device **out)
+{
+    const q35_device *owner = binding->host || !binding->buf ? plan->dev : binding->buf->dev;
+    uint32_t mode = Q35_PEER_NONE;
+    *out = plan->dev;
+    const q35_status status = owner == plan->dev ? Q35_OK : q35i_cuda_reach(plan->dev, owner, &mode);
+    if (mode == Q35_PEER_ADDRESS)
+        *out = owner;
+    return status;
+}
+
 static q35_status bind_tensor(q35_plan *plan, uint32_t i, const q35_binding *binding)
 {
     q35i_cuda_tensor *t = &plan->tensors[i];
     const uint32_t align = q35i_cuda_rules.align(&t->desc);
-    t->address = q35i_cuda_address(plan->dev, binding, t->bytes);
+    const q35_device *owner;
+    q35_status status = owner_of(plan, binding, &owner);
+    if (status != Q35_OK)
+        return status;
+    t->address = q35i_cuda_address(owner, binding, t->bytes);
     if (binding->host || !binding->buf)
         return q35p_fail(Q35_E_INVALID, "cuda plan: tensor %u has no buffer, need one of the device", i);
     if (t->address == 0 || binding->bytes < t->bytes)
-        return q35p_fail(Q35_E_INVALID,
-                         "cuda plan: tensor %u is bound to %llu bytes, need %llu of a buffer of this device", i,
-                         (unsigned long long)binding->bytes, (unsigned long long)t->bytes);
+        return q35p_fail(
+            Q35_E_INVALID,
+            "cuda plan: tensor %u is bound to %llu bytes, need %llu of a buffer that this device addresses", i,
+            (unsigned long long)binding->bytes, (unsigned long long)t->bytes);
     if (t->address % align != 0)
         return q35p_fail(Q35_E_INVALID, "cuda plan: tensor %u is bound to an address off by %u, need alignment %u",
                          i, (unsigned)(t->address % align), align);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The CUDA plugin's face: ELF note and table. Conformance level L1 with costs and weight layouts, and
- * where NCCL is there collectives. */
+ * The CUDA plugin's face: ELF note and table. Conformance level L1 with costs and weight layouts, copies between
+ * devices, and where NCCL is there collectives. */
 #include "comm.h"
 #include "plan.h"
 
@@ -18,6 +18,7 @@ static const q35_hdr *extension(uint32_t type)
     case Q35_STRUCT_MEASURE: return &measure.h;
     case Q35_STRUCT_COLLECTIVES: return q35i_cuda_collectives();
     case Q35_STRUCT_ENERGY: return &q35i_cuda_energy.h;
+    case Q35_STRUCT_PEER: return &q35i_cuda_peer.h;
     default: return NULL;
     }
 }

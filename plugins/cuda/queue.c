@@ -181,14 +181,20 @@ static q35i_cu_result start_copy(q35_queue *q, q35i_cuda_copy *c)
         return copy_to_host(q, c);
     if (c->host_src)
         return drv->cuMemcpyHtoDAsync_v2(c->dst, c->host_src, c->bytes, q->stream);
+    if (c->from)
+        return drv->cuMemcpyPeerAsync(c->dst, q->dev->context, c->src, c->from->context, c->bytes, q->stream);
     return drv->cuMemcpyDtoDAsync_v2(c->dst, c->src, c->bytes, q->stream);
 }
 
-static void issue_failed(q35_device *dev, q35i_cuda_work *w, q35i_cu_result error)
+/* own: the error is this device's; false: it may be that of the device that is copied from. */
+static void issue_failed(q35_device *dev, q35i_cuda_work *w, q35i_cu_result error, bool own)
 {
     char text[Q35I_CUDA_TEXT], reason[160];
-    const char *what = w->plan ? "running a plan" : w->collective.comm ? "a collective" : "copying";
-    if (q35i_cuda_error_is_sticky(error)) {
+    const char *what = w->plan              ? "running a plan"
+                       : w->collective.comm ? "a collective"
+                       : w->copy.from       ? "copying from another device"
+                                            : "copying";
+    if (own && q35i_cuda_error_is_sticky(error)) {
         q35i_cuda_set_lost(dev, error);
         q35i_cuda_work_fail(w, Q35_E_DEVICE_LOST, dev->lost_text);
         return;
@@ -203,7 +209,7 @@ void q35i_cuda_work_issued(q35i_cuda_work *w, q35i_cu_result error)
 {
     q35_device *dev = w->collective.queue->dev;
     if (error != 0)
-        issue_failed(dev, w, error);
+        issue_failed(dev, w, error, true);
     w->issued = true;
     w->recorded = error == 0;
     pthread_cond_broadcast(&dev->changed);
@@ -238,10 +244,10 @@ static void issue(q35_queue *q, q35i_cuda_work *w)
         return;
     q35i_cu_result error = w->plan ? q35i_cuda_plan_start(w->plan, q->stream) : start_copy(q, &w->copy);
     if (error != 0)
-        issue_failed(dev, w, error);
+        issue_failed(dev, w, error, !w->copy.from);
     error = dev->drv->cuEventRecord(w->event, q->stream);
     if (error != 0)
-        issue_failed(dev, w, error);
+        issue_failed(dev, w, error, true);
     w->recorded = error == 0;
     pthread_cond_broadcast(&dev->changed);
 }
@@ -424,7 +430,7 @@ q35_status q35i_cuda_plan_submit(q35_queue *queue, q35_plan *plan, const q35_poi
     return status == Q35_OK ? q35i_cuda_submit(queue, &what, waits, n_waits, signals, n_signals) : status;
 }
 
-/* One side of a copy: a host address, or a place in a buffer of the device. */
+/* One side of a copy: a host address, or a place in a buffer of dev. */
 static q35_status side(const q35_device *dev, const q35_binding *b, uint64_t bytes, const char *name,
                        char **out_host, q35i_cu_address *out_address)
 {
@@ -440,15 +446,21 @@ q35_status q35i_cuda_copy_submit(q35_queue *queue, const q35_binding *src, const
                                  const q35_point *waits, uint32_t n_waits, const q35_point *signals,
                                  uint32_t n_signals)
 {
+    const q35_device *dev = queue->dev, *owner = src->host || !src->buf ? dev : src->buf->dev;
     q35i_cuda_work what = {.copy = {.bytes = bytes}};
     q35i_cuda_copy *copy = &what.copy;
     char *host_src;
-    q35_status status = side(queue->dev, src, bytes, "source", &host_src, &copy->src);
+    q35_status status = side(owner, src, bytes, "source", &host_src, &copy->src);
     if (status == Q35_OK)
-        status = side(queue->dev, dst, bytes, "destination", &copy->host_dst, &copy->dst);
+        status = side(dev, dst, bytes, "destination", &copy->host_dst, &copy->dst);
     if (status != Q35_OK)
         return status;
     copy->host_src = host_src;
+    if (owner != dev && (copy->host_dst || !q35i_cuda_copies_from(dev, owner)))
+        return q35p_fail(Q35_E_UNSUPPORTED, "cuda copy: from device %u to %s, need a queue of device %u",
+                         owner->index, copy->host_dst ? "host memory" : "a device that cannot read it",
+                         owner->index);
+    copy->from = owner->context == dev->context ? NULL : owner;
     if (copy->host_src && copy->host_dst)
         return q35p_fail(Q35_E_INVALID, "cuda copy: both sides are host memory, need a buffer of the device");
     return q35i_cuda_submit(queue, &what, waits, n_waits, signals, n_signals);

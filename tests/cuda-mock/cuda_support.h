@@ -38,7 +38,7 @@ static inline void open_device(const char *faults)
     api = device->api;
 }
 
-/* Nothing of the driver's may be left. */
+/* Nothing of the driver's may be left, and no call may have come in a wrong context. */
 static inline void close_device(void)
 {
     q35_mock_counts counts;
@@ -47,6 +47,7 @@ static inline void close_device(void)
     q35_mock_get(&counts);
     ck_assert_uint_eq(counts.bytes_in_use, 0);
     ck_assert_uint_eq(counts.objects, 0);
+    ck_assert_uint_eq(counts.wrong_contexts, 0);
 }
 
 static inline q35_mock_counts counts_now(void)

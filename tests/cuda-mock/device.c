@@ -32,17 +32,21 @@ q35i_cu_result cuDriverGetVersion(int *version)
 static const struct {
     q35i_cu_result error;
     const char *name, *text;
-} errors[] = {{0, "CUDA_SUCCESS", "no error"},
-              {1, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
-              {2, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
-              {3, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
-              {201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
-              {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
-              {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the PTX was compiled with an unsupported toolchain"},
-              {600, "CUDA_ERROR_NOT_READY", "device not ready"},
-              {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
-              {701, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
-              {999, "CUDA_ERROR_UNKNOWN", "unknown error"}};
+} errors[] = {
+    {0, "CUDA_SUCCESS", "no error"},
+    {1, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {2, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {3, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
+    {201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
+    {217, "CUDA_ERROR_PEER_ACCESS_UNSUPPORTED", "peer access is not supported between these two devices"},
+    {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the PTX was compiled with an unsupported toolchain"},
+    {600, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    {701, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
+    {704, "CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", "peer access is already enabled"},
+    {711, "CUDA_ERROR_TOO_MANY_PEERS", "peer mapping resources exhausted"},
+    {999, "CUDA_ERROR_UNKNOWN", "unknown error"}};
 
 q35i_cu_result cuGetErrorName(q35i_cu_result error, const char **text)
 {
@@ -134,8 +138,17 @@ q35i_cu_result cuDeviceTotalMem_v2(size_t *bytes, q35i_cu_device device)
 struct CUctx_st *mock_context(q35i_cu_result *error)
 {
     struct CUctx_st *context = depth > 0 ? stack[depth - 1] : NULL;
-    *error = !context || context->users == 0 ? MOCK_INVALID_CONTEXT : context->dead;
+    const int none = !context || context->users == 0;
+    mock_counts.wrong_contexts += (uint64_t)none;
+    *error = none ? MOCK_INVALID_CONTEXT : context->dead;
     return *error ? NULL : context;
+}
+
+int mock_is_current(const struct CUctx_st *context)
+{
+    const int is = depth > 0 && stack[depth - 1] == context && context->users > 0;
+    mock_counts.wrong_contexts += !is;
+    return is;
 }
 
 q35i_cu_result cuDevicePrimaryCtxRetain(q35i_cu_context *context, q35i_cu_device device)
@@ -160,8 +173,8 @@ q35i_cu_result cuDevicePrimaryCtxRelease_v2(q35i_cu_device device)
     pthread_mutex_lock(&mock_lock);
     if (error == 0 && mock_contexts[device].users == 0)
         error = MOCK_INVALID_CONTEXT;
-    else if (error == 0)
-        mock_contexts[device].users--;
+    else if (error == 0 && --mock_contexts[device].users == 0)
+        mock_end_access(&mock_contexts[device]);
     pthread_mutex_unlock(&mock_lock);
     return error;
 }
@@ -173,6 +186,7 @@ q35i_cu_result cuDevicePrimaryCtxReset_v2(q35i_cu_device device)
         return error;
     pthread_mutex_lock(&mock_lock);
     mock_contexts[device].dead = 0;
+    mock_end_access(&mock_contexts[device]);
     pthread_mutex_unlock(&mock_lock);
     return 0;
 }

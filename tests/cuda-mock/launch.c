@@ -11,22 +11,43 @@
 enum { FREE_SHARED = 48 * 1024, MAX_FUNCTIONS = 256 };
 
 struct CUfunc_st {
+    const struct CUctx_st *context;
     char name[64];
     uint32_t args_bytes, shared_limit;
 };
 
 struct CUmod_st {
+    const struct CUctx_st *context;
     struct CUfunc_st functions[MAX_FUNCTIONS];
     uint32_t n;
 };
+
+/* mock_is_current, without the lock. */
+static int comes_in(const struct CUctx_st *context)
+{
+    pthread_mutex_lock(&mock_lock);
+    const int is = mock_is_current(context);
+    pthread_mutex_unlock(&mock_lock);
+    return is;
+}
+
+static void forget_object(void)
+{
+    pthread_mutex_lock(&mock_lock);
+    mock_counts.objects--;
+    pthread_mutex_unlock(&mock_lock);
+}
 
 q35i_cu_result cuModuleLoadData(q35i_cu_module *module, const void *image)
 {
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
-    if (mock_context(&error)) {
+    const struct CUctx_st *context = mock_context(&error);
+    if (context) {
         error = image ? (q35i_cu_result)mock_fault.no_module : Q35I_CU_INVALID_VALUE;
         *module = error ? NULL : calloc(1, sizeof **module);
+        if (*module)
+            (*module)->context = context;
         mock_counts.objects += *module != NULL;
     }
     pthread_mutex_unlock(&mock_lock);
@@ -35,9 +56,9 @@ q35i_cu_result cuModuleLoadData(q35i_cu_module *module, const void *image)
 
 q35i_cu_result cuModuleUnload(q35i_cu_module module)
 {
-    pthread_mutex_lock(&mock_lock);
-    mock_counts.objects--;
-    pthread_mutex_unlock(&mock_lock);
+    if (!comes_in(module->context))
+        return MOCK_INVALID_CONTEXT;
+    forget_object();
     free(module);
     return 0;
 }
@@ -45,10 +66,13 @@ q35i_cu_result cuModuleUnload(q35i_cu_module module)
 q35i_cu_result cuModuleGetFunction(q35i_cu_function *function, q35i_cu_module module, const char *name)
 {
     const uint32_t bytes = q35_emu_args_bytes(name);
+    if (!comes_in(module->context))
+        return MOCK_INVALID_CONTEXT;
     if (bytes == 0 || bytes > MAX_ARGS || module->n == MAX_FUNCTIONS)
         return Q35I_CU_NOT_FOUND;
     struct CUfunc_st *f = &module->functions[module->n++];
     snprintf(f->name, sizeof f->name, "%s", name);
+    f->context = module->context;
     f->args_bytes = bytes;
     f->shared_limit = FREE_SHARED;
     *function = f;
@@ -58,12 +82,14 @@ q35i_cu_result cuModuleGetFunction(q35i_cu_function *function, q35i_cu_module mo
 q35i_cu_result cuFuncGetAttribute(int *value, q35i_cu_enum attribute, q35i_cu_function function)
 {
     *value = (int)(mock_fault.code ? mock_fault.code : mock_fault.capability);
-    return function && attribute == Q35I_CU_FUNC_PTX_VERSION ? 0 : Q35I_CU_INVALID_VALUE;
+    return comes_in(function->context) && attribute == Q35I_CU_FUNC_PTX_VERSION ? 0 : Q35I_CU_INVALID_VALUE;
 }
 
 q35i_cu_result cuFuncSetAttribute(q35i_cu_function function, q35i_cu_enum attribute, int value)
 {
     int most = 0;
+    if (!comes_in(function->context))
+        return MOCK_INVALID_CONTEXT;
     (void)cuDeviceGetAttribute(&most, Q35I_CU_ATTR_MAX_SHARED, 0);
     if (attribute == Q35I_CU_FUNC_CARVEOUT)
         return value >= 0 && value <= 100 ? 0 : Q35I_CU_INVALID_VALUE;
@@ -81,7 +107,9 @@ static q35i_cu_result launch(q35i_cu_function function, const q35i_cu_launch *l,
         l->shared_bytes > function->shared_limit)
         return Q35I_CU_INVALID_VALUE;
     pthread_mutex_lock(&mock_lock);
-    if (mock_stream(l->stream, &error)) {
+    if (mock_stream(l->stream, &error) && !mock_is_current(function->context))
+        error = MOCK_INVALID_HANDLE;
+    if (error == 0) {
         op o = {.kind = OP_KERNEL,
                 .kernel = function->name,
                 .grid = {l->grid_x, l->grid_y, l->grid_z},
@@ -131,6 +159,21 @@ q35i_cu_result cuLaunchKernelEx(const q35i_cu_launch_config *config, q35i_cu_fun
 }
 #endif
 
+/* Does an argument point to memory of another device that this one has no access to? Addresses are words of 8
+ * bytes. */
+static int uses_foreign_memory(const struct CUctx_st *context, const char *args)
+{
+    int foreign = 0;
+    pthread_mutex_lock(&mock_lock);
+    for (size_t at = 0; at < MAX_ARGS; at += sizeof(q35i_cu_address)) {
+        q35i_cu_address word;
+        memcpy(&word, args + at, sizeof word);
+        foreign |= !mock_may_use(context, word);
+    }
+    pthread_mutex_unlock(&mock_lock);
+    return foreign;
+}
+
 /* On the stream's thread. A kernel that did what it must not ends the context, as a GPU's trap would. */
 q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const void *args,
                                const uint32_t grid[3], uint32_t threads, uint32_t shared)
@@ -140,7 +183,6 @@ q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const
     const q35_emu_options options = {
         .order = (uint32_t)mock_fault.order, .seed = 1, .error = text, .error_len = sizeof text};
     const uint32_t block[3] = {threads, 1, 1};
-    (void)context;
     pthread_mutex_lock(&mock_lock);
     const uint64_t n = ++mock_counts.kernels;
     pthread_mutex_unlock(&mock_lock);
@@ -148,6 +190,10 @@ q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const
         return Q35I_CU_ILLEGAL_ADDRESS;
     if (n == mock_fault.lost_at)
         return MOCK_UNKNOWN;
+    if (uses_foreign_memory(context, args)) {
+        fprintf(stderr, "mock libcuda: %s: an address of another device's memory\n", name);
+        return Q35I_CU_ILLEGAL_ADDRESS;
+    }
     pthread_mutex_lock(&one_at_a_time);
     mock_enter_kernel();
     const int rc = q35_emu_launch(name, args, grid, block, shared, &options);
@@ -172,6 +218,9 @@ q35i_cu_result cuStreamBeginCapture_v2(q35i_cu_stream stream, q35i_cu_enum mode)
             error = Q35I_CU_INVALID_VALUE;
         } else {
             stream->capture = calloc(1, sizeof *stream->capture);
+            if (!stream->capture)
+                abort();
+            stream->capture->context = stream->context;
             mock_counts.objects++;
             mock_counts.captures++;
             mock_capturing = stream;
@@ -210,9 +259,9 @@ static void free_ops(op *o)
 
 q35i_cu_result cuGraphDestroy(q35i_cu_graph graph)
 {
-    pthread_mutex_lock(&mock_lock);
-    mock_counts.objects--;
-    pthread_mutex_unlock(&mock_lock);
+    if (!comes_in(graph->context))
+        return MOCK_INVALID_CONTEXT;
+    forget_object();
     free_ops(graph->first);
     free(graph);
     return 0;
@@ -222,7 +271,12 @@ q35i_cu_result cuGraphInstantiateWithFlags(q35i_cu_graph_exec *exec, q35i_cu_gra
 {
     if (flags != 0)
         return Q35I_CU_INVALID_VALUE;
+    if (!comes_in(graph->context))
+        return MOCK_INVALID_CONTEXT;
     struct CUgraphExec_st *e = calloc(1, sizeof *e);
+    if (!e)
+        abort();
+    e->context = graph->context;
     op **link = &e->first;
     for (const op *o = graph->first; o; o = o->next, link = &(*link)->next) {
         if (o->kind != OP_KERNEL)
@@ -242,9 +296,9 @@ q35i_cu_result cuGraphInstantiateWithFlags(q35i_cu_graph_exec *exec, q35i_cu_gra
 
 q35i_cu_result cuGraphExecDestroy(q35i_cu_graph_exec exec)
 {
-    pthread_mutex_lock(&mock_lock);
-    mock_counts.objects--;
-    pthread_mutex_unlock(&mock_lock);
+    if (!comes_in(exec->context))
+        return MOCK_INVALID_CONTEXT;
+    forget_object();
     free_ops(exec->first);
     free(exec);
     return 0;
@@ -254,7 +308,9 @@ q35i_cu_result cuGraphLaunch(q35i_cu_graph_exec exec, q35i_cu_stream stream)
 {
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
-    if (mock_stream(stream, &error)) {
+    if (mock_stream(stream, &error) && !mock_is_current(exec->context))
+        error = MOCK_INVALID_HANDLE;
+    if (error == 0) {
         mock_counts.graph_launches++;
         for (const op *o = exec->first; o && error == 0; o = o->next)
             error = mock_enqueue(stream, o);

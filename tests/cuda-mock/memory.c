@@ -18,7 +18,8 @@ typedef struct block {
     char *data;
     size_t bytes;
     block_kind kind;
-    int device; /* -1: PINNED */
+    int device;                     /* -1: PINNED */
+    const struct CUctx_st *context; /* in which it was taken */
     /* Of a lying device, NULL before the first kernel: what kernels see of shared memory, and while one runs, what
      * the host sees; behind it, what kernels saw before. */
     char *view;
@@ -40,6 +41,14 @@ int mock_is_device(const struct CUctx_st *context, q35i_cu_address address, size
     return 0;
 }
 
+int mock_may_use(const struct CUctx_st *context, q35i_cu_address address)
+{
+    for (const block *b = blocks; b; b = b->next)
+        if (b->device >= 0 && holds(b, (const char *)(uintptr_t)address, 1))
+            return b->device == context->device || (context->reach >> b->device & 1u);
+    return 1;
+}
+
 int mock_is_pinned(const void *address, size_t bytes)
 {
     for (const block *b = blocks; b; b = b->next)
@@ -48,7 +57,7 @@ int mock_is_pinned(const void *address, size_t bytes)
     return 0;
 }
 
-static block *add(block_kind kind, int device, size_t bytes)
+static block *add(block_kind kind, const struct CUctx_st *context, size_t bytes)
 {
     block *b = malloc(sizeof *b);
     void *data = NULL;
@@ -57,7 +66,12 @@ static block *add(block_kind kind, int device, size_t bytes)
         return NULL;
     }
     memset(data, POISON, bytes);
-    *b = (block){.next = blocks, .data = data, .bytes = bytes, .kind = kind, .device = device};
+    *b = (block){.next = blocks,
+                 .data = data,
+                 .bytes = bytes,
+                 .kind = kind,
+                 .device = kind == PINNED ? -1 : context->device,
+                 .context = context};
     blocks = b;
     return b;
 }
@@ -75,7 +89,7 @@ static q35i_cu_result take(block_kind kind, size_t bytes, char **out)
     block *b = NULL;
     mock_counts.allocations++;
     if (mock_counts.allocations != mock_fault.oom_at && bytes <= total && used[context->device] <= total - bytes)
-        b = add(kind, context->device, bytes);
+        b = add(kind, context, bytes);
     if (!b)
         return Q35I_CU_OUT_OF_MEMORY;
     used[context->device] += bytes;
@@ -92,6 +106,8 @@ static q35i_cu_result give(block_kind a, block_kind b, int device, const char *d
         if (found->data != data || (found->kind != a && found->kind != b) ||
             (device >= 0 && found->device != device))
             continue;
+        if (device < 0 && !mock_is_current(found->context))
+            return MOCK_INVALID_CONTEXT;
         *link = found->next;
         if (found->device >= 0) {
             used[found->device] -= found->bytes;
@@ -168,12 +184,13 @@ q35i_cu_result cuMemFree_v2(q35i_cu_address address)
 q35i_cu_result cuMemHostAlloc(void **address, size_t bytes, unsigned int flags)
 {
     q35i_cu_result error;
+    const struct CUctx_st *context;
     char *data = NULL;
     pthread_mutex_lock(&mock_lock);
     if (flags == Q35I_CU_HOST_ALLOC_MAPPED && mock_fault.integrated == 1) {
         error = take(MAPPED, bytes, &data);
-    } else if (mock_context(&error)) {
-        const block *b = flags == 0 && bytes > 0 ? add(PINNED, -1, bytes) : NULL;
+    } else if ((context = mock_context(&error)) != NULL) {
+        const block *b = flags == 0 && bytes > 0 ? add(PINNED, context, bytes) : NULL;
         error = b ? 0 : Q35I_CU_INVALID_VALUE;
         data = b ? b->data : NULL;
         mock_counts.objects += b != NULL;

@@ -2,8 +2,8 @@
  *
  * A libcuda.so.1 for machines without a GPU: what plugins/cuda/drv.def lists, on host memory, with the kernels of
  * kernels-cuda run by tests/cuda-emu. A stream is a thread that takes its operations in order, so what is not
- * waited for is not there. Strict where the driver is lenient: addresses, sizes, contexts and captures are
- * checked.
+ * waited for is not there. Strict where the driver is lenient: addresses, sizes and captures are checked, and each
+ * call must come in the context of what it is about.
  *
  * Q35RT_MOCK_CUDA, or q35_mock_set from a test, is a list of key=value separated by commas:
  *   devices=N        number of devices (1)
@@ -23,6 +23,10 @@
  *   lost_at=K        at the K-th kernel run the device falls off the bus: 999 until it is reset
  *   no_module=E      images do not load: error E
  *   copy_us=N        each copy takes N microseconds more
+ *   alone=D          device D - 1 and the others have no access to each other's memory
+ *   access_fails=E   giving access fails with E; 704, which says that it was given before, gives it
+ *   peer_fails_at=K  the K-th copy between devices is refused with 217
+ *   peer_damage=1    copies between devices arrive with a bit changed
  *   order=O          0 forward, 1 reverse, 2 random: order of a block's threads */
 #ifndef CUDA_MOCK_H
 #define CUDA_MOCK_H
@@ -41,6 +45,7 @@ enum {
     MOCK_DEINITIALIZED = 4,
     MOCK_INVALID_DEVICE = 101,
     MOCK_INVALID_CONTEXT = 201,
+    MOCK_NO_PEER_ACCESS = 217,
     MOCK_INVALID_HANDLE = 400,
     MOCK_CAPTURE_UNSUPPORTED = 900,
     MOCK_UNKNOWN = 999,
@@ -49,7 +54,8 @@ enum {
 
 typedef struct mock_faults {
     uint64_t devices, version, init, memory_mib, integrated, lying, capability, code, early_capture, oom_at,
-        launch_fails_at, sticky_at, lost_at, no_module, copy_us, order;
+        launch_fails_at, sticky_at, lost_at, no_module, copy_us, alone, access_fails, peer_fails_at, peer_damage,
+        order;
 } mock_faults;
 
 /* What happened since the last q35_mock_set. */
@@ -61,6 +67,9 @@ typedef struct q35_mock_counts {
     uint64_t graph_launches, captures;
     uint64_t blocking_copies; /* to host memory that is not pinned */
     uint64_t transfers;       /* copies between host and device by the driver */
+    uint64_t peer_copies;     /* between devices */
+    uint64_t staged_copies;   /* those of them without access */
+    uint64_t wrong_contexts;  /* calls that came in another context than that of what they are about, or in none */
     uint64_t objects;         /* streams, events, modules, graphs and pinned allocations that live now */
 } q35_mock_counts;
 
@@ -71,6 +80,7 @@ MOCK_EXPORT void q35_mock_get(q35_mock_counts *out);
 struct CUctx_st {
     int device;
     unsigned users; /* retained, 0: not there */
+    unsigned reach; /* bit d: has access to memory of device d */
     q35i_cu_result dead;
 };
 
@@ -83,6 +93,16 @@ extern struct CUctx_st mock_contexts[MOCK_MAX_DEVICES];
 
 /* The current context of the calling thread; NULL: none, then *error says why. With the lock held. */
 struct CUctx_st *mock_context(q35i_cu_result *error);
+
+/* Is it the calling thread's current one? Otherwise the call is counted as one in a wrong context. With the lock
+ * held. */
+int mock_is_current(const struct CUctx_st *context);
+
+/* What a context had is gone with it. With the lock held. */
+void mock_end_access(struct CUctx_st *context);
+
+/* May kernels of the context use the address? Yes where it is no device memory. With the lock held. */
+int mock_may_use(const struct CUctx_st *context, q35i_cu_address address);
 
 /* Is the calling thread capturing? What may not be captured then answers 900. */
 extern _Thread_local struct CUstream_st *mock_capturing;

@@ -28,6 +28,8 @@ static q35i_cu_result execute(struct CUstream_st *stream, const op *o)
     case OP_COPY:
         take_time();
         memmove(o->dst, o->src, o->bytes);
+        if (o->damage)
+            o->dst[o->bytes / 2] ^= 1;
         return 0;
     case OP_FILL: memset(o->dst, o->value, o->bytes); return 0;
     case OP_CALL: o->call(o->call_arg); return 0;
@@ -114,7 +116,7 @@ struct CUstream_st *mock_stream(q35i_cu_stream stream, q35i_cu_result *error)
     const struct CUctx_st *context = mock_context(error);
     if (!context)
         return NULL;
-    if (!stream || stream->context != context || stream->stop) {
+    if (!stream || !mock_is_current(stream->context) || stream->stop) {
         *error = MOCK_INVALID_HANDLE;
         return NULL;
     }
@@ -156,6 +158,10 @@ q35i_cu_result cuStreamCreate(q35i_cu_stream *out, unsigned int flags)
 q35i_cu_result cuStreamDestroy_v2(q35i_cu_stream stream)
 {
     pthread_mutex_lock(&mock_lock);
+    if (!mock_is_current(stream->context)) {
+        pthread_mutex_unlock(&mock_lock);
+        return MOCK_INVALID_CONTEXT;
+    }
     stream->stop = 1;
     mock_counts.objects--;
     pthread_cond_broadcast(&mock_changed);
@@ -195,11 +201,12 @@ q35i_cu_result cuEventCreate(q35i_cu_event *event, unsigned int flags)
 {
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
-    if (mock_context(&error)) {
+    struct CUctx_st *context = mock_context(&error);
+    if (context) {
         *event = (flags & ~(unsigned)Q35I_CU_EVENT_NO_TIMING) == 0 ? calloc(1, sizeof **event) : NULL;
         error = *event ? 0 : Q35I_CU_INVALID_VALUE;
         if (*event)
-            (*event)->timed = flags == 0;
+            **event = (struct CUevent_st){.context = context, .timed = flags == 0};
         mock_counts.objects += *event != NULL;
     }
     pthread_mutex_unlock(&mock_lock);
@@ -209,19 +216,23 @@ q35i_cu_result cuEventCreate(q35i_cu_event *event, unsigned int flags)
 q35i_cu_result cuEventDestroy_v2(q35i_cu_event event)
 {
     pthread_mutex_lock(&mock_lock);
+    const int mine = mock_is_current(event->context);
     if (event->pending || event->waits) /* the driver would keep it alive; the plugin must not rely on that */
         abort();
-    mock_counts.objects--;
+    mock_counts.objects -= (uint64_t)mine;
     pthread_mutex_unlock(&mock_lock);
-    free(event);
-    return 0;
+    if (mine)
+        free(event);
+    return mine ? 0 : MOCK_INVALID_CONTEXT;
 }
 
 q35i_cu_result cuEventRecord(q35i_cu_event event, q35i_cu_stream stream)
 {
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
-    if (mock_stream(stream, &error)) {
+    if (mock_stream(stream, &error) && !mock_is_current(event->context))
+        error = MOCK_INVALID_HANDLE;
+    if (error == 0) {
         event->pending++;
         event->records++;
         error = mock_enqueue(stream, &(op){.kind = OP_EVENT, .event = event});
@@ -235,7 +246,7 @@ q35i_cu_result cuStreamWaitEvent(q35i_cu_stream stream, q35i_cu_event event, uns
 {
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
-    if (mock_stream(stream, &error) && flags != 0)
+    if (mock_stream(stream, &error) && (flags != 0 || !mock_is_current(event->context)))
         error = Q35I_CU_INVALID_VALUE;
     if (error == 0) {
         event->waits++;
@@ -253,7 +264,9 @@ q35i_cu_result cuEventQuery(q35i_cu_event event)
         return MOCK_CAPTURE_UNSUPPORTED;
     pthread_mutex_lock(&mock_lock);
     if (mock_context(&error))
-        error = event->pending ? (q35i_cu_result)Q35I_CU_NOT_READY : 0;
+        error = !mock_is_current(event->context) ? MOCK_INVALID_HANDLE
+                : event->pending                 ? (q35i_cu_result)Q35I_CU_NOT_READY
+                                                 : 0;
     pthread_mutex_unlock(&mock_lock);
     return error;
 }
@@ -262,7 +275,8 @@ q35i_cu_result cuEventElapsedTime(float *ms, q35i_cu_event begin, q35i_cu_event 
 {
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
-    if (mock_context(&error) && (!begin->timed || !end->timed || !begin->at_ns || !end->at_ns))
+    if (mock_context(&error) && (!begin->timed || !end->timed || !begin->at_ns || !end->at_ns ||
+                                 !mock_is_current(begin->context) || !mock_is_current(end->context)))
         error = MOCK_INVALID_HANDLE;
     else if (error == 0 && (begin->pending || end->pending))
         error = Q35I_CU_NOT_READY;
@@ -276,7 +290,7 @@ q35i_cu_result cuEventSynchronize(q35i_cu_event event)
 {
     q35i_cu_result error;
     pthread_mutex_lock(&mock_lock);
-    while (mock_context(&error) && event->pending)
+    while (mock_context(&error) && mock_is_current(event->context) && event->pending)
         pthread_cond_wait(&mock_changed, &mock_lock);
     pthread_mutex_unlock(&mock_lock);
     return error;

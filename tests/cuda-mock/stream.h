@@ -17,6 +17,7 @@ typedef struct op {
     const char *src;
     char *owned; /* src is this, and freed with the operation */
     size_t bytes;
+    int damage; /* OP_COPY: of the byte in the middle */
     unsigned char value;
     q35i_cu_host_fn call;
     void *call_arg;
@@ -37,6 +38,7 @@ struct CUstream_st {
 };
 
 struct CUevent_st {
+    struct CUctx_st *context;
     uint64_t pending, waits;   /* under way */
     uint64_t records, reached; /* ever */
     int timed;
@@ -44,10 +46,12 @@ struct CUevent_st {
 };
 
 struct CUgraph_st {
+    struct CUctx_st *context;
     op *first, *last;
 };
 
 struct CUgraphExec_st {
+    struct CUctx_st *context;
     op *first;
 };
 

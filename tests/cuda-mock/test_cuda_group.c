@@ -49,6 +49,7 @@ static void close_devices(void)
     q35_runtime_destroy(runtime);
     ck_assert_uint_eq(counts_now().bytes_in_use, 0);
     ck_assert_uint_eq(counts_now().objects, 0);
+    ck_assert_uint_eq(counts_now().wrong_contexts, 0);
     ck_assert_uint_eq(q35_nccl_live(), 0);
 }
 
