@@ -28,6 +28,7 @@ typedef union q35i_params {
     q35_attention_params attention;
     q35_quantize_params quantize;
     q35_rotate_params rotate;
+    q35_top_k_params top_k;
 } q35i_params;
 
 typedef struct q35i_node {

@@ -217,6 +217,19 @@ static q35_status infer_attention(const rule_context *c, q35_tensor_desc *out)
     return Q35_OK;
 }
 
+static q35_status infer_top_k(const rule_context *c, q35_tensor_desc *out)
+{
+    const int64_t k = c->node->params.top_k.k;
+    Q35_TRY(want_params(c, Q35_STRUCT_TOP_K_PARAMS));
+    Q35_TRY(want_f32(c, 0));
+    if (k < 1 || k > c->in[0]->dim[0])
+        return Q35_FAIL(Q35_E_INVALID, "node %s (%s): k is %lld, need 1 to %lld", c->node->name,
+                        q35i_op_name(c->node->op), (long long)k, (long long)c->in[0]->dim[0]);
+    out[0] = rows_like(c->in[0], Q35_DT_F32, k);
+    out[1] = rows_like(c->in[0], Q35_DT_I32, k);
+    return Q35_OK;
+}
+
 static q35_status infer_elementwise(const rule_context *c, q35_tensor_desc *out)
 {
     Q35_TRY(want_f32(c, 0));
@@ -238,6 +251,7 @@ static q35_status infer(const rule_context *c, q35_tensor_desc *out)
     case Q35_OP_ROPE: return infer_rope(c, out);
     case Q35_OP_KV_APPEND: return infer_kv_append(c, out);
     case Q35_OP_ATTENTION: return infer_attention(c, out);
+    case Q35_OP_TOP_K: return infer_top_k(c, out);
     case Q35_OP_SWIGLU:
     case Q35_OP_ADD:
     case Q35_OP_MUL:

@@ -254,6 +254,11 @@ typedef void q35k_get_rows_fn(const int32_t *ids, const q35k_weights *w, float *
 typedef void q35k_sum_squares_fn(const float *x, int64_t rs_x, int64_t n_tokens, float *acc, int64_t begin,
                                  int64_t end);
 
+/* TOP_K, token rows [begin, end) of n columns: values[t][0..k) and columns[t][0..k), the first k of row t as
+ * Q35_OP_TOP_K of plugin.h orders them. 1 <= k <= n. Outputs may not overlap x. */
+typedef void q35k_top_k_fn(const float *x, int64_t rs_x, int64_t n, int64_t k, float *values, int64_t rs_values,
+                           int32_t *columns, int64_t rs_columns, int64_t begin, int64_t end);
+
 /* CPU features a kernel row may need. */
 enum {
     Q35K_CPU_AVX2 = 1u << 0,      /* AVX2, FMA, F16C */
@@ -291,6 +296,7 @@ typedef struct q35k_table {
     q35k_binary_fn *swiglu, *add, *mul, *silu;
     q35k_get_rows_fn *get_rows;
     q35k_sum_squares_fn *sum_squares;
+    q35k_top_k_fn *top_k;
 } q35k_table;
 
 /* Fills every slot with the reference, then lets each row of kernels.def whose features are in `features`

@@ -13,12 +13,10 @@
  *     Q35_HAS_SLOT) before it touches it. Fields are only ever appended; nothing is padded or reordered.
  *   - Structs marked "frozen" have no header and never change; only those may stand in arrays.
  *   - A plugin refuses an op whose parameters are larger than it knows unless all bytes past that are zero.
- *   - A slot that is NULL or lies outside the table is absent: the host then does what the slot's comment says.
- *     An optional slot never becomes required within a major version.
+ *   - A slot that is NULL or outside the table is absent: the host does what its comment says, in every minor.
  *   - Everything fallible returns q35_status. To fail, return host->fail(code, "what, value found, value needed").
  *     A plugin never aborts, exits, prints, changes signal handlers, locale, environment or FPU mode.
- *   - Ids (statuses, dtypes, ops, roles, layouts) are never reused. Ids with any of the high 16 bits set belong to
- *     vendors, who may define them without asking.
+ *   - Ids of all kinds are never reused. Those with any of the high 16 bits set are for vendors, who ask nobody.
  *   - Verbs: a callee *borrows* a pointer (during the call, unless said longer), *copies* it, *takes* it (owns it
  *     on success) or *returns* it (the caller releases it with the named slot).
  *
@@ -117,10 +115,9 @@ enum {
 
 /* ------------------------------------------------------------------ ops
  *
- * T is the number of tokens of the step; a tensor's dims are written outermost first, so "f32 [T][K]" has
- * dim[0] = K, dim[1] = T. Every op has a scalar reference under kernels-cpu/ref, which is the specification;
- * docs/numerics.md states the bounds. "act" means f32 or a quantised activation type: A8_32
- * for weights with scales per block, A8_128 or A8_ROW for weights with one scale per row. */
+ * T: tokens of the step. Dims are written outermost first: "f32 [T][K]" has dim[0] = K, dim[1] = T. Each op has a
+ * scalar reference, the specification, in kernels-cpu/ref; docs/numerics.md has the bounds. "act": f32, or codes:
+ * A8_32 for weights with scales per block, A8_128 or A8_ROW for those with one scale per row. */
 enum {
     /* in: ids i32 [T], table any weight type [V][K]; out: f32 [T][K] */
     Q35_OP_GET_ROWS = 1,
@@ -158,7 +155,11 @@ enum {
     /* in: x f32 [T][K], signs i8 [K], each 1 or -1; out: y f32 [T][K]. K is cut into blocks of `width`, what is
      * left over into blocks of decreasing powers of two. Each block b: y = H (signs * x) / sqrt(b), H the
      * Hadamard matrix of natural order; inverse: y = signs * (H x / sqrt(b)). q35_rotate_params */
-    Q35_OP_ROTATE = 15
+    Q35_OP_ROTATE = 15,
+    /* since 1.1; in: x f32 [T][K]; out: values f32, columns i32 [T][k], k <= K: of each row the first k elements
+     * and their columns. First come those that are not finite, then the larger ones (-0 equals 0), equals by
+     * column: so the first value is finite exactly if the whole row is. q35_top_k_params */
+    Q35_OP_TOP_K = 16
 };
 
 /* ------------------------------------------------------------------ structs that cross the boundary */
@@ -186,7 +187,8 @@ enum {
     Q35_STRUCT_KV_PARAMS = 18,
     Q35_STRUCT_ATTENTION_PARAMS = 19,
     Q35_STRUCT_QUANTIZE_PARAMS = 20,
-    Q35_STRUCT_ROTATE_PARAMS = 21
+    Q35_STRUCT_ROTATE_PARAMS = 21,
+    Q35_STRUCT_TOP_K_PARAMS = 22
 };
 
 /* True when `field` of a struct of `type` lies inside what the writer of *ptr knew. */
@@ -275,6 +277,11 @@ typedef struct q35_attention_params {
     float scale; /* multiplies q.k, usually 1 / sqrt(head_dim) */
 } q35_attention_params;
 
+typedef struct q35_top_k_params {
+    q35_hdr h;
+    uint32_t k, reserved; /* k: columns of the outputs */
+} q35_top_k_params;
+
 /* One op. in/out index the region's tensors. */
 typedef struct q35_node {
     q35_hdr h;
@@ -293,10 +300,9 @@ enum {
     Q35_ROLE_STEP = 6    /* the q35_step of this run */
 };
 
-/* Nodes in an order that respects dependences, on one device. Borrowed during the call that gets it: a plugin that
- * compiles it copies what it needs. A plan behaves as if the nodes ran one after another in this order: tensors
- * whose lives do not overlap in it may be bound to the same memory, so a plugin that runs nodes side by side looks
- * for overlaps in the bindings, not only for shared tensor indices. */
+/* Nodes of one device in an order that respects dependences. Borrowed during the call: a plugin copies what it
+ * needs. A plan behaves as if they ran one after another. Tensors whose lives do not overlap in this order may be
+ * bound to the same memory: a plugin that runs nodes side by side compares bindings, not only tensor indices. */
 typedef struct q35_region {
     q35_hdr h;
     uint32_t n_tensors, n_nodes;
@@ -395,8 +401,7 @@ typedef struct q35_open_options {
 
 /* ------------------------------------------------------------------ host services
  *
- * Callable from any thread unless said otherwise. Never call them under a lock of your own. The table outlives the
- * plugin. */
+ * Callable from any thread unless said otherwise, never under a lock of yours. The table outlives the plugin. */
 typedef struct q35_host {
     q35_hdr h;
     uint32_t abi_major, abi_minor;
@@ -441,19 +446,16 @@ typedef struct q35_plugin {
     q35_status (*op_support)(q35_device *dev, const q35_region *region, q35_support *out);
     /* Heavy work belongs here. The region's weights have the layouts chosen by layout_query. */
     q35_status (*plan_compile)(q35_device *dev, const q35_region *region, q35_plan **out);
-    /* bindings[n_tensors], one per tensor of the region. Copies the array; the memory is borrowed until the next
-     * bind or plan_free. Legal only while the plan is idle. */
+    /* bindings[n_tensors]: copies the array, borrows the memory until the next bind or plan_free. While idle. */
     q35_status (*plan_bind)(q35_plan *plan, const q35_binding *bindings);
-    /* Runs the plan and returns when results are visible. One thread at a time per device. No allocation. L1
-     * devices may leave it NULL and offer plan_submit. */
+    /* Returns when results are visible. One thread at a time per device, no allocation. L1: plan_submit may do. */
     q35_status (*plan_run)(q35_plan *plan);
     void (*plan_free)(q35_plan *plan);
 
     /* --- L0, optional ------------------------------------------------------------------------------------ */
     /* Absent: the host estimates from flops, bytes and the device description. pure */
     q35_status (*op_cost)(q35_device *dev, const q35_region *region, q35_cost *out);
-    /* i-th layout the device would like for weight `weight` as an input of `op` ([N][K]), best first;
-     * Q35_E_RANGE past the last. Absent or none: canonical. pure */
+    /* i-th layout it would like for an `op`'s weight [N][K], best first; Q35_E_RANGE past the last. pure */
     q35_status (*layout_query)(q35_device *dev, uint32_t op, const q35_tensor_desc *weight, uint32_t i,
                                q35_layout *out);
     /* Packs rows [row, row + n_rows) of the canonical weight; src is their first byte, dst the first byte of their
@@ -463,8 +465,7 @@ typedef struct q35_plugin {
     /* The inverse, for reversible layouts: src is a slice, dst canonical rows. */
     q35_status (*unpack)(q35_device *dev, uint32_t layout, const q35_tensor_desc *weight, uint64_t row,
                          uint64_t n_rows, const void *src, void *dst);
-    /* 32 bytes that change whenever packed bytes would: plugin version, layout, instruction set. The host keeps
-     * packed weights on disk under it. Absent: nothing is kept. pure */
+    /* 32 bytes that change whenever packed bytes would. Absent: the host keeps no packed weights on disk. pure */
     q35_status (*pack_key)(q35_device *dev, uint32_t layout, uint8_t out_key[32]);
 
     /* --- L1, optional as a group: buf_*, queue_*, copy, plan_submit, timeline_* come together --------------- */
@@ -476,8 +477,7 @@ typedef struct q35_plugin {
     q35_status (*buf_map)(q35_buf *buf, void **out);
     q35_status (*memory_refresh)(q35_device *dev, uint32_t memory, uint64_t *out_available);
     q35_status (*queue_create)(q35_device *dev, uint32_t kind, q35_queue **out); /* kind: Q35_QUEUE_* */
-    /* Finishes (or, after a failure, drops) what is queued, then releases: afterwards nothing queued touches
-     * memory. */
+    /* Finishes (or, after a failure, drops) what is queued: afterwards nothing queued touches memory. */
     void (*queue_destroy)(q35_queue *queue);
     /* Queued copy by this device; src or dst is a buffer of it, the other may be host memory, which must stay
      * valid until a signalled point is reached. Waits first, then copies, then signals. */

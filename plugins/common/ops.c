@@ -292,6 +292,18 @@ static bool check_sum_squares(const q35p_check *c)
            q35p_want_vector(c, in(c, 1), "accumulator", Q35_DT_F32, k);
 }
 
+static bool check_top_k(const q35p_check *c)
+{
+    const int64_t n = row_length(c);
+    if (!want_params(c, Q35_STRUCT_TOP_K_PARAMS, sizeof(q35_top_k_params), sizeof(q35_top_k_params)))
+        return false;
+    const uint32_t k = Q35P_PARAMS(c->node, q35_top_k_params)->k, ids = c->node->out[1];
+    if (k < 1 || k > n)
+        return q35p_refuse(c, "k is %u, need 1 to the row length %lld", k, (long long)n);
+    return want_f32(c, in(c, 0), "input", n) && want_out(c, 0, k) &&
+           q35p_want_matrix(c, ids, "columns", Q35_DT_I32, k) && q35p_want_rows_like(c, ids, "columns", in(c, 0));
+}
+
 const q35p_op *q35p_find_op(uint32_t op)
 {
     static const q35p_op ops[] = {
@@ -310,6 +322,7 @@ const q35p_op *q35p_find_op(uint32_t op)
         [Q35_OP_TAKE_ROWS] = {"take_rows", 2, 2, 1, check_take_rows},
         [Q35_OP_SUM_SQUARES] = {"sum_squares", 2, 2, 0, check_sum_squares},
         [Q35_OP_ROTATE] = {"rotate", 2, 2, 1, check_rotate},
+        [Q35_OP_TOP_K] = {"top_k", 1, 1, 2, check_top_k},
     };
     return op < sizeof ops / sizeof ops[0] && ops[op].check ? &ops[op] : NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the ABI demands of a region, checked op by op, so that a device that runs all ops of abi 1.0 writes down
+ * What the ABI demands of a region, checked op by op, so that a device that runs all ops of abi 1.1 writes down
  * only what it demands beyond that (q35p_rules). After a check has passed, dims, strides, roles and parameters
  * need no further look: sizes fit 63 bits, and every node has the inputs and outputs of its op. */
 #ifndef Q35P_REGION_H
@@ -89,6 +89,7 @@ typedef struct q35p_node {
         q35_rope_params rope;
         q35_kv_params kv;
         q35_attention_params attention;
+        q35_top_k_params top_k;
     } params; /* what a smaller struct lacks is 0 */
 } q35p_node;
 

@@ -20,7 +20,8 @@ enum { MAX_ACCESSES = Q35P_MAX_IN + Q35P_MAX_OUT };
 static bool splits_rows(uint32_t op)
 {
     return op == Q35_OP_GET_ROWS || op == Q35_OP_RMS_NORM || op == Q35_OP_ADD_RMS_NORM ||
-           op == Q35_OP_QUANTIZE_ACT || op == Q35_OP_ROTATE || op == Q35_OP_ROPE || op == Q35_OP_KV_APPEND;
+           op == Q35_OP_QUANTIZE_ACT || op == Q35_OP_ROTATE || op == Q35_OP_ROPE || op == Q35_OP_KV_APPEND ||
+           op == Q35_OP_TOP_K;
 }
 
 /* Inputs that an op writes: states. */

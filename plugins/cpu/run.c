@@ -191,6 +191,16 @@ static void run_sum_squares(const share *s)
                             end);
 }
 
+static void run_top_k(const share *s)
+{
+    const q35i_cpu_tensor *x = input(s, 0), *values = output(s, 0), *columns = output(s, 1);
+    int64_t begin, end;
+    split(s, s->rows, 1, &begin, &end);
+    s->kernels->top_k(row(x, 0), x->desc.stride[1], x->desc.dim[0], values->desc.dim[0], row(values, 0),
+                      values->desc.stride[1], (int32_t *)(void *)columns->base, columns->desc.stride[1], begin,
+                      end);
+}
+
 void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t worker, uint32_t n_workers,
                        q35_team *team)
 {
@@ -212,6 +222,7 @@ void q35i_cpu_run_step(const q35_plan *plan, const q35i_cpu_step *step, uint32_t
     case Q35_OP_SILU: run_elementwise(&s, kernels->silu); break;
     case Q35_OP_TAKE_ROWS: run_take_rows(&s); break;
     case Q35_OP_SUM_SQUARES: run_sum_squares(&s); break;
+    case Q35_OP_TOP_K: run_top_k(&s); break;
     default: break; /* no other op passes the check at compile time */
     }
 }

@@ -105,7 +105,7 @@ static bool wants(const q35p_check *c)
 }
 
 /* Kernels count rows, columns and positions in 32 bits. */
-const q35p_rules q35i_cuda_rules = {.ops = UINT32_MAX,
+const q35p_rules q35i_cuda_rules = {.ops = ~(UINT32_C(1) << Q35_OP_TOP_K),
                                     .max_dim = INT64_C(1) << 30,
                                     .align = align_of,
                                     .packed_bytes = packed_bytes,

@@ -65,7 +65,7 @@ static bool wants(const q35p_check *c)
 }
 
 /* Kernels count rows and columns in 32 bits. */
-const q35p_rules q35i_cl_rules = {.ops = ~(UINT32_C(1) << Q35_OP_SUM_SQUARES),
+const q35p_rules q35i_cl_rules = {.ops = ~(UINT32_C(1) << Q35_OP_SUM_SQUARES | UINT32_C(1) << Q35_OP_TOP_K),
                                   .max_dim = INT32_MAX,
                                   .align = align_of,
                                   .packed_bytes = packed_bytes,

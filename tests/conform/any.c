@@ -33,6 +33,7 @@ bool cf_case_of(cf_env *e, cf_case *c, uint32_t i, int64_t index)
         {cf_build_attention, Q35_DT_F16, 0},
         {cf_build_take_rows, 0, 0},
         {cf_build_sum_squares, 0, 0},
+        {cf_build_top_k, 0, 0},
     };
     if (i >= sizeof ops / sizeof ops[0])
         return false;

@@ -40,6 +40,7 @@ RUN(norm)
 RUN(elementwise)
 RUN(take_rows)
 RUN(sum_squares)
+RUN(top_k)
 RUN(rope)
 RUN(kv_append)
 RUN(attention)
@@ -93,5 +94,6 @@ void cf_list_ops(cf_list *list)
         for (uint32_t with_signs = 0; with_signs < 2; with_signs++)
             cf_add_test(list, CF_DEVICE, run_quantize, acts[i], with_signs, "exact/quantize_act/%s%s",
                         q35_dtype_describe(acts[i]).name, with_signs ? "/rotated" : "");
+    cf_add_test(list, CF_DEVICE, run_top_k, 0, 0, "exact/top_k");
     list_linear(list, true);
 }

@@ -34,7 +34,7 @@ static void want_no(cf_env *e, cf_case *c, const char *what)
 
 static void truth_unknown(cf_env *e, uint32_t a, uint32_t b)
 {
-    static const uint32_t ids[] = {0, 16, 999, 0xffff, 0x00010001u, 0x7fff0001u, UINT32_MAX};
+    static const uint32_t ids[] = {0, 17, 999, 0xffff, 0x00010001u, 0x7fff0001u, UINT32_MAX};
     cf_case *c = kc_alloc(&e->x, sizeof *c);
     (void)a, (void)b;
     for (uint32_t i = 0; cf_small_case(e, c, i); i++) {

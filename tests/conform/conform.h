@@ -248,6 +248,7 @@ bool cf_build_norm(cf_env *e, cf_case *c, int64_t index, uint32_t op, uint32_t b
 bool cf_build_elementwise(cf_env *e, cf_case *c, int64_t index, uint32_t op, uint32_t b);
 bool cf_build_take_rows(cf_env *e, cf_case *c, int64_t index, uint32_t a, uint32_t b);
 bool cf_build_sum_squares(cf_env *e, cf_case *c, int64_t index, uint32_t a, uint32_t b);
+bool cf_build_top_k(cf_env *e, cf_case *c, int64_t index, uint32_t a, uint32_t b);
 bool cf_build_rope(cf_env *e, cf_case *c, int64_t index, uint32_t a, uint32_t b);
 bool cf_build_kv_append(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, uint32_t b);
 bool cf_build_attention(cf_env *e, cf_case *c, int64_t index, uint32_t dtype, uint32_t b);

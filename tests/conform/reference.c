@@ -150,6 +150,13 @@ static void take_rows(const node_view *v, int64_t n)
                (size_t)desc_in(v, 0)->dim[0] * 4);
 }
 
+static void top_k(const node_view *v, int64_t n)
+{
+    const q35_top_k_params *p = (const void *)v->node->params;
+    q35k_top_k__ref(in(v, 0), desc_in(v, 0)->stride[1], desc_in(v, 0)->dim[0], p->k, out(v, 0), stride_out(v, 0),
+                    out(v, 1), stride_out(v, 1), 0, n);
+}
+
 static void kv_append(const node_view *v, int64_t n)
 {
     const q35k_kv kv = cache(v, 2);
@@ -177,6 +184,7 @@ void cf_reference(cf_env *e, const cf_case *c, uint32_t i, uint8_t *const *at)
     case Q35_OP_KV_APPEND: kv_append(&v, n); break;
     case Q35_OP_ATTENTION: attention(e, &v, n); break;
     case Q35_OP_TAKE_ROWS: take_rows(&v, step.n_out); break;
+    case Q35_OP_TOP_K: top_k(&v, desc_in(&v, 0)->flags & Q35_TF_OUT_ROWS ? step.n_out : n); break;
     case Q35_OP_GET_ROWS: {
         const q35k_weights w = weights(&v, 1);
         q35k_get_rows__ref(in(&v, 0), &w, out(&v, 0), stride_out(&v, 0), 0, n);

@@ -63,6 +63,26 @@ void async_answer(q35_hdr *out, const q35_hdr *known);
 /* The first byte of [offset, offset + bytes) of a binding's buffer; NULL for host memory or out of bounds. */
 uint8_t *async_buf_at(const q35_binding *binding, uint64_t bytes);
 
+/* async_top_k.c: TOP_K, an op of abi 1.1. A plugin of 1.0 has only the answer that it knows none. */
+#ifdef ASYNC_NO_EXTENSIONS
+static inline int async_is_top_k(uint32_t op)
+{
+    (void)op;
+    return 0;
+}
+#define async_top_k_refusal(tensors, node)        ""
+#define async_top_k_row(x, n, values, columns, k) (void)0
+#else
+static inline int async_is_top_k(uint32_t op)
+{
+    return op == Q35_OP_TOP_K;
+}
+/* Why the node cannot run; NULL: it can. */
+const char *async_top_k_refusal(const q35_tensor_desc *tensors, const q35_node *node);
+/* Of n elements the first k. */
+void async_top_k_row(const float *x, int64_t n, float *values, int32_t *columns, int64_t k);
+#endif
+
 /* async_plan.c; async_plan_execute runs on a queue's thread, text: [ASYNC_TEXT]. */
 q35_status async_op_support(q35_device *dev, const q35_region *region, q35_support *out);
 q35_status async_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out);

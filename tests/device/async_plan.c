@@ -85,6 +85,8 @@ static const char *why_not(const q35_device *dev, const q35_region *region, cons
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (shapes[i].op == node->op)
             shape = &shapes[i];
+    if (async_is_top_k(node->op) && !dev->only_linears)
+        return async_top_k_refusal(t, node);
     if (!shape || (node->op == Q35_OP_LINEAR ? dev->no_linears : dev->only_linears))
         return "not one of the device's ops";
     if (node->n_in != shape->n_in || node->n_out != shape->n_out)
@@ -221,9 +223,14 @@ static float silu(float x)
 static void run_row(const q35_plan *plan, const job *j, int64_t t)
 {
     const int64_t n = plan->tensors[j->out[0]].dim[0];
-    const int sole_row = j->op == Q35_OP_RMS_NORM || j->op == Q35_OP_LINEAR || j->op == Q35_OP_SILU;
+    const int top_k = async_is_top_k(j->op);
+    const int sole_row = j->op == Q35_OP_RMS_NORM || j->op == Q35_OP_LINEAR || j->op == Q35_OP_SILU || top_k;
     const float *a = row_at(plan, j->in[0], t), *b = sole_row ? a : row_at(plan, j->in[1], t);
     float *y = row_at(plan, j->out[0], t);
+    if (top_k) {
+        async_top_k_row(a, plan->tensors[j->in[0]].dim[0], y, (int32_t *)(void *)row_at(plan, j->out[1], t), n);
+        return;
+    }
     switch (j->op) {
     case Q35_OP_RMS_NORM: norm_row(a, row_at(plan, j->in[1], 0), y, n, j->eps); break;
     case Q35_OP_ADD_RMS_NORM:

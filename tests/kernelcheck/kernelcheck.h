@@ -267,6 +267,6 @@ int8_t *kc_signs(kc_context *x, int64_t k);
 /* cases_<op>.c */
 extern const kc_op kc_op_linear, kc_op_linear_row, kc_op_pack_act, kc_op_quantize_act, kc_op_rotate, kc_op_norm,
     kc_op_rope, kc_op_kv_append, kc_op_attention, kc_op_swiglu, kc_op_add, kc_op_mul, kc_op_silu, kc_op_get_rows,
-    kc_op_sum_squares;
+    kc_op_sum_squares, kc_op_top_k;
 
 #endif

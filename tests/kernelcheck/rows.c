@@ -31,10 +31,10 @@ const size_t kc_n_dispatched = 0
 
 const kc_op *kc_find_op(const char *slot)
 {
-    static const kc_op *const ops[] = {&kc_op_linear,    &kc_op_linear_row, &kc_op_pack_act,   &kc_op_quantize_act,
-                                       &kc_op_rotate,    &kc_op_norm,       &kc_op_rope,       &kc_op_kv_append,
-                                       &kc_op_attention, &kc_op_swiglu,     &kc_op_add,        &kc_op_mul,
-                                       &kc_op_silu,      &kc_op_get_rows,   &kc_op_sum_squares};
+    static const kc_op *const ops[] = {
+        &kc_op_linear, &kc_op_linear_row, &kc_op_pack_act,    &kc_op_quantize_act, &kc_op_rotate, &kc_op_norm,
+        &kc_op_rope,   &kc_op_kv_append,  &kc_op_attention,   &kc_op_swiglu,       &kc_op_add,    &kc_op_mul,
+        &kc_op_silu,   &kc_op_get_rows,   &kc_op_sum_squares, &kc_op_top_k};
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         if (strcmp(ops[i]->slot, slot) == 0)
             return ops[i];

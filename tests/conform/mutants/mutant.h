@@ -92,7 +92,8 @@ enum {
     peer_stale_source,
     peer_drops_offset,
     peer_refuses,
-    peer_claims_address
+    peer_claims_address,
+    later_of_equals
 };
 
 #ifndef MUTANT
