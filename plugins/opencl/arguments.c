@@ -302,6 +302,26 @@ static void put_take_rows(arguments *a, const q35p_node *n, uint32_t node)
     put_fault(a, node);
 }
 
+/* Of q35_top_k_parts, or of q35_top_k_join. */
+static void put_top_k(arguments *a, const q35p_node *n, bool parts)
+{
+    const q35i_cl_top t = q35i_cl_top_of(a->plan, n);
+    put_rows(a, n->in[0]);
+    put_mem(a, a->plan->rotated);
+    if (parts) {
+        put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
+        put_int(a, t.span);
+    }
+    put_int(a, t.list);
+    put_int(a, t.n_parts * t.list);
+    if (!parts) {
+        put_rows(a, n->out[0]);
+        put_rows(a, n->out[1]);
+        put_int(a, n->params.top_k.k);
+    }
+    put_n_rows(a, n->in[0]);
+}
+
 q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
 {
     arguments a = {.plan = plan, .kernel = launch->kernel};
@@ -313,6 +333,8 @@ q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
         put_widen(&a, n);
     else if (launch->kind == Q35I_CL_ROTATE)
         put_rotate(&a, n);
+    else if (launch->kind == Q35I_CL_PARTS)
+        put_top_k(&a, n, true);
     else
         switch (n->op) {
         case Q35_OP_GET_ROWS: put_get_rows(&a, n, launch->node); break;
@@ -325,6 +347,7 @@ q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
         case Q35_OP_ATTENTION: put_attention(&a, n, launch->node); break;
         case Q35_OP_TAKE_ROWS: put_take_rows(&a, n, launch->node); break;
         case Q35_OP_ROTATE: put_rotate(&a, n); break;
+        case Q35_OP_TOP_K: put_top_k(&a, n, false); break;
         default: put_elementwise(&a, n); break;
         }
     if (a.error == CL_SUCCESS)

@@ -184,6 +184,28 @@ static q35_status launch_quantize(q35_plan *plan, uint32_t i, widened *now)
     return Q35_OK;
 }
 
+/* A processor's work-item goes through a part alone, which pays for many columns; a group of lanes sorts what its
+ * local memory holds. */
+q35i_cl_top q35i_cl_top_of(const q35_plan *plan, const q35p_node *node)
+{
+    q35i_cl_top t = {.span = plan->dev->family == Q35I_CL_CPU ? 16384 : 2048, .list = 1};
+    t.n_parts = (desc(plan, node->in[0])->dim[0] + t.span - 1) / t.span;
+    while (t.list < node->params.top_k.k)
+        t.list *= 2;
+    return t;
+}
+
+static q35_status launch_top_k(q35_plan *plan, uint32_t i)
+{
+    const q35i_cl_top t = q35i_cl_top_of(plan, &plan->nodes[i]);
+    const int64_t rows = rows_of(desc(plan, plan->nodes[i].in[0]));
+    grow(&plan->rotated_bytes, (uint64_t)(rows * t.n_parts * t.list) * sizeof(cl_ulong));
+    const q35_status status =
+        append(plan, Q35I_CL_PARTS, i, "topk", "", "q35_top_k_parts", groups(plan, t.n_parts), (size_t)rows);
+    return status == Q35_OK ? append(plan, Q35I_CL_OP, i, "topk", "", "q35_top_k_join", groups(plan, rows), 1)
+                            : status;
+}
+
 static const char *elementwise_kernel(uint32_t op)
 {
     switch (op) {
@@ -220,6 +242,7 @@ static q35_status launch_node(q35_plan *plan, uint32_t i, widened *now)
         snprintf(defines, sizeof defines, "-DQ35_KV=%u", desc(plan, node->in[1])->dtype);
         return append(plan, Q35I_CL_OP, i, "attention", defines, "q35_attention",
                       groups(plan, node->params.attention.n_heads), (size_t)rows);
+    case Q35_OP_TOP_K: return launch_top_k(plan, i);
     default: {
         const q35_tensor_desc *out = desc(plan, node->out[0]);
         return append(plan, Q35I_CL_OP, i, "elementwise", "", elementwise_kernel(node->op),

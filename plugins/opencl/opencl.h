@@ -20,6 +20,7 @@ enum {
     Q35I_CL_TILE_ROWS = 16,
     Q35I_CL_LANES = 64,         /* work-items of a group in the GPU family */
     Q35I_CL_MAX_HEAD_DIM = 256, /* of attention: local memory */
+    Q35I_CL_MAX_TOP = 64,       /* k of TOP_K; topk.cl */
     Q35I_CL_TOGETHER = 3,       /* LINEARs of one input in a launch */
     Q35I_CL_TEXT = 256
 };
@@ -189,13 +190,13 @@ typedef struct q35i_cl_tensor {
     cl_mem tiles; /* tiled: its tiles, made before the first run */
 } q35i_cl_tensor;
 
-enum { Q35I_CL_STEPS, Q35I_CL_WIDEN, Q35I_CL_ROTATE, Q35I_CL_OP };
+enum { Q35I_CL_STEPS, Q35I_CL_WIDEN, Q35I_CL_ROTATE, Q35I_CL_PARTS, Q35I_CL_OP };
 
 /* One kernel launch. */
 typedef struct q35i_cl_launch {
     cl_kernel kernel;
     uint32_t kind; /* checks the step's values, makes floats of a LINEAR's input, rotates that of a QUANTIZE_ACT,
-                    * or runs a node */
+                    * chooses from the parts of a TOP_K's rows, or runs a node */
     uint32_t node, n_nodes; /* the first, how many */
     uint32_t widens;        /* of a QUANTIZE_ACT: the LINEAR whose input it writes as floats, too; or Q35_NONE */
     size_t global[2];       /* work-items */
@@ -212,7 +213,7 @@ struct q35_plan {
     q35i_cl_tensor *tensors;
     q35p_node *nodes;
     q35i_cl_launch *launches;                       /* [1 + 2 n_nodes] */
-    uint64_t wide_bytes, head_bytes, rotated_bytes; /* of scratch */
+    uint64_t wide_bytes, head_bytes, rotated_bytes; /* of scratch; rotated: also keys of TOP_K */
     cl_mem wide, heads, rotated, fault;
     bool bound, has_tiles;
     q35i_cl_profile *profile;               /* NULL: runs are not counted */
@@ -239,6 +240,14 @@ typedef struct q35i_cl_linear {
 } q35i_cl_linear;
 
 q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35p_node *node);
+
+/* How TOP_K cuts a row: parts of `span` columns, of each of which it keeps `list` keys of 8 bytes, in what is
+ * scratch of rotations otherwise. */
+typedef struct q35i_cl_top {
+    int64_t span, n_parts, list;
+} q35i_cl_top;
+
+q35i_cl_top q35i_cl_top_of(const q35_plan *plan, const q35p_node *node);
 
 /* Number of a row kind in the step's values, 0: all rows are valid. */
 int q35i_cl_row_kind(const q35_tensor_desc *desc);

@@ -57,6 +57,9 @@ static bool wants(const q35p_check *c)
         return q35p_refuse(c, "table is %s, need another type", q35_dtype_describe(q35p_in(c, 1)->dtype).name);
     if (c->node->op == Q35_OP_LINEAR && !q35i_cl_codec_of(q35p_in(c, 1)->dtype).codec)
         return q35p_refuse(c, "weight is %s, need another type", q35_dtype_describe(q35p_in(c, 1)->dtype).name);
+    if (c->node->op == Q35_OP_TOP_K && Q35P_PARAMS(c->node, q35_top_k_params)->k > Q35I_CL_MAX_TOP)
+        return q35p_refuse(c, "k is %u, need at most %d", Q35P_PARAMS(c->node, q35_top_k_params)->k,
+                           (int)Q35I_CL_MAX_TOP);
     if (c->node->op != Q35_OP_ATTENTION)
         return true;
     const uint32_t head_dim = Q35P_PARAMS(c->node, q35_attention_params)->head_dim;
@@ -65,7 +68,7 @@ static bool wants(const q35p_check *c)
 }
 
 /* Kernels count rows and columns in 32 bits. */
-const q35p_rules q35i_cl_rules = {.ops = ~(UINT32_C(1) << Q35_OP_SUM_SQUARES | UINT32_C(1) << Q35_OP_TOP_K),
+const q35p_rules q35i_cl_rules = {.ops = ~(UINT32_C(1) << Q35_OP_SUM_SQUARES),
                                   .max_dim = INT32_MAX,
                                   .align = align_of,
                                   .packed_bytes = packed_bytes,

@@ -17,6 +17,7 @@ typedef union rig_params {
     q35_attention_params attention;
     q35_quantize_params quantize;
     q35_rotate_params rotate;
+    q35_top_k_params top_k;
 } rig_params;
 
 typedef struct rig {

@@ -286,6 +286,23 @@ static void take_rows(void)
     rig_free(&r);
 }
 
+/* ties: few values; columns: several parts of a row in either family. */
+static void top_k(int64_t columns, uint32_t k, int ties)
+{
+    rig r;
+    const rig_params p = {.top_k = {.h = {sizeof(q35_top_k_params), Q35_STRUCT_TOP_K_PARAMS, NULL}, .k = k}};
+    rig_init(&r, 2, 2, 1);
+    const uint32_t x = rig_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, Q35_TF_OUT_ROWS, columns, 3);
+    const uint32_t out[2] = {rig_tensor(&r, Q35_ROLE_OUTPUT, Q35_DT_F32, Q35_TF_OUT_ROWS, k, 3),
+                             rig_tensor(&r, Q35_ROLE_OUTPUT, Q35_DT_I32, Q35_TF_OUT_ROWS, k, 3)};
+    float *values = (float *)(void *)r.data[x];
+    for (int64_t i = 0; ties && i < 3 * columns; i++)
+        values[i] = i % 7 == 0 ? -0.0f : i % 3 == 0 ? 0.0f : -1.0f;
+    rig_node(&r, Q35_OP_TOP_K, &p, 1, &x, 2, out);
+    rig_compare(&r, dev, text("top_k", Q35_DT_F32, columns, k));
+    rig_free(&r);
+}
+
 START_TEST(rows)
 {
     open_device(_i);
@@ -297,6 +314,10 @@ START_TEST(rows)
     norm(true, 577);
     norm(true, 9);
     take_rows();
+    top_k(1, 1, 0);
+    top_k(100, 64, 1);
+    top_k(2500, 40, 1);
+    top_k(tolerant ? 20000 : 70000, 64, 0); /* interpreted, it would take minutes */
     close_device();
 }
 END_TEST
