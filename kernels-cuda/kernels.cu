@@ -10,3 +10,4 @@
 #include "kernels-cuda/pack.cu"
 #include "kernels-cuda/quantize.cu"
 #include "kernels-cuda/rows.cu"
+#include "kernels-cuda/topk.cu"

@@ -150,6 +150,15 @@ typedef struct q35_sum_squares_args {
     int32_t n_rows, k;
 } q35_sum_squares_args;
 
+/* TOP_K, k up to Q35_CUDA_MAX_TOP: top_k_parts leaves the first of each part of Q35_CUDA_TOP_PART columns in
+ * records, q35_cuda_top_bytes of them, of which top_k_join with the same struct takes those of the row. list:
+ * q35_cuda_top_list(k). */
+typedef struct q35_top_k_args {
+    uint64_t x, values, columns, records, rows_at;
+    int64_t rs_x, rs_values, rs_columns;
+    int32_t n_rows, n, k, list;
+} q35_top_k_args;
+
 /* Canonical rows of a weight to its layout, which dtype has: every byte of the slices, also of missing rows.
  * packed: 4-byte aligned. */
 typedef struct q35_pack_args {
@@ -204,6 +213,8 @@ enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
     KERNEL(silu, elementwise, 256, 0)                                                                             \
     KERNEL(take_rows, take_rows, 128, 0)                                                                          \
     KERNEL(sum_squares, sum_squares, 128, 0)                                                                      \
+    KERNEL(top_k_parts, top_k, Q35_CUDA_TOP_THREADS, 0)                                                           \
+    KERNEL(top_k_join, top_k, Q35_CUDA_TOP_THREADS, 1)                                                            \
     KERNEL(pack, pack, 256, 0)                                                                                    \
     KERNEL(sum_parts, sum_parts, 256, 0)
 
@@ -231,7 +242,11 @@ enum {
     Q35_CUDA_ROPE_HEADS = 8,        /* per block of rope */
     Q35_CUDA_CHUNK = 4096,          /* inputs that norm and rotate take together */
     Q35_CUDA_MAX_CHUNK = 24 * 1024, /* of quantize: 96 KiB of shared memory */
-    Q35_CUDA_NORM_LANES = 17 * 8    /* bytes of norm's sums */
+    Q35_CUDA_NORM_LANES = 17 * 8,   /* bytes of norm's sums */
+    Q35_CUDA_MAX_TOP = 64,          /* k of top_k */
+    Q35_CUDA_TOP_PART = 2048,       /* columns of a block of top_k_parts */
+    Q35_CUDA_TOP_JOIN = 4096,       /* keys that top_k_join holds at a time: those of 131072 columns */
+    Q35_CUDA_TOP_THREADS = 256
 };
 
 typedef struct q35_cuda_launch {
@@ -279,6 +294,26 @@ Q35_CUDA_FN uint64_t q35_cuda_records_bytes(const q35_attention_args *a)
 Q35_CUDA_FN int q35_cuda_attention_few(int64_t n_tokens, int64_t n_sequences)
 {
     return n_tokens <= 8 || n_tokens <= 2 * n_sequences;
+}
+
+/* Keys of a part, a power of two from k on. */
+Q35_CUDA_FN int32_t q35_cuda_top_list(int64_t k)
+{
+    int32_t list = 1;
+    while (list < k)
+        list *= 2;
+    return list;
+}
+
+Q35_CUDA_FN int32_t q35_cuda_top_parts(int64_t n)
+{
+    return (int32_t)q35_cuda_ceil_div(n, Q35_CUDA_TOP_PART);
+}
+
+/* Bytes of top_k's records: keys u64 [n_rows][parts][list]. */
+Q35_CUDA_FN uint64_t q35_cuda_top_bytes(const q35_top_k_args *a)
+{
+    return (uint64_t)a->n_rows * (uint64_t)q35_cuda_top_parts(a->n) * (uint64_t)a->list * 8;
 }
 
 Q35_CUDA_FN int32_t q35_cuda_quantize_chunk(int64_t k)
@@ -454,6 +489,14 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_sum_squares(const q35_sum_squares_
     return q35_cuda_launch_make(q35_cuda_ceil_div(a->k, 128), 1, 1, 0);
 }
 
+Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_top_k(const q35_top_k_args *a, uint32_t variant)
+{
+    if (variant == 0)
+        return q35_cuda_launch_make((uint32_t)q35_cuda_top_parts(a->n), (uint32_t)a->n_rows, 1,
+                                    Q35_CUDA_TOP_PART * 8);
+    return q35_cuda_launch_make((uint32_t)a->n_rows, 1, 1, Q35_CUDA_TOP_JOIN * 8);
+}
+
 Q35_CUDA_FN uint64_t q35_cuda_slice_words(const q35_pack_args *a)
 {
     return q35_cuda_slice_bytes(a->dtype, a->k) / 4;
@@ -548,6 +591,7 @@ Q35_CUDA_LAYOUT_IS(attention, 120, scale, 116);
 Q35_CUDA_LAYOUT_IS(elementwise, 64, n, 60);
 Q35_CUDA_LAYOUT_IS(take_rows, 64, k, 56);
 Q35_CUDA_LAYOUT_IS(sum_squares, 40, k, 36);
+Q35_CUDA_LAYOUT_IS(top_k, 80, list, 76);
 Q35_CUDA_LAYOUT_IS(pack, 40, dtype, 32);
 Q35_CUDA_LAYOUT_IS(sum_parts, 32, n_parts, 24);
 

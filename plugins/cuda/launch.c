@@ -256,8 +256,36 @@ static void add_attention(q35_plan *plan, const q35p_node *n)
         append(plan, n, Q35_CUDA_K_attention_join, &a);
 }
 
+static q35_top_k_args top_k_args(const q35_plan *plan, const q35p_node *n)
+{
+    const q35i_cuda_tensor *x = input(plan, n, 0), *values = output(plan, n, 0), *columns = output(plan, n, 1);
+    return (q35_top_k_args){.x = x->address,
+                            .values = values->address,
+                            .columns = columns->address,
+                            .records = plan->scratch,
+                            .rows_at = rows_at(plan, x),
+                            .rs_x = stride(x),
+                            .rs_values = stride(values),
+                            .rs_columns = stride(columns),
+                            .n_rows = n_rows(x),
+                            .n = n_cols(x),
+                            .k = n_cols(values),
+                            .list = q35_cuda_top_list(n_cols(values))};
+}
+
+static void add_top_k(q35_plan *plan, const q35p_node *n)
+{
+    const q35i_cuda_args a = {.top_k = top_k_args(plan, n)};
+    append(plan, n, Q35_CUDA_K_top_k_parts, &a);
+    append(plan, n, Q35_CUDA_K_top_k_join, &a);
+}
+
 uint64_t q35i_cuda_node_records(const q35_plan *plan, const q35p_node *node)
 {
+    if (node->op == Q35_OP_TOP_K) {
+        const q35_top_k_args a = top_k_args(plan, node);
+        return q35_cuda_top_bytes(&a);
+    }
     if (node->op != Q35_OP_ATTENTION || !is_few(plan, node))
         return 0;
     const q35_attention_args a = attention_args(plan, node);
@@ -391,6 +419,7 @@ static void add_single(q35_plan *plan, const q35i_cuda_group *g)
     case Q35_OP_ATTENTION: add_attention(plan, n); break;
     case Q35_OP_TAKE_ROWS: add_take_rows(plan, n); break;
     case Q35_OP_SUM_SQUARES: add_sum_squares(plan, n); break;
+    case Q35_OP_TOP_K: add_top_k(plan, n); break;
     default: add_elementwise(plan, n); break; /* the check let nothing else through */
     }
 }

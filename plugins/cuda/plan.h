@@ -22,11 +22,12 @@ typedef union q35i_cuda_args {
     q35_elementwise_args elementwise;
     q35_take_rows_args take_rows;
     q35_sum_squares_args sum_squares;
+    q35_top_k_args top_k;
 } q35i_cuda_args;
 
 /* Nodes that one launch does, at the place of the first (fuse.c). */
 enum {
-    Q35I_CUDA_SINGLE = 0,         /* one node, of any op; attention may take two launches */
+    Q35I_CUDA_SINGLE = 0,         /* one node, of any op; attention may take two launches, top_k does */
     Q35I_CUDA_NORM_QUANTIZE = 1,  /* RMS_NORM or ADD_RMS_NORM; QUANTIZE_ACT of its result */
     Q35I_CUDA_LINEARS = 2,        /* two or three LINEARs of one input and type */
     Q35I_CUDA_LINEARS_SWIGLU = 3, /* two such LINEARs of as many rows; SWIGLU of their results */
@@ -72,7 +73,7 @@ struct q35_plan {
     bool *launched;             /* [n_nodes] the bind under way has a launch for it */
     q35i_cuda_launch *launches; /* [2 * n_nodes] */
     q35i_cu_address scratch;    /* records, then the slots */
-    uint64_t records_bytes;     /* of attention, shared by its nodes */
+    uint64_t records_bytes;     /* of attention and top_k, shared by their nodes */
     uint64_t slot_bytes[Q35I_CUDA_SLOTS];
     bool bound;
     bool overlaps;              /* launches but the first start while those before them run */

@@ -81,6 +81,12 @@ static bool wants_attention(const q35p_check *c)
                        (long long)pages->dim[0] * 4);
 }
 
+static bool wants_top_k(const q35p_check *c)
+{
+    const uint32_t k = Q35P_PARAMS(c->node, q35_top_k_params)->k;
+    return k <= Q35_CUDA_MAX_TOP || q35p_refuse(c, "k is %u, need at most %d", k, (int)Q35_CUDA_MAX_TOP);
+}
+
 static bool wants_grid(const q35p_check *c)
 {
     const bool has_weight = c->node->op == Q35_OP_LINEAR || c->node->op == Q35_OP_GET_ROWS;
@@ -100,12 +106,13 @@ static bool wants(const q35p_check *c)
     case Q35_OP_LINEAR: return wants_linear(c);
     case Q35_OP_ROPE: return wants_rope(c);
     case Q35_OP_ATTENTION: return wants_attention(c);
+    case Q35_OP_TOP_K: return wants_top_k(c);
     default: return true;
     }
 }
 
 /* Kernels count rows, columns and positions in 32 bits. */
-const q35p_rules q35i_cuda_rules = {.ops = ~(UINT32_C(1) << Q35_OP_TOP_K),
+const q35p_rules q35i_cuda_rules = {.ops = UINT32_MAX,
                                     .max_dim = INT64_C(1) << 30,
                                     .align = align_of,
                                     .packed_bytes = packed_bytes,
