@@ -405,6 +405,7 @@ static void head(builder *b, uint32_t h)
     b->graph->logits =
         linear(b, &x, weight(b, b->config->tied_head ? "token_embd.weight" : "output.weight"), "logits");
     make_output(b, b->graph->logits);
+    b->graph->n_candidates = (uint32_t)q35i_min(b->options->n_candidates, b->config->vocab);
 }
 
 q35_status q35i_build_llama(const q35_model *model, const q35_model_config *config,

@@ -23,14 +23,15 @@ typedef struct q35i_part {
 } q35i_part;
 
 typedef struct q35i_build_options {
-    uint32_t n_tokens;    /* capacity: most tokens of a step */
-    uint32_t n_ctx;       /* most tokens of a sequence */
-    uint32_t n_kv_tokens; /* tokens of the KV cache, all sequences together; 0: n_ctx */
-    uint32_t n_sequences; /* most sequences of a step; 0: 1 */
-    uint32_t act;         /* Q35_ACT_* */
-    uint32_t kv_dtype;    /* Q35_DT_F16, F32 or Q8_0 */
-    int all_logits;       /* 1: logits of any tokens, else of one of each sequence at most */
-    int observe;          /* 1: accumulate squares of every linear's input in states "observed.<weight>" */
+    uint32_t n_tokens;     /* capacity: most tokens of a step */
+    uint32_t n_ctx;        /* most tokens of a sequence */
+    uint32_t n_kv_tokens;  /* tokens of the KV cache, all sequences together; 0: n_ctx */
+    uint32_t n_sequences;  /* most sequences of a step; 0: 1 */
+    uint32_t act;          /* Q35_ACT_* */
+    uint32_t kv_dtype;     /* Q35_DT_F16, F32 or Q8_0 */
+    int all_logits;        /* 1: logits of any tokens, else of one of each sequence at most */
+    uint32_t n_candidates; /* as q35i_graph's, at most; 0: none */
+    int observe;           /* 1: accumulate squares of every linear's input in states "observed.<weight>" */
     int linear_inputs; /* 1: inputs of the layers' linears are outputs "blk.N.attn_norm", "attention", "ffn_norm"
                         * and "ffn_act" */
     int layer_outputs; /* 1: the residual stream behind each layer is an output "blk.N.ffn_residual" */

@@ -104,3 +104,17 @@ q35_status q35i_plan_run(q35i_plan *plan, const q35_step *step)
     q35i_suspect(NULL, NULL);
     return status;
 }
+
+q35_status q35i_plan_fetch(q35i_plan *plan, uint32_t tensor, const q35_step *step)
+{
+    if (!q35i_on_demand(&plan->graph, tensor))
+        return Q35_OK;
+    const uint32_t device = plan->placement.device[plan->graph.tensors[tensor].producer];
+    const q35i_step copy = {
+        .kind = Q35I_STEP_COPY, .device = device, .tensor = tensor, .from = q35i_memory_of(plan->devices, device)};
+    q35_status status = run_step(plan, &copy, step);
+    if (status == Q35_OK)
+        status = q35i_lane_drain(plan->res, device);
+    q35i_suspect(NULL, NULL);
+    return status == Q35_OK ? Q35_OK : q35i_fail_context(status, "device %s", plan->devices->device[device]->name);
+}

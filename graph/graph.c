@@ -17,6 +17,7 @@ void q35i_graph_init(q35i_graph *graph)
     memset(graph, 0, sizeof *graph);
     graph->step = graph->ids = graph->logits = Q35_NONE;
     graph->positions = graph->slots = graph->sequence = graph->pages = graph->out_rows = Q35_NONE;
+    graph->top_values = graph->top_ids = Q35_NONE;
 }
 
 void q35i_graph_free(q35i_graph *graph)

@@ -45,7 +45,9 @@ typedef struct q35i_graph {
     uint32_t n_tensors, cap_tensors, n_nodes, cap_nodes;
     uint32_t step, ids, logits;                           /* tensor indices; Q35_NONE: the graph has none */
     uint32_t positions, slots, sequence, pages, out_rows; /* likewise, inputs of the step (plan.h) */
-    void **constants;                                     /* owned blocks that tensors' data may point into */
+    uint32_t n_candidates; /* logits of each row that a sampler looks at first; 0: it does not (pass_select.c) */
+    uint32_t top_values, top_ids; /* outputs, the first of each row and their columns; Q35_NONE: not chosen */
+    void **constants;             /* owned blocks that tensors' data may point into */
     uint32_t n_constants;
     q35_status status; /* first failure while building; later calls do nothing */
 } q35i_graph;
@@ -82,6 +84,13 @@ q35_status q35i_graph_verify(const q35i_graph *graph);
 
 /* Tensor by name, Q35_NONE: there is none. */
 uint32_t q35i_graph_find(const q35i_graph *graph, const char *name);
+
+/* 1: an output that comes to the host when asked for (q35i_plan_fetch) and not with every run: logits of which the
+ * candidates do. */
+static inline int q35i_on_demand(const q35i_graph *graph, uint32_t tensor)
+{
+    return tensor == graph->logits && graph->top_values != Q35_NONE;
+}
 
 /* Number of uses of a tensor as an input. */
 uint32_t q35i_graph_uses(const q35i_graph *graph, uint32_t tensor);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Life of every replica, from the position of its first write to that of its last read. Positions count nodes and
- * copies in the order of the steps; inputs are alive from position 0, outputs to the end. */
+ * copies in the order of the steps; inputs are alive from position 0, outputs to the end: in host memory, and
+ * where they are made if they come from there on demand. */
 #include "graph/plan.h"
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -76,6 +77,9 @@ q35_status q35i_pass_liveness(const q35i_graph *graph, const q35i_devices *devic
             Q35_TRY(touch_region(graph, schedule, &step, q35i_memory_of(devices, step.device), &position));
         }
     }
+    for (uint32_t i = 0; i < schedule->n_replicas; i++)
+        if (q35i_on_demand(graph, schedule->replicas[i].tensor))
+            schedule->replicas[i].last = position;
     for (uint32_t t = 0; t < graph->n_tensors; t++)
         if (graph->tensors[t].role == Q35_ROLE_OUTPUT)
             Q35_TRY(touch(graph, schedule, t, 0, position));

@@ -107,7 +107,7 @@ q35_status q35i_pass_schedule(const q35i_graph *graph, const q35i_devices *devic
         first = end;
     }
     for (uint32_t t = 0; t < graph->n_tensors; t++)
-        if (graph->tensors[t].role == Q35_ROLE_OUTPUT)
+        if (graph->tensors[t].role == Q35_ROLE_OUTPUT && !q35i_on_demand(graph, t))
             Q35_TRY_GOTO(need(&s, t, 0), done);
 done:
     q35i_free(s.valid);

@@ -66,6 +66,12 @@ q35_status q35i_pass_fuse(q35i_graph *graph, const q35i_devices *devices);
 q35_status q35i_pass_place(const q35i_graph *graph, const q35i_devices *devices, q35i_placement *out);
 void q35i_placement_free(q35i_placement *placement);
 
+/* Appends TOP_K of the logits where that saves a copy of them: on the device that makes them, if its memory is not
+ * the host's and it can. Comes after placement, so that it changes no other node's place. */
+q35_status q35i_pass_select(q35i_graph *graph, const q35i_devices *devices, q35i_placement *placement);
+/* Takes it out of the graph again; without one: nothing. */
+void q35i_unselect(q35i_graph *graph);
+
 /* Expected time to move a tensor from one device to another (0 within host memory), ns. */
 uint64_t q35i_transfer_ns(const q35i_devices *devices, uint32_t from, uint32_t to, uint64_t bytes);
 

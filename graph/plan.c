@@ -191,6 +191,7 @@ static q35_status allocate_arenas(q35i_plan *plan)
 static q35_status build_placed(q35i_plan *plan, const q35i_step **out_refused)
 {
     Q35_TRY(q35i_pass_place(&plan->graph, plan->devices, &plan->placement));
+    Q35_TRY(q35i_pass_select(&plan->graph, plan->devices, &plan->placement));
     Q35_TRY(q35i_pass_schedule(&plan->graph, plan->devices, &plan->placement, &plan->schedule));
     Q35_TRY(q35i_pass_liveness(&plan->graph, plan->devices, &plan->schedule));
     Q35_TRY(q35i_pass_memory(&plan->schedule));
@@ -218,6 +219,7 @@ static void unbuild(q35i_plan *plan)
     memset(plan->arena, 0, sizeof plan->arena);
     q35i_schedule_free(&plan->schedule);
     q35i_placement_free(&plan->placement);
+    q35i_unselect(&plan->graph);
 }
 
 /* Each round notes at least one kind of node that a device refuses, so it ends. */

@@ -67,7 +67,8 @@ void q35i_plan_destroy(q35i_plan *plan); /* NULL ok */
 
 const q35i_graph *q35i_plan_graph(const q35i_plan *plan);
 
-/* Host memory of an input, to be written before a run, or of an output, valid until the next run. */
+/* Host memory of an input, to be written before a run, or of an output, valid until the next run; of one on
+ * demand, from q35i_plan_fetch to the next run. */
 void *q35i_plan_host(const q35i_plan *plan, uint32_t tensor);
 
 /* Host memory of a step's inputs, to be written before each run; NULL: the graph has none. */
@@ -85,6 +86,9 @@ q35i_step_inputs q35i_plan_inputs(const q35i_plan *plan);
 
 /* Runs one step on what the inputs hold. Allocates nothing. */
 q35_status q35i_plan_run(q35i_plan *plan, const q35_step *step);
+
+/* Brings an output to the host that is there on demand only; `step`: of the run before. Allocates nothing. */
+q35_status q35i_plan_fetch(q35i_plan *plan, uint32_t tensor, const q35_step *step);
 
 /* Bytes of distinct weights that the linear nodes read in a step. */
 uint64_t q35i_plan_linear_bytes(const q35i_plan *plan);

@@ -8,6 +8,7 @@
 
 #include <q35rt/device.h>
 #include <q35rt/model.h>
+#include <q35rt/sampler.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -88,6 +89,12 @@ typedef struct q35_session_entry {
  * appended. After a failure every sequence is as it was before. No step of a size seen before allocates. */
 Q35_API q35_status q35_session_step(q35_session *session, const q35_session_entry *entries, uint32_t n_entries,
                                     const float **out_logits);
+
+/* The next token by row `row` of those that the last step has (as *out_logits has them), the same as by
+ * q35_sampler_sample of its logits. Where a device chose the highest logits, and these decide, the others stay in
+ * its memory: so leave out_logits NULL if nothing else needs them. INVALID when there is no such row, when the
+ * last call failed, or for a sampler of another vocabulary. Allocates nothing. */
+Q35_API q35_status q35_session_sample(q35_session *session, uint32_t row, q35_sampler *sampler, int32_t *out_id);
 
 /* Bytes of weights read for one decoded token, and bytes of KV read for one of sequence 0 at its position. */
 Q35_API void q35_session_bytes_per_token(const q35_session *session, uint64_t *out_weights, uint64_t *out_kv);

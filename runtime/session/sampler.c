@@ -5,7 +5,7 @@
  * with an exp of our own: the C library's may differ in the last bit between systems, and then so would the draws.
  *
  * A NaN logit is no candidate. Infinite logits: all weight is shared by those equal to the highest. */
-#include <q35rt/sampler.h>
+#include "runtime/session/sampler.h"
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
@@ -188,24 +188,15 @@ static int32_t pick_highest(const candidate *c, uint32_t n)
     return best.id;
 }
 
-/* Applies top-k, top-p and min-p to c[0..n). The candidates that stay are the last *kept of the array, best last.
- */
-static uint32_t filter(const q35_sampler_options *o, candidate *c, uint32_t n)
+/* Applies top-p and min-p to the best `limit` of c[0..n), whose weights sum up to total; returns how many stay:
+ * the last of the array, best last. sorted: those `limit` are there already, else c is a heap. */
+static uint32_t keep(const q35_sampler_options *o, candidate *c, uint32_t n, uint32_t limit, bool sorted,
+                     float highest, double total)
 {
-    uint32_t limit = o->top_k > 0 && (uint32_t)o->top_k < n ? (uint32_t)o->top_k : n, kept = 0;
-    for (uint32_t i = n / 2; i-- > 0;)
-        sift_down(c, n, i);
-    float highest = c[0].logit;
-    double total = 0, mass = 0;
-    if (limit < n) {
-        for (uint32_t i = 0; i < limit; i++)
-            total += weight(take_best(c, n - i).logit, highest, 1);
-    } else {
-        for (uint32_t i = 0; i < n; i++)
-            total += weight(c[i].logit, highest, 1);
-    }
+    uint32_t kept = 0;
+    double mass = 0;
     while (kept < limit) {
-        candidate best = limit < n ? c[n - 1 - kept] : take_best(c, n - kept);
+        candidate best = sorted ? c[n - 1 - kept] : take_best(c, n - kept);
         double w = weight(best.logit, highest, 1);
         if (kept > 0 && (w < (double)o->min_p || (o->top_p < 1 && mass >= (double)o->top_p * total)))
             break;
@@ -213,6 +204,24 @@ static uint32_t filter(const q35_sampler_options *o, candidate *c, uint32_t n)
         kept++;
     }
     return kept;
+}
+
+/* Applies top-k, top-p and min-p to c[0..n); returns how many stay, as keep does. */
+static uint32_t filter(const q35_sampler_options *o, candidate *c, uint32_t n)
+{
+    uint32_t limit = o->top_k > 0 && (uint32_t)o->top_k < n ? (uint32_t)o->top_k : n;
+    for (uint32_t i = n / 2; i-- > 0;)
+        sift_down(c, n, i);
+    float highest = c[0].logit;
+    double total = 0;
+    if (limit < n) {
+        for (uint32_t i = 0; i < limit; i++)
+            total += weight(take_best(c, n - i).logit, highest, 1);
+    } else {
+        for (uint32_t i = 0; i < n; i++)
+            total += weight(c[i].logit, highest, 1);
+    }
+    return keep(o, c, n, limit, limit < n, highest, total);
 }
 
 static int32_t draw(q35_sampler *s, const candidate *c, uint32_t n, float highest)
@@ -247,4 +256,37 @@ int32_t q35_sampler_sample(q35_sampler *sampler, const float *logits)
     for (uint32_t i = 1; i < n; i++)
         highest = c[i].logit > highest ? c[i].logit : highest;
     return draw(sampler, c, n, highest);
+}
+
+uint32_t q35i_sampler_vocabulary(const q35_sampler *sampler)
+{
+    return sampler->n_vocab;
+}
+
+/* A penalty may lift any token above those that are best without it; without top-k, top-p is a share of what all
+ * tokens weigh, and with no filter all of them may be drawn. min-p alone decides if it ends among the n. */
+int q35i_sampler_choose(q35_sampler *sampler, const float *logits, const int32_t *ids, uint32_t n, int32_t *out_id)
+{
+    const q35_sampler_options *o = &sampler->options;
+    const bool by_count = o->top_k > 0 && (uint32_t)o->top_k <= n && (uint32_t)o->top_k < sampler->n_vocab;
+    const uint32_t limit = by_count ? (uint32_t)o->top_k : n;
+    candidate *c = sampler->candidates;
+    double total = 0;
+    if (n == 0 || n > sampler->n_vocab || (o->repeat_penalty != 1 && sampler->n_last > 0))
+        return 0;
+    if (!(o->temperature > 0)) {
+        *out_id = ids[0];
+        return 1;
+    }
+    if (!by_count && (o->top_p < 1 || !(o->min_p > 0)))
+        return 0;
+    for (uint32_t i = 0; i < limit; i++) {
+        c[limit - 1 - i] = (candidate){logits[i], ids[i]};
+        total += weight(logits[i], logits[0], 1);
+    }
+    const uint32_t kept = keep(o, c, limit, limit, true, logits[0], total);
+    if (!by_count && kept == n)
+        return 0;
+    *out_id = draw(sampler, c + (limit - kept), kept, logits[0]);
+    return 1;
 }

@@ -115,6 +115,7 @@ q35_status q35i_session_plan(q35_session *s, uint32_t n_tokens, q35i_plan **out)
                                             .act = s->options.act,
                                             .kv_dtype = s->options.kv_dtype,
                                             .all_logits = s->options.all_logits,
+                                            .n_candidates = s->options.all_logits ? 0 : Q35I_CANDIDATES,
                                             .observe = s->options.observe,
                                             .layer_outputs = s->options.layer_outputs};
         q35i_graph graph;

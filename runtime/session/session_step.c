@@ -113,13 +113,17 @@ static void write_entry(const q35_session *s, const q35i_step_inputs *in, const 
     step->n_sequences++;
 }
 
-/* NaN or infinite weights and scales, wherever they are, end up here. */
-static q35_status check_finite(const q35_session *s, const float *logits, uint32_t rows)
+/* NaN or infinite weights and scales, wherever they are, end up here. Candidates begin with what is not finite. */
+static q35_status check_finite(const q35_session *s, const q35i_plan *plan, uint32_t rows)
 {
+    const q35i_graph *g = q35i_plan_graph(plan);
+    const int chosen = g->top_values != Q35_NONE;
+    const uint32_t width = chosen ? g->n_candidates : s->config.vocab;
+    const float *values = q35i_plan_host(plan, chosen ? g->top_values : g->logits);
     for (uint32_t r = 0; r < rows; r++) {
-        const float *row = logits + (size_t)r * s->config.vocab;
+        const float *row = values + (size_t)r * width;
         int finite = 1;
-        for (uint32_t i = 0; i < s->config.vocab; i++)
+        for (uint32_t i = 0; i < width; i++)
             finite &= fabsf(row[i]) <= FLT_MAX;
         if (!finite)
             return Q35_FAIL(Q35_E_FORMAT, "%.200s: a logit is not finite, need finite weights and scales",
@@ -130,7 +134,7 @@ static q35_status check_finite(const q35_session *s, const float *logits, uint32
 
 /* Tokens that have their pages; entry i starts at position starts[i].n_tokens. */
 static q35_status run(q35_session *s, const q35_session_entry *entries, const q35i_append *starts,
-                      uint32_t n_entries, const float **out_logits)
+                      uint32_t n_entries)
 {
     uint32_t n_tokens = 0;
     q35_step step = {0};
@@ -143,9 +147,36 @@ static q35_status run(q35_session *s, const q35_session_entry *entries, const q3
     for (uint32_t i = 0; i < n_entries; i++)
         write_entry(s, &in, &entries[i], starts[i].n_tokens, i, &step);
     Q35_TRY(q35i_plan_run(plan, &step));
-    *out_logits = q35i_plan_host(plan, q35i_plan_graph(plan)->logits);
-    Q35_TRY(check_finite(s, *out_logits, (uint32_t)step.n_out));
+    Q35_TRY(check_finite(s, plan, (uint32_t)step.n_out));
     s->last = plan;
+    s->last_step = step;
+    s->fetched = 0;
+    return Q35_OK;
+}
+
+q35_status q35i_session_logits(q35_session *s, const float **out)
+{
+    const uint32_t logits = q35i_plan_graph(s->last)->logits;
+    if (!s->fetched)
+        Q35_TRY(q35i_plan_fetch(s->last, logits, &s->last_step));
+    s->fetched = 1;
+    *out = q35i_plan_host(s->last, logits);
+    return Q35_OK;
+}
+
+/* After a step, or in the middle of one that failed. out_logits: where they go if they are wanted, or NULL. */
+static q35_status finish(q35_session *s, const q35_session_entry *entries, uint32_t n_entries, q35_status status,
+                         const float **out_logits)
+{
+    if (status == Q35_OK && out_logits)
+        status = q35i_session_logits(s, out_logits);
+    if (status != Q35_OK) {
+        s->last = NULL;
+        take_back(s, entries, n_entries);
+        return status;
+    }
+    for (uint32_t i = 0; i < n_entries; i++)
+        s->n_observed += entries[i].n;
     return Q35_OK;
 }
 
@@ -154,26 +185,15 @@ static q35_status run(q35_session *s, const q35_session_entry *entries, const q3
 q35_status q35_session_step(q35_session *s, const q35_session_entry *entries, uint32_t n_entries,
                             const float **out_logits)
 {
-    const float *logits;
     s->last = NULL;
     Q35_TRY(check_step(s, entries, n_entries));
     Q35_TRY(make_room(s, entries, n_entries));
-    q35_status status = run(s, entries, s->appends, n_entries, &logits);
-    if (status != Q35_OK) {
-        take_back(s, entries, n_entries);
-        return status;
-    }
-    for (uint32_t i = 0; i < n_entries; i++)
-        s->n_observed += entries[i].n;
-    if (out_logits)
-        *out_logits = logits;
-    return Q35_OK;
+    return finish(s, entries, n_entries, run(s, entries, s->appends, n_entries), out_logits);
 }
 
 q35_status q35_session_eval(q35_session *s, const int32_t *ids, uint32_t n, const float **out_logits)
 {
     const q35_session_entry all = {.ids = ids, .n = n};
-    const float *logits = NULL;
     q35_status status = Q35_OK;
     s->last = NULL;
     Q35_TRY(check_entry(s, &all));
@@ -186,15 +206,8 @@ q35_status q35_session_eval(q35_session *s, const int32_t *ids, uint32_t n, cons
         const int last = done + chunk == n;
         const q35_session_entry e = {
             .ids = ids + done, .n = chunk, .logits = s->options.all_logits || (last && out_logits)};
-        status = run(s, &e, &start, 1, &logits);
+        status = run(s, &e, &start, 1);
         done += chunk;
     }
-    if (status != Q35_OK) {
-        take_back(s, &all, 1);
-        return status;
-    }
-    s->n_observed += n;
-    if (out_logits)
-        *out_logits = logits;
-    return Q35_OK;
+    return finish(s, &all, 1, status, out_logits);
 }

@@ -2,7 +2,7 @@
  *
  * Sampling on logits made by hand: each stage alone, their order, ties, NaN and infinities, the same draws for the
  * same seed, and frequencies near the probabilities. */
-#include <q35rt/sampler.h>
+#include "runtime/session/sampler.h"
 
 #include "runtime/base/alloc.h"
 #include "runtime/session/rng.h"
@@ -11,6 +11,7 @@
 #include "support/suite.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { DRAWS = 20000 };
@@ -198,6 +199,94 @@ START_TEST(not_numbers_and_infinities)
 }
 END_TEST
 
+/* ---- from candidates */
+
+enum { WIDE = 400, CHOSEN = 64 };
+
+/* Small numbers in quarters, so that many are equal. */
+static void fill(q35i_rng *rng, float *logits, double spread)
+{
+    for (int i = 0; i < WIDE; i++)
+        logits[i] = (float)floor(q35i_rng_unit(rng) * spread) / 4;
+}
+
+static void choose_first(const float *logits, float *values, int32_t *ids)
+{
+    bool taken[WIDE] = {false};
+    for (int k = 0; k < CHOSEN; k++) {
+        int best = -1;
+        for (int i = 0; i < WIDE; i++)
+            if (!taken[i] && (best < 0 || logits[i] > logits[best]))
+                best = i;
+        taken[best] = true;
+        values[k] = logits[best];
+        ids[k] = best;
+    }
+}
+
+/* With the highest of all logits the sampler draws what it draws with all, or says that it cannot; how often it
+ * does. */
+static int draws_from_candidates(q35_sampler_options o, double spread)
+{
+    float logits[WIDE], values[CHOSEN];
+    int32_t ids[CHOSEN];
+    int decided = 0;
+    q35i_rng rng = q35i_rng_seed(9);
+    q35_sampler *all = make(o, WIDE), *some = make(o, WIDE);
+    for (int i = 0; i < 100; i++) {
+        int32_t id = -1;
+        fill(&rng, logits, spread);
+        choose_first(logits, values, ids);
+        const int32_t want = q35_sampler_sample(all, logits);
+        if (q35i_sampler_choose(some, values, ids, CHOSEN, &id))
+            decided++;
+        else
+            id = q35_sampler_sample(some, logits); /* so that both have drawn as often */
+        ck_assert_msg(id == want, "draw %d: %d, need %d", i, id, want);
+        q35_sampler_accept(all, id);
+        q35_sampler_accept(some, id);
+    }
+    q35_sampler_destroy(all);
+    q35_sampler_destroy(some);
+    return decided;
+}
+
+START_TEST(candidates)
+{
+    static const struct {
+        float temperature;
+        int32_t top_k;
+        float top_p, min_p, penalty;
+        int least, most; /* of a hundred draws that candidates decide */
+    } cases[] = {
+        {0, 0, 1, 0, 1, 100, 100},      {0, 300, 0.5f, 0.1f, 1, 100, 100}, {1, 40, 1, 0, 1, 100, 100},
+        {1, CHOSEN, 1, 0, 1, 100, 100}, {2, 40, 0.9f, 0.02f, 1, 100, 100}, {1, 1, 0.1f, 1, 1, 100, 100},
+        {1, 0, 1, 0.5f, 1, 100, 100},   {1, 200, 1, 0.5f, 1, 100, 100},    {1, 0, 1, 0.001f, 1, 0, 0},
+        {1, 0, 1, 0, 1, 0, 0},          {1, CHOSEN + 1, 1, 0, 1, 0, 0},    {1, 0, 0.5f, 0.5f, 1, 0, 0},
+        {0, 0, 1, 0, 1.5f, 1, 1},       {1, 40, 1, 0, 0.9f, 1, 1},         {1, WIDE, 1, 0, 1, 0, 0},
+    };
+    q35_sampler_options o = warm();
+    o.temperature = cases[_i].temperature;
+    o.top_k = cases[_i].top_k;
+    o.top_p = cases[_i].top_p;
+    o.min_p = cases[_i].min_p;
+    o.repeat_penalty = cases[_i].penalty;
+    o.repeat_last = 4;
+    const int decided = draws_from_candidates(o, 40);
+    ck_assert_msg(decided >= cases[_i].least && decided <= cases[_i].most, "case %d: %d draws", _i, decided);
+}
+END_TEST
+
+/* A cut by min-p among the candidates in some rows and behind them in others. */
+START_TEST(candidates_sometimes)
+{
+    q35_sampler_options o = warm();
+    o.min_p = 0.18f; /* seven quarters below the highest */
+    const int decided = draws_from_candidates(o, 44);
+    ck_assert_msg(decided > 5 && decided < 95, "%d draws", decided);
+}
+END_TEST
+
 START_TEST(seeds)
 {
     enum { N = 1000, STEPS = 64 };
@@ -333,6 +422,8 @@ int main(void)
     tcase_add_test(tc, min_p);
     tcase_add_test(tc, repetition_penalty);
     tcase_add_test(tc, not_numbers_and_infinities);
+    tcase_add_loop_test(tc, candidates, 0, 15);
+    tcase_add_test(tc, candidates_sometimes);
     tcase_add_test(tc, seeds);
     tcase_add_test(tc, generator);
     tcase_add_test(tc, wide_vocabulary);

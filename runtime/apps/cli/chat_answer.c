@@ -17,30 +17,27 @@
 #define FIRST_STEP 64u  /* tokens */
 #define QUICK_S    0.25 /* a step of less time may be followed by one of twice the tokens */
 
-/* Appends n tokens to session and list. On an error the list is cut to what the session holds. */
-static int append(chat *c, const int32_t *ids, uint32_t n, const float **logits)
+/* Appends n tokens, of which the last is to be sampled from, to session and list; to neither on an error. */
+static int append(chat *c, const int32_t *ids, uint32_t n)
 {
-    q35_session *session = c->engine->session;
-    uint32_t pos = q35_session_pos(session);
-    q35_status status = q35_session_eval(session, ids, n, logits);
-    if (status == Q35_OK) {
-        memcpy(c->ids + pos, ids, n * sizeof *ids);
-        return 0;
-    }
-    int rc = cli_fail_status(status, CLI_WHILE_RUNNING);
-    if (q35_session_pos(session) > pos)
-        (void)q35_session_rewind(session, pos);
-    return rc;
+    const q35_session_entry entry = {.ids = ids, .n = n, .logits = 1};
+    uint32_t pos = q35_session_pos(c->engine->session);
+    q35_status status = q35_session_step(c->engine->session, &entry, 1, NULL);
+    if (status != Q35_OK)
+        return cli_fail_status(status, CLI_WHILE_RUNNING);
+    memcpy(c->ids + pos, ids, n * sizeof *ids);
+    return 0;
 }
 
-/* *out_logits: NULL when a signal came first. Steps grow while they are quick, so that a signal is soon seen; the
+/* *out_done: 0 when a signal came first. Steps grow while they are quick, so that a signal is soon seen; the
  * results are the same. Counted and shown is the prompt, not what is evaluated again within an answer. */
-static int prefill(chat *c, const int32_t *ids, uint32_t n, const float **out_logits)
+static int prefill(chat *c, const int32_t *ids, uint32_t n, int *out_done)
 {
     q35_session *session = c->engine->session;
     uint32_t most = c->options->chunk ? c->options->chunk : GENERATION_CHUNK, same = 0;
     uint32_t quick = most < FIRST_STEP ? most : FIRST_STEP, pos = q35_session_pos(session);
     int is_prompt = c->last.generated == 0;
+    *out_done = 0;
     while (same < pos && same + 1 < n && c->ids[same] == ids[same])
         same++;
     q35_status status = q35_session_rewind(session, same);
@@ -50,12 +47,11 @@ static int prefill(chat *c, const int32_t *ids, uint32_t n, const float **out_lo
     for (uint32_t done = same; done < n;) {
         if (cli_interrupted()) {
             term_progress_clear();
-            *out_logits = NULL;
             return 0;
         }
         uint32_t step = n - done < quick ? n - done : quick;
         double start = term_now();
-        int rc = append(c, ids + done, step, out_logits);
+        int rc = append(c, ids + done, step);
         if (rc)
             return rc;
         if (term_now() - start < QUICK_S)
@@ -66,6 +62,7 @@ static int prefill(chat *c, const int32_t *ids, uint32_t n, const float **out_lo
             term_progress(c->options->quiet || !c->terminal, "prompt", done - same, n - same);
     }
     term_progress_clear();
+    *out_done = 1;
     return 0;
 }
 
@@ -92,16 +89,16 @@ static int begins_thinking(const chat *c, const int32_t *ids, uint64_t n)
     return 0;
 }
 
-/* The context is full within an answer: goes on with fewer turns in front of it. *out_logits: NULL when there is
+/* The context is full within an answer: goes on with fewer turns in front of it. *out_done: 0 when there is
  * nothing to drop, or a signal came. */
-static int go_on(chat *c, const float **out_logits)
+static int go_on(chat *c, int *out_done)
 {
     int32_t *ids = NULL;
     uint64_t n = 0;
     int rc = chat_prompt_again(c, &ids, &n);
-    *out_logits = NULL;
+    *out_done = 0;
     if (rc == 0 && ids)
-        rc = prefill(c, ids, (uint32_t)n, out_logits);
+        rc = prefill(c, ids, (uint32_t)n, out_done);
     free(ids);
     return rc;
 }
@@ -118,13 +115,16 @@ static int is_over(const chat *c, stop_reason *stop)
     return 1;
 }
 
-static int decode(chat *c, q35_sampler *sampler, q35_detokenizer *detokenizer, const float *logits,
-                  chat_show *show, stop_reason *stop)
+static int decode(chat *c, q35_sampler *sampler, q35_detokenizer *detokenizer, chat_show *show, stop_reason *stop)
 {
     q35_session *session = c->engine->session;
     int rc = 0;
     while (rc == 0 && !is_over(c, stop)) {
-        int32_t id = q35_sampler_sample(sampler, logits);
+        int32_t id;
+        int done = 1;
+        q35_status status = q35_session_sample(session, 0, sampler, &id);
+        if (status != Q35_OK)
+            return cli_fail_status(status, CLI_WHILE_RUNNING);
         if (!c->options->ignore_eos && q35_tokenizer_is_stop(c->engine->tokenizer, id)) {
             *stop = STOP_TOKEN;
             break;
@@ -137,10 +137,10 @@ static int decode(chat *c, q35_sampler *sampler, q35_detokenizer *detokenizer, c
         if (rc || is_over(c, stop))
             break;
         if (q35_session_pos(session) < q35_session_n_ctx(session))
-            rc = append(c, &id, 1, &logits);
+            rc = append(c, &id, 1);
         else
-            rc = go_on(c, &logits);
-        if (rc == 0 && !logits) {
+            rc = go_on(c, &done);
+        if (rc == 0 && !done) {
             *stop = cli_interrupted() ? STOP_INTERRUPT : STOP_CONTEXT;
             break;
         }
@@ -150,8 +150,7 @@ static int decode(chat *c, q35_sampler *sampler, q35_detokenizer *detokenizer, c
     return rc;
 }
 
-static int generate(chat *c, const int32_t *ids, uint64_t n, const float *logits, chat_show *show,
-                    stop_reason *stop)
+static int generate(chat *c, const int32_t *ids, uint64_t n, chat_show *show, stop_reason *stop)
 {
     q35_sampler *sampler = NULL;
     q35_detokenizer detokenizer;
@@ -164,7 +163,7 @@ static int generate(chat *c, const int32_t *ids, uint64_t n, const float *logits
     double start = term_now();
     rc = chat_show_thinking(show, begins_thinking(c, ids, n));
     if (rc == 0)
-        rc = decode(c, sampler, &detokenizer, logits, show, stop);
+        rc = decode(c, sampler, &detokenizer, show, stop);
     c->last.decode_s = term_now() - start;
     if (rc == 0 && q35_detokenizer_finish(&detokenizer, &text, &len) == Q35_OK)
         rc = chat_show_text(show, text, len);
@@ -209,16 +208,16 @@ int chat_answer(chat *c)
 {
     int32_t *ids = NULL;
     uint64_t n = 0;
-    const float *logits = NULL;
+    int done = 0;
     stop_reason stop = STOP_INTERRUPT;
     chat_show show = {.terminal = c->terminal, .colour = c->colour};
     c->last = (chat_numbers){.began = term_now()};
     int rc = chat_prompt(c, &ids, &n);
     if (rc == 0)
-        rc = prefill(c, ids, (uint32_t)n, &logits);
+        rc = prefill(c, ids, (uint32_t)n, &done);
     c->last.prompt_s = term_now() - c->last.began;
-    if (rc == 0 && logits)
-        rc = generate(c, ids, n, logits, &show, &stop);
+    if (rc == 0 && done)
+        rc = generate(c, ids, n, &show, &stop);
     free(ids);
     c->turns_done = 1;
     if (rc == 0)

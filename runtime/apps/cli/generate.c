@@ -15,32 +15,31 @@ const char *stop_reason_name(stop_reason reason)
     return names[reason];
 }
 
-/* *out_logits: of the prompt's last token, or NULL when interrupted. */
-static int prefill(generation *g, const int32_t *ids, uint64_t n, out_file *dump, const float **out_logits)
+/* *out_row: of the prompt's last token among those of the last step. With *out_done 0: interrupted. */
+static int prefill(generation *g, const int32_t *ids, uint64_t n, out_file *dump, uint32_t *out_row, int *out_done)
 {
     uint32_t most = g->options->chunk ? g->options->chunk : GENERATION_CHUNK;
     int rc = 0;
+    *out_done = 0;
     for (uint64_t done = 0; done < n && rc == 0;) {
-        if (cli_interrupted()) {
-            *out_logits = NULL;
+        if (cli_interrupted())
             return 0;
-        }
         uint32_t step = n - done < most ? (uint32_t)(n - done) : most;
         const float *logits;
-        q35_status status = q35_session_eval(g->session, ids + done, step, &logits);
+        const q35_session_entry entry = {.ids = ids + done, .n = step, .logits = dump || done + step == n};
+        q35_status status = q35_session_step(g->session, &entry, 1, dump ? &logits : NULL);
         if (status != Q35_OK)
             return cli_fail_status(status, CLI_WHILE_RUNNING);
-        if (dump) {
+        if (dump)
             rc = out_file_write(dump, logits, (uint64_t)step * g->vocab * sizeof *logits);
-            logits += (uint64_t)(step - 1) * g->vocab;
-        }
-        *out_logits = logits;
+        *out_row = dump ? step - 1 : 0;
         done += step;
         g->n_prompt = done;
         if (n > most)
             term_progress(g->options->quiet, "prompt", done, n);
     }
     term_progress_clear();
+    *out_done = 1;
     return rc;
 }
 
@@ -100,13 +99,17 @@ static int is_over(generation *g)
     return 1;
 }
 
-static int decode(generation *g, q35_sampler *sampler, q35_detokenizer *detokenizer, const float *logits)
+/* row: that of the last step which the first token comes from. */
+static int decode(generation *g, q35_sampler *sampler, q35_detokenizer *detokenizer, uint32_t row)
 {
     uint64_t cap = 0;
     double start = term_now();
     int rc = 0;
     while (rc == 0 && !is_over(g)) {
-        int32_t id = q35_sampler_sample(sampler, logits);
+        int32_t id;
+        q35_status status = q35_session_sample(g->session, row, sampler, &id);
+        if (status != Q35_OK)
+            return cli_fail_status(status, CLI_WHILE_RUNNING);
         if (g->n_ids == 0)
             g->first_token_s = g->prompt_s + term_now() - start;
         if (!g->options->ignore_eos && g->tokenizer && q35_tokenizer_is_stop(g->tokenizer, id)) {
@@ -123,7 +126,9 @@ static int decode(generation *g, q35_sampler *sampler, q35_detokenizer *detokeni
             g->stop = STOP_CONTEXT;
             break;
         }
-        q35_status status = q35_session_eval(g->session, &id, 1, &logits);
+        const q35_session_entry entry = {.ids = &id, .n = 1, .logits = 1};
+        status = q35_session_step(g->session, &entry, 1, NULL);
+        row = 0;
         if (status != Q35_OK)
             rc = cli_fail_status(status, CLI_WHILE_RUNNING);
         else
@@ -151,7 +156,7 @@ int generation_sampler(const cli_options *o, uint32_t vocab, const int32_t *cont
     return 0;
 }
 
-static int answer(generation *g, q35_sampler *sampler, const float *logits)
+static int answer(generation *g, q35_sampler *sampler, uint32_t row)
 {
     q35_detokenizer detokenizer;
     q35_detokenizer_init(&detokenizer, g->tokenizer);
@@ -159,7 +164,7 @@ static int answer(generation *g, q35_sampler *sampler, const float *logits)
         detokenizer.flags = Q35_DETOKENIZE_CONTINUE;
     uint64_t kv_before, kv_after;
     q35_session_bytes_per_token(g->session, &g->weight_bytes, &kv_before);
-    int rc = decode(g, sampler, &detokenizer, logits);
+    int rc = decode(g, sampler, &detokenizer, row);
     q35_session_bytes_per_token(g->session, &g->weight_bytes, &kv_after);
     g->kv_bytes = kv_before / 2 + kv_after / 2;
     const char *text;
@@ -173,14 +178,15 @@ static int answer(generation *g, q35_sampler *sampler, const float *logits)
 int generation_run(generation *g, const int32_t *prompt, uint64_t n_prompt, out_file *dump)
 {
     q35_sampler *sampler = NULL;
-    const float *logits = NULL;
+    uint32_t row = 0;
+    int done = 0;
     int rc = generation_sampler(g->options, g->vocab, prompt, n_prompt, &sampler);
     double start = term_now();
     if (rc == 0)
-        rc = prefill(g, prompt, n_prompt, dump, &logits);
+        rc = prefill(g, prompt, n_prompt, dump, &row, &done);
     g->prompt_s = g->first_token_s = term_now() - start;
-    if (rc == 0 && logits)
-        rc = answer(g, sampler, logits);
+    if (rc == 0 && done)
+        rc = answer(g, sampler, row);
     else if (rc == 0)
         g->stop = STOP_INTERRUPT;
     if (g->line_open && rc != CLI_EXIT_FAILED) {
