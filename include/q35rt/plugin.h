@@ -13,7 +13,7 @@
  *     Q35_HAS_SLOT) before it touches it. Fields are only ever appended; nothing is padded or reordered.
  *   - Structs marked "frozen" have no header and never change; only those may stand in arrays.
  *   - A plugin refuses an op whose parameters are larger than it knows unless all bytes past that are zero.
- *   - A slot that is NULL or outside the table is absent: the host does what its comment says, in every minor.
+ *   - A slot that is NULL or outside the table is absent, which stays legal: its comment says what the host does.
  *   - Everything fallible returns q35_status. To fail, return host->fail(code, "what, value found, value needed").
  *     A plugin never aborts, exits, prints, changes signal handlers, locale, environment or FPU mode.
  *   - Ids of all kinds are never reused. Those with any of the high 16 bits set are for vendors, who ask nobody.
@@ -448,14 +448,14 @@ typedef struct q35_plugin {
     q35_status (*plan_compile)(q35_device *dev, const q35_region *region, q35_plan **out);
     /* bindings[n_tensors]: copies the array, borrows the memory until the next bind or plan_free. While idle. */
     q35_status (*plan_bind)(q35_plan *plan, const q35_binding *bindings);
-    /* Returns when results are visible. One thread at a time per device, no allocation. L1: plan_submit may do. */
+    /* Returns when results are visible. One thread at a time per device, no allocation. NULL is legal at L1. */
     q35_status (*plan_run)(q35_plan *plan);
     void (*plan_free)(q35_plan *plan);
 
     /* --- L0, optional ------------------------------------------------------------------------------------ */
     /* Absent: the host estimates from flops, bytes and the device description. pure */
     q35_status (*op_cost)(q35_device *dev, const q35_region *region, q35_cost *out);
-    /* i-th layout it would like for an `op`'s weight [N][K], best first; Q35_E_RANGE past the last. pure */
+    /* i-th wish for an `op`'s weight [N][K], best first; Q35_E_RANGE past the last. Absent: canonical. pure */
     q35_status (*layout_query)(q35_device *dev, uint32_t op, const q35_tensor_desc *weight, uint32_t i,
                                q35_layout *out);
     /* Packs rows [row, row + n_rows) of the canonical weight; src is their first byte, dst the first byte of their
@@ -465,7 +465,7 @@ typedef struct q35_plugin {
     /* The inverse, for reversible layouts: src is a slice, dst canonical rows. */
     q35_status (*unpack)(q35_device *dev, uint32_t layout, const q35_tensor_desc *weight, uint64_t row,
                          uint64_t n_rows, const void *src, void *dst);
-    /* 32 bytes that change whenever packed bytes would. Absent: the host keeps no packed weights on disk. pure */
+    /* Changes whenever packed bytes would (version, layout, ISA). Absent: the host keeps none on disk. pure */
     q35_status (*pack_key)(q35_device *dev, uint32_t layout, uint8_t out_key[32]);
 
     /* --- L1, optional as a group: buf_*, queue_*, copy, plan_submit, timeline_* come together --------------- */
