@@ -144,9 +144,11 @@ inline int seen(Q35_IN(positions), Q35_IN(sequence), Q35_IN(pages), ulong rs_pag
 
 kernel __attribute__((reqd_work_group_size(Q35_LOCAL, 1, 1))) void
 q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q35_IN(sequence), Q35_IN(pages),
-              ulong rs_pages, int max_pages, int n_pages, int sequence_kind, int n_sequences, Q35_OUT(y), ulong rs_y,
-              int group, int n_kv_heads, int dim, int row_bytes, float scale, Q35_ROWS, Q35_FAULT)
+              ulong rs_pages, int max_pages, int n_pages, int sequence_kind, int n_sequences, Q35_OUT(out),
+              ulong rs_out, int group, int n_kv_heads, int dim, int row_bytes, float scale, Q35_ROWS,
+              Q35_FAULT WITH_TAIL)
 {
+    TAIL_LOCALS
     local float w[SPAN], acc[MAX_DIM + 16], far[MAX_DIM + 16], lanes[16], state[N_STATE];
     const int h = (int)get_group_id(0), row = (int)get_group_id(1), lid = (int)get_local_id(0), g = h / group;
     /* A row that is not valid sees nothing: no return in front of a barrier, which PoCL does not always stand. */
@@ -157,7 +159,7 @@ q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q3
     const int s = position < 0 ? 0 : Q35_AT(const int, sequence, 0)[row];
     global const int *page = Q35_AT(const int, pages, s * rs_pages);
     global const float *pq = Q35_AT(const float, q, row * rs_q) + h * dim;
-    global float *py = Q35_AT(float, y, row * rs_y) + h * dim;
+    global float *py = Q35_AT(float, out, row * rs_out) + h * dim;
     for (int first = 0; first <= position; first += SPAN) {
         const int n = min(position + 1 - first, (int)SPAN);
         score_span(pq, Q35_AT(const uchar, k, 0), page, n_kv_heads, g, row_bytes, first, n, dim, scale, w, lid);
@@ -187,4 +189,5 @@ q35_attention(Q35_IN(q), ulong rs_q, Q35_IN(k), Q35_IN(v), Q35_IN(positions), Q3
     if (position >= 0)
         Q35_EACH(d, dim)
             py[d] = divide(far[d], state[TOTAL]);
+    DO_TAIL((int)get_num_groups(0))
 }

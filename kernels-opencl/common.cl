@@ -43,6 +43,40 @@ inline int q35_rows(global const uchar *step_b, ulong step_at, int kind, int cap
         for (int i = i##_base + lid, i##_once = 1; i##_once && i < (n); i##_once = 0)
 #endif
 
+#if Q35_LOCAL == 1
+#define barrier(flags) /* a group of one waits for nobody */
+#endif
+
+/* A kernel of many groups whose last one goes on with nodes that are work for one group: Q35_TAIL says which, and
+ * row.cl or rope.cl in front of the kernel has them as TAIL_ARGUMENTS, TAIL_LOCALS and TAIL. */
+#ifndef Q35_TAIL
+#define Q35_TAIL 0
+#endif
+#if Q35_TAIL
+#define WITH_TAIL , global int *done, TAIL_ARGUMENTS
+#define DO_TAIL(n_groups)                                                                                         \
+    if (q35_is_last(done, n_groups) && Q35_N_ROWS > 0) {                                                          \
+        const int row = 0, lid = 0;                                                                               \
+        TAIL                                                                                                      \
+    }
+
+/* Is the calling group the last of n? It sees then what the others wrote: an atomic operation of x86 is a barrier
+ * for memory, and these builtins are for the compiler. done: 0 before and after the kernel. */
+inline int q35_is_last(global int *done, int n)
+{
+    volatile int *count = (volatile int *)(ulong)done;
+    if (__sync_add_and_fetch(count, 1) < n)
+        return 0;
+    *count = 0;
+    __sync_synchronize();
+    return 1;
+}
+#else
+#define WITH_TAIL
+#define TAIL_LOCALS
+#define DO_TAIL(n_groups)
+#endif
+
 /* Asks for the cache line 8 KiB on, which may lie past the end: OpenCL's prefetch does nothing on PoCL. */
 #if Q35_CPU && defined(__x86_64__) && defined(__clang__)
 #define FETCH_AHEAD(p) __builtin_prefetch((const void *)((ulong)(p) + 8192))

@@ -137,7 +137,8 @@ static void put_widen(arguments *a, const q35p_node *n)
     put_wide(a, n);
 }
 
-static void put_linears(arguments *a, const q35p_node *n, uint32_t n_nodes)
+/* n_nodes of them */
+static void put_linears(arguments *a, const q35p_node *n, uint32_t n_nodes, uint32_t span)
 {
     const q35i_cl_linear l = q35i_cl_linear_of(a->plan, n);
     const q35_tensor_desc *w = &a->plan->tensors[n->in[1]].desc;
@@ -149,12 +150,17 @@ static void put_linears(arguments *a, const q35p_node *n, uint32_t n_nodes)
         put_int(a, there ? a->plan->tensors[n[i].in[1]].desc.dim[1] : 0);
     }
     put_long(a, q35i_cl_tile_bytes(w->dtype, w->dim[0]));
-    put_int(a, (int64_t)q35i_cl_n_parts(w->dtype, w->dim[0]));
-    put_mem(a, a->plan->wide);
-    put_int(a, l.padded);
-    put_mem(a, a->plan->heads);
-    put_int(a, l.n_heads);
-    put_int(a, (int64_t)q35i_cl_n_units(w->dim[0]));
+    if (l.codes) {
+        put_tensor(a, n->in[0]);
+        put_int(a, span);
+    } else {
+        put_int(a, (int64_t)q35i_cl_n_parts(w->dtype, w->dim[0]));
+        put_mem(a, a->plan->wide);
+        put_int(a, l.padded);
+        put_mem(a, a->plan->heads);
+        put_int(a, l.n_heads);
+    }
+    put_int(a, (int64_t)q35i_cl_n_units(w->dtype, w->dim[0]));
     put_n_rows(a, n->in[0]);
 }
 
@@ -166,9 +172,14 @@ static void put_norm(arguments *a, const q35p_node *n)
     put_tensor(a, n->in[adds ? 2 : 1]);
     put_rows(a, n->out[0]);
     put_rows(a, n->out[adds ? 1 : 0]);
-    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
     put_float(a, n->params.norm.eps);
     put_int(a, adds);
+}
+
+static void put_norm_alone(arguments *a, const q35p_node *n)
+{
+    put_norm(a, n);
+    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
     put_n_rows(a, n->in[0]);
 }
 
@@ -186,22 +197,40 @@ static void put_get_rows(arguments *a, const q35p_node *n, uint32_t node)
     put_fault(a, node);
 }
 
+/* QUANTIZE_ARGUMENTS of row.cl */
 static void put_quantize(arguments *a, const q35p_node *n, uint32_t widens)
 {
-    const int64_t k = a->plan->tensors[n->in[0]].desc.dim[0];
-    const uint32_t type = a->plan->tensors[n->out[0]].desc.dtype;
-    if (n->n_in == 2) {
+    put_rows(a, n->out[0]);
+    put_int(a, a->plan->tensors[n->in[0]].desc.dim[0]);
+    put_wide(a, widens == Q35_NONE ? NULL : &a->plan->nodes[widens]);
+}
+
+/* ROW_ARGUMENTS of row.cl */
+static void put_quantize_row(arguments *a, const q35p_node *n, uint32_t widens)
+{
+    put_quantize(a, n, widens);
+    if (n->n_in == 1)
+        return;
+    put_tensor(a, n->in[1]);
+    put_mem(a, a->plan->rotated);
+    put_local(a, n->params.quantize.width);
+    put_int(a, n->params.quantize.width);
+}
+
+/* To A8_32 or A8_128 */
+static void put_quantize_units(arguments *a, const q35p_node *n, uint32_t widens)
+{
+    const bool by_32 = a->plan->tensors[n->out[0]].desc.dtype == Q35_DT_A8_32;
+    if (n->n_in == 2) { /* it is rotated already */
         put_mem(a, a->plan->rotated);
         put_long(a, 0);
-        put_long(a, (uint64_t)k * sizeof(float));
+        put_long(a, (uint64_t)a->plan->tensors[n->in[0]].desc.dim[0] * sizeof(float));
     } else {
         put_rows(a, n->in[0]);
     }
-    put_rows(a, n->out[0]);
-    put_int(a, k);
-    put_int(a, type == Q35_DT_A8_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP);
+    put_quantize(a, n, widens);
+    put_int(a, by_32 ? Q35_ACT_BLOCK : Q35_ACT_GROUP);
     put_n_rows(a, n->in[0]);
-    put_wide(a, widens == Q35_NONE ? NULL : &a->plan->nodes[widens]);
 }
 
 /* A ROTATE, or what a QUANTIZE_ACT with signs begins with. */
@@ -226,7 +255,8 @@ static void put_rotate(arguments *a, const q35p_node *n)
     put_n_rows(a, n->in[0]);
 }
 
-static void put_rope(arguments *a, const q35p_node *n, uint32_t node)
+/* ROPE_ARGUMENTS of rope.cl */
+static void put_rope(arguments *a, const q35p_node *n)
 {
     const q35_rope_params *p = &n->params.rope;
     put_rows(a, n->in[0]);
@@ -238,11 +268,10 @@ static void put_rope(arguments *a, const q35p_node *n, uint32_t node)
     put_int(a, p->n_rot);
     put_float(a, p->temperature_beta);
     put_int(a, p->temperature_length < INT32_MAX ? p->temperature_length : INT32_MAX);
-    put_n_rows(a, n->in[0]);
-    put_fault(a, node);
 }
 
-static void put_kv_append(arguments *a, const q35p_node *n, uint32_t node)
+/* APPEND_ARGUMENTS of rope.cl */
+static void put_kv_append(arguments *a, const q35p_node *n)
 {
     const q35_tensor_desc *k = &a->plan->tensors[n->in[2]].desc;
     put_rows(a, n->in[0]);
@@ -254,8 +283,6 @@ static void put_kv_append(arguments *a, const q35p_node *n, uint32_t node)
     put_int(a, n->params.kv.n_kv_heads);
     put_int(a, n->params.kv.head_dim);
     put_int(a, k->stride[1]);
-    put_n_rows(a, n->in[0]);
-    put_fault(a, node);
 }
 
 static void put_attention(arguments *a, const q35p_node *n, uint32_t node)
@@ -322,34 +349,82 @@ static void put_top_k(arguments *a, const q35p_node *n, bool parts)
     put_n_rows(a, n->in[0]);
 }
 
+/* Of a launch that runs one node. */
+static void put_node(arguments *a, const q35i_cl_launch *launch)
+{
+    const q35p_node *n = &a->plan->nodes[launch->node];
+    switch (n->op) {
+    case Q35_OP_GET_ROWS: put_get_rows(a, n, launch->node); break;
+    case Q35_OP_RMS_NORM:
+    case Q35_OP_ADD_RMS_NORM: put_norm_alone(a, n); break;
+    case Q35_OP_QUANTIZE_ACT: put_quantize_units(a, n, launch->widens); break;
+    case Q35_OP_ATTENTION: put_attention(a, n, launch->node); break;
+    case Q35_OP_TAKE_ROWS: put_take_rows(a, n, launch->node); break;
+    case Q35_OP_ROTATE: put_rotate(a, n); break;
+    case Q35_OP_TOP_K: put_top_k(a, n, false); break;
+    case Q35_OP_ROPE:
+    case Q35_OP_KV_APPEND:
+        if (n->op == Q35_OP_ROPE)
+            put_rope(a, n);
+        else
+            put_kv_append(a, n);
+        put_n_rows(a, n->in[0]);
+        put_fault(a, launch->node);
+        break;
+    default: put_elementwise(a, n); break;
+    }
+}
+
+/* A chain from that node on. */
+static void put_chain(arguments *a, uint32_t chain, uint32_t node, uint32_t widens)
+{
+    const q35p_node *n = &a->plan->nodes[node];
+    switch (chain) {
+    case Q35I_CL_QUANTIZE:
+        put_rows(a, n->in[0]);
+        put_quantize_row(a, n, widens);
+        break;
+    case Q35I_CL_NORM_QUANTIZE:
+        put_norm(a, n);
+        put_quantize_row(a, n + 1, widens);
+        break;
+    case Q35I_CL_SWIGLU_QUANTIZE:
+        put_rows(a, n->in[0]);
+        put_rows(a, n->in[1]);
+        put_rows(a, n->out[0]);
+        put_quantize_row(a, n + 1, widens);
+        break;
+    default:
+        put_rope(a, n);
+        put_rope(a, n + 1);
+        put_kv_append(a, n + 2);
+        put_fault(a, node);
+        break;
+    }
+}
+
 q35_status q35i_cl_set_arguments(q35_plan *plan, const q35i_cl_launch *launch)
 {
     arguments a = {.plan = plan, .kernel = launch->kernel};
     const q35p_node *n = &plan->nodes[launch->node];
+    const uint32_t n_nodes = launch->n_nodes - launch->n_tail;
     char name[48];
-    if (launch->kind == Q35I_CL_STEPS)
-        put_step(&a);
-    else if (launch->kind == Q35I_CL_WIDEN)
-        put_widen(&a, n);
-    else if (launch->kind == Q35I_CL_ROTATE)
-        put_rotate(&a, n);
-    else if (launch->kind == Q35I_CL_PARTS)
-        put_top_k(&a, n, true);
-    else
-        switch (n->op) {
-        case Q35_OP_GET_ROWS: put_get_rows(&a, n, launch->node); break;
-        case Q35_OP_RMS_NORM:
-        case Q35_OP_ADD_RMS_NORM: put_norm(&a, n); break;
-        case Q35_OP_QUANTIZE_ACT: put_quantize(&a, n, launch->widens); break;
-        case Q35_OP_LINEAR: put_linears(&a, n, launch->n_nodes); break;
-        case Q35_OP_ROPE: put_rope(&a, n, launch->node); break;
-        case Q35_OP_KV_APPEND: put_kv_append(&a, n, launch->node); break;
-        case Q35_OP_ATTENTION: put_attention(&a, n, launch->node); break;
-        case Q35_OP_TAKE_ROWS: put_take_rows(&a, n, launch->node); break;
-        case Q35_OP_ROTATE: put_rotate(&a, n); break;
-        case Q35_OP_TOP_K: put_top_k(&a, n, false); break;
-        default: put_elementwise(&a, n); break;
-        }
+    switch (launch->kind) {
+    case Q35I_CL_STEPS: put_step(&a); break;
+    case Q35I_CL_WIDEN: put_widen(&a, n); break;
+    case Q35I_CL_ROTATE: put_rotate(&a, n); break;
+    case Q35I_CL_PARTS: put_top_k(&a, n, true); break;
+    case Q35I_CL_LINEARS: put_linears(&a, n, n_nodes, launch->span); break;
+    case Q35I_CL_OP: put_node(&a, launch); break;
+    default:
+        put_chain(&a, launch->kind, launch->node, launch->widens);
+        put_n_rows(&a, n->in[0]);
+        break;
+    }
+    if (launch->tail != Q35I_CL_NOTHING) {
+        put_mem(&a, plan->done);
+        put_chain(&a, launch->tail, launch->node + n_nodes, launch->widens);
+    }
     if (a.error == CL_SUCCESS)
         return Q35_OK;
     return q35p_fail(Q35_E_INTERNAL, "opencl plan: arguments of %s (node %u): %s", q35p_op_name(n->op),

@@ -82,10 +82,13 @@ typedef struct q35i_cl_source {
 
 extern const q35i_cl_source q35i_cl_sources[];
 
-/* A new kernel object of the program `source` built with `defines` ("-DQ35_KV=1", may be ""). The build's log is
- * part of the error. */
+/* A new kernel object of the program `source` ("row", or "row+linear": both as one text) built with `defines`
+ * ("-DQ35_KV=1", may be ""). The build's log is part of the error. */
 q35_status q35i_cl_kernel(q35_device *dev, const char *source, const char *defines, const char *kernel,
                           cl_kernel *out);
+/* Has it that kernel? It may be there for some devices only. */
+q35_status q35i_cl_has_kernel(q35_device *dev, const char *source, const char *defines, const char *kernel,
+                              bool *out);
 void q35i_cl_free_programs(q35_device *dev);
 
 /* Binaries of built programs on disk. key: of everything that the binary depends on. NULL: there is none that is
@@ -159,12 +162,12 @@ typedef struct q35i_cl_codec {
     int codec;          /* Q35_CODEC; 0: LINEAR does not take the type */
     int part;           /* weights that share a scale; 0: the row's, or floats */
     int has_min;        /* each part has a minimum, too */
-    uint32_t per_unit;  /* bytes of 16 weights of 16 rows */
+    uint32_t per_unit;  /* bytes of 16 weights of 16 rows, or 64 */
     bool floats, signs; /* no levels; the book is magnitudes and signs */
 } q35i_cl_codec;
 
 q35i_cl_codec q35i_cl_codec_of(uint32_t dtype);
-uint64_t q35i_cl_n_units(int64_t k);
+uint64_t q35i_cl_n_units(uint32_t dtype, int64_t k);
 uint64_t q35i_cl_n_parts(uint32_t dtype, int64_t k); /* rows of 16 scales */
 uint64_t q35i_cl_tile_bytes(uint32_t dtype, int64_t k);
 void q35i_cl_tile_pack(uint32_t dtype, int64_t k, int64_t n_rows, const void *src, int64_t stride, void *dst);
@@ -190,15 +193,31 @@ typedef struct q35i_cl_tensor {
     cl_mem tiles; /* tiled: its tiles, made before the first run */
 } q35i_cl_tensor;
 
-enum { Q35I_CL_STEPS, Q35I_CL_WIDEN, Q35I_CL_ROTATE, Q35I_CL_PARTS, Q35I_CL_OP };
+/* What a launch does: a chain, which is nodes that one group does one after the other, or else checks the step's
+ * values, makes floats of a LINEAR's input, rotates that of a QUANTIZE_ACT, chooses from the parts of a TOP_K's
+ * rows, or runs a node or LINEARs of one input. Chains are Q35_TAIL of common.cl. */
+enum {
+    Q35I_CL_NOTHING,
+    Q35I_CL_QUANTIZE, /* of A8_ROW */
+    Q35I_CL_NORM_QUANTIZE,
+    Q35I_CL_SWIGLU_QUANTIZE,
+    Q35I_CL_ROPE_APPEND,
+    Q35I_CL_STEPS,
+    Q35I_CL_WIDEN,
+    Q35I_CL_ROTATE,
+    Q35I_CL_PARTS,
+    Q35I_CL_OP,
+    Q35I_CL_LINEARS
+};
 
 /* One kernel launch. */
 typedef struct q35i_cl_launch {
     cl_kernel kernel;
-    uint32_t kind; /* checks the step's values, makes floats of a LINEAR's input, rotates that of a QUANTIZE_ACT,
-                    * chooses from the parts of a TOP_K's rows, or runs a node */
+    uint32_t kind;
     uint32_t node, n_nodes; /* the first, how many */
-    uint32_t widens;        /* of a QUANTIZE_ACT: the LINEAR whose input it writes as floats, too; or Q35_NONE */
+    uint32_t tail, n_tail;  /* a chain that the last group does, and how many of the nodes it has */
+    uint32_t span;          /* of LINEARs of codes: tiles of a group */
+    uint32_t widens;        /* the LINEAR whose input a QUANTIZE_ACT writes as floats, too; or Q35_NONE */
     size_t global[2];       /* work-items */
     size_t local;           /* of dimension 0; 1 of the other */
 } q35i_cl_launch;
@@ -214,8 +233,9 @@ struct q35_plan {
     q35p_node *nodes;
     q35i_cl_launch *launches;                       /* [1 + 2 n_nodes] */
     uint64_t wide_bytes, head_bytes, rotated_bytes; /* of scratch; rotated: also keys of TOP_K */
-    cl_mem wide, heads, rotated, fault;
+    cl_mem wide, heads, rotated, fault, done;
     bool bound, has_tiles;
+    bool multiplies_codes;                  /* the device has the kernel for q35i_cl_linear.codes, and tails */
     q35i_cl_profile *profile;               /* NULL: runs are not counted */
     int32_t fault_read[Q35I_CL_FAULT_INTS]; /* of the last run, written by the queue */
 };
@@ -223,6 +243,17 @@ struct q35_plan {
 q35_status q35i_cl_plan_compile(q35_device *dev, const q35_region *region, q35_plan **out);
 q35_status q35i_cl_plan_bind(q35_plan *plan, const q35_binding *bindings);
 void q35i_cl_plan_free(q35_plan *plan);
+
+typedef struct q35i_cl_chain {
+    uint32_t kind, n_nodes;
+    const char *source, *kernel;
+    char defines[32];
+} q35i_cl_chain;
+
+/* Does a chain begin at node i (any number: none does past the last)? */
+bool q35i_cl_find_chain(const q35_plan *plan, uint32_t i, q35i_cl_chain *out);
+/* Is there one behind the n nodes from i on that the last group of their kernel can do? */
+bool q35i_cl_find_tail(const q35_plan *plan, uint32_t i, uint32_t n, q35i_cl_chain *out);
 
 /* Appends the launches of all nodes, and says what scratch they need (launch.c). */
 q35_status q35i_cl_make_launches(q35_plan *plan);
@@ -237,6 +268,7 @@ typedef struct q35i_cl_linear {
     int64_t k, padded, n_heads; /* inputs; with zeros; scales of a row of activations */
     float even, odd;            /* factors of the codes */
     int scaled;                 /* 1: codes times their scale */
+    bool codes;                 /* reads A8_ROW itself: no widened input */
 } q35i_cl_linear;
 
 q35i_cl_linear q35i_cl_linear_of(const q35_plan *plan, const q35p_node *node);

@@ -64,18 +64,23 @@ static q35_status allocate(q35_plan *plan)
         status = scratch(dev, plan->rotated_bytes, &plan->rotated);
     if (status == Q35_OK)
         status = scratch(dev, sizeof plan->fault_read, &plan->fault);
+    if (status == Q35_OK)
+        status = scratch(dev, sizeof(cl_int), &plan->done);
     for (uint32_t i = 0; i < plan->n_tensors && status == Q35_OK; i++)
         if (plan->tensors[i].tiled)
             status = scratch(dev, bytes_of_tiles(&plan->tensors[i].desc), &plan->tensors[i].tiles);
     return status;
 }
 
-static q35_status clear_faults(q35_plan *plan, cl_command_queue queue)
+static q35_status clear(q35_plan *plan, cl_command_queue queue)
 {
+    const cl_int none = 0;
     char name[48];
     memset(plan->fault_read, 0, sizeof plan->fault_read);
-    const cl_int error = q35i_cl.EnqueueWriteBuffer(queue, plan->fault, CL_TRUE, 0, sizeof plan->fault_read,
-                                                    plan->fault_read, 0, NULL, NULL);
+    cl_int error = q35i_cl.EnqueueWriteBuffer(queue, plan->fault, CL_TRUE, 0, sizeof plan->fault_read,
+                                              plan->fault_read, 0, NULL, NULL);
+    if (error == CL_SUCCESS)
+        error = q35i_cl.EnqueueWriteBuffer(queue, plan->done, CL_TRUE, 0, sizeof none, &none, 0, NULL, NULL);
     return error == CL_SUCCESS ? Q35_OK : q35p_fail(Q35_E_DEVICE, "opencl plan: %s", q35i_cl_error(error, name));
 }
 
@@ -103,7 +108,7 @@ q35_status q35i_cl_plan_compile(q35_device *dev, const q35_region *region, q35_p
     if (status == Q35_OK)
         status = allocate(plan);
     if (status == Q35_OK)
-        status = clear_faults(plan, dev->maps);
+        status = clear(plan, dev->maps);
     if (status != Q35_OK) {
         q35i_cl_plan_free(plan);
         return status;
@@ -131,6 +136,7 @@ void q35i_cl_plan_free(q35_plan *plan)
     release(plan->heads);
     release(plan->rotated);
     release(plan->fault);
+    release(plan->done);
     q35p_free(plan->tensors);
     q35p_free(plan->nodes);
     q35p_free(plan->launches);
@@ -238,6 +244,6 @@ q35_status q35i_cl_plan_fault(q35_plan *plan, cl_command_queue queue, char *text
                  : f[2] == 1 ? "n_out"
                              : "n_sequences",
                  f[3], f[4] - 1);
-    (void)clear_faults(plan, queue);
+    (void)clear(plan, queue);
     return Q35_E_RANGE;
 }

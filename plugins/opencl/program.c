@@ -7,21 +7,33 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFINES_CAP = 160, OPTIONS_CAP = 512, LOG_CAP = 700 };
+enum { NAMES_CAP = 32, MAX_SOURCES = 4, DEFINES_CAP = 160, OPTIONS_CAP = 512, LOG_CAP = 700 };
 
 struct q35i_cl_program {
     q35i_cl_program *next;
-    const q35i_cl_source *source;
+    char names[NAMES_CAP]; /* of its sources but "common": "row+linear" */
     char defines[DEFINES_CAP];
     cl_program cl;
 };
 
-static const q35i_cl_source *source_named(const char *name)
+static const q35i_cl_source *source_named(const char *name, size_t length)
 {
     const q35i_cl_source *s = q35i_cl_sources;
-    while (strcmp(s->name, name) != 0)
+    while (strncmp(s->name, name, length) != 0 || s->name[length] != '\0')
         s++;
     return s;
+}
+
+/* In the order in which they are one text; returns how many. */
+static cl_uint list_sources(const char *names, const q35i_cl_source *out[MAX_SOURCES])
+{
+    cl_uint n = 0;
+    out[n++] = source_named("common", strlen("common"));
+    for (size_t length; *names && n < MAX_SOURCES; names += length + (names[length] == '+')) {
+        length = strcspn(names, "+");
+        out[n++] = source_named(names, length);
+    }
+    return n;
 }
 
 static void write_options(const q35_device *dev, const char *defines, char *out)
@@ -35,14 +47,15 @@ static void write_options(const q35_device *dev, const char *defines, char *out)
 }
 
 /* Of everything that a binary depends on. */
-static void write_key(const q35_device *dev, const q35i_cl_source *source, const char *options, uint8_t key[16])
+static void write_key(const q35_device *dev, const char *names, const char *options, uint8_t key[16])
 {
-    const q35i_cl_source *common = source_named("common");
+    const q35i_cl_source *sources[MAX_SOURCES];
+    const cl_uint n = list_sources(names, sources);
     const char *const texts[] = {Q35I_CL_VERSION, options, dev->found->platform_name, dev->found->name,
                                  dev->found->driver};
     memset(key, 0, 16);
-    q35i_cl_hash(key, common->text, common->bytes);
-    q35i_cl_hash(key, source->text, source->bytes);
+    for (cl_uint i = 0; i < n; i++)
+        q35i_cl_hash(key, sources[i]->text, sources[i]->bytes);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         q35i_cl_hash(key, texts[i], strlen(texts[i]) + 1);
 }
@@ -81,7 +94,7 @@ static void keep_binary(const q35_device *dev, cl_program cl, const uint8_t key[
 }
 
 /* The compiler's first words, as one line. */
-static q35_status build_failed(const q35_device *dev, const q35i_cl_source *source, cl_program cl, cl_int error)
+static q35_status build_failed(const q35_device *dev, const char *names, cl_program cl, cl_int error)
 {
     char log[LOG_CAP] = "no log", name[48];
     size_t bytes = 0;
@@ -94,24 +107,29 @@ static q35_status build_failed(const q35_device *dev, const q35i_cl_source *sour
     for (char *p = log; *p; p++)
         if (*p == '\n' || *p == '\r' || *p == '\t')
             *p = ' ';
-    q35p_log(0, "opencl: build log of kernels %s: %.400s", source->name, log);
-    return q35p_fail(Q35_E_DEVICE, "opencl: kernels %s do not build for %.60s: %s: %.240s", source->name,
+    q35p_log(0, "opencl: build log of kernels %s: %.400s", names, log);
+    return q35p_fail(Q35_E_DEVICE, "opencl: kernels %s do not build for %.60s: %s: %.240s", names,
                      dev->found->name, q35i_cl_error(error, name), log);
 }
 
-static q35_status from_source(q35_device *dev, const q35i_cl_source *source, const char *options, cl_program *out)
+static q35_status from_source(q35_device *dev, const char *names, const char *options, cl_program *out)
 {
-    const q35i_cl_source *common = source_named("common");
-    const char *texts[2] = {(const char *)common->text, (const char *)source->text};
-    const size_t bytes[2] = {common->bytes, source->bytes};
+    const q35i_cl_source *sources[MAX_SOURCES];
+    const cl_uint n = list_sources(names, sources);
+    const char *texts[MAX_SOURCES];
+    size_t bytes[MAX_SOURCES];
     cl_int error;
     char name[48];
-    cl_program cl = q35i_cl.CreateProgramWithSource(dev->context, 2, texts, bytes, &error);
+    for (cl_uint i = 0; i < n; i++) {
+        texts[i] = (const char *)sources[i]->text;
+        bytes[i] = sources[i]->bytes;
+    }
+    cl_program cl = q35i_cl.CreateProgramWithSource(dev->context, n, texts, bytes, &error);
     if (error != CL_SUCCESS)
-        return q35p_fail(Q35_E_DEVICE, "opencl: kernels %s: %s", source->name, q35i_cl_error(error, name));
+        return q35p_fail(Q35_E_DEVICE, "opencl: kernels %s: %s", names, q35i_cl_error(error, name));
     error = q35i_cl.BuildProgram(cl, 1, &dev->found->id, options, NULL, NULL);
     if (error != CL_SUCCESS) {
-        const q35_status status = build_failed(dev, source, cl, error);
+        const q35_status status = build_failed(dev, names, cl, error);
         (void)q35i_cl.ReleaseProgram(cl);
         return status;
     }
@@ -124,11 +142,11 @@ static q35_status build(q35_device *dev, q35i_cl_program *program)
     char options[OPTIONS_CAP];
     uint8_t key[16];
     write_options(dev, program->defines, options);
-    write_key(dev, program->source, options, key);
+    write_key(dev, program->names, options, key);
     program->cl = from_binary(dev, key, options);
     if (program->cl)
         return Q35_OK;
-    const q35_status status = from_source(dev, program->source, options, &program->cl);
+    const q35_status status = from_source(dev, program->names, options, &program->cl);
     if (status == Q35_OK)
         keep_binary(dev, program->cl, key);
     return status;
@@ -138,14 +156,14 @@ static q35_status build(q35_device *dev, q35i_cl_program *program)
 static q35_status find(q35_device *dev, const char *source, const char *defines, q35i_cl_program **out)
 {
     for (q35i_cl_program *p = dev->programs; p; p = p->next)
-        if (strcmp(p->source->name, source) == 0 && strcmp(p->defines, defines) == 0) {
+        if (strcmp(p->names, source) == 0 && strcmp(p->defines, defines) == 0) {
             *out = p;
             return Q35_OK;
         }
     q35i_cl_program *program = q35p_alloc(1, sizeof *program);
     if (!program)
         return q35p_fail(Q35_E_NOMEM, "opencl: out of memory for a program");
-    program->source = source_named(source);
+    snprintf(program->names, sizeof program->names, "%s", source);
     snprintf(program->defines, sizeof program->defines, "%s", defines);
     const q35_status status = build(dev, program);
     if (status != Q35_OK) {
@@ -158,8 +176,9 @@ static q35_status find(q35_device *dev, const char *source, const char *defines,
     return Q35_OK;
 }
 
-q35_status q35i_cl_kernel(q35_device *dev, const char *source, const char *defines, const char *kernel,
-                          cl_kernel *out)
+/* *out NULL: the program has no such kernel. */
+static q35_status create(q35_device *dev, const char *source, const char *defines, const char *kernel,
+                         cl_kernel *out)
 {
     q35i_cl_program *program = NULL;
     cl_int error;
@@ -167,12 +186,34 @@ q35_status q35i_cl_kernel(q35_device *dev, const char *source, const char *defin
     pthread_mutex_lock(&dev->lock);
     const q35_status status = find(dev, source, defines, &program);
     pthread_mutex_unlock(&dev->lock);
-    if (status != Q35_OK)
+    if (status != Q35_OK || !program)
         return status;
     *out = q35i_cl.CreateKernel(program->cl, kernel, &error);
-    if (error != CL_SUCCESS)
-        return q35p_fail(Q35_E_DEVICE, "opencl: kernel %s: %s", kernel, q35i_cl_error(error, name));
-    return Q35_OK;
+    if (error == CL_SUCCESS)
+        return Q35_OK;
+    *out = NULL;
+    return error == CL_INVALID_KERNEL_NAME
+               ? Q35_OK
+               : q35p_fail(Q35_E_DEVICE, "opencl: kernel %s: %s", kernel, q35i_cl_error(error, name));
+}
+
+q35_status q35i_cl_kernel(q35_device *dev, const char *source, const char *defines, const char *kernel,
+                          cl_kernel *out)
+{
+    const q35_status status = create(dev, source, defines, kernel, out);
+    return status == Q35_OK && !*out ? q35p_fail(Q35_E_INTERNAL, "opencl: kernels %s have no %s", source, kernel)
+                                     : status;
+}
+
+q35_status q35i_cl_has_kernel(q35_device *dev, const char *source, const char *defines, const char *kernel,
+                              bool *out)
+{
+    cl_kernel found = NULL;
+    const q35_status status = create(dev, source, defines, kernel, &found);
+    *out = found != NULL;
+    if (found)
+        (void)q35i_cl.ReleaseKernel(found);
+    return status;
 }
 
 void q35i_cl_free_programs(q35_device *dev)

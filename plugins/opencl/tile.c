@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Tiles of 16 rows, the layout that kernels-opencl/linear.cl reads: the scales of the parts of a row, f32
- * [parts][16], then their minima, then the weights, 16 of each row at a time. In such a unit a plane has one byte
- * (or float) of each row, so that 16 rows are one load. Rows and weights past the end are zero. */
+ * [parts][16], then their minima, then the weights, 16 or 64 of each row at a time. In such a unit a plane has one
+ * byte (or float) of each row, so that 16 rows are one load. Rows and weights past the end are zero. */
 #include "plugins/opencl/opencl.h"
 
 #include <string.h>
 
-enum { ROWS = Q35I_CL_TILE_ROWS, UNIT = 16, PAIR7 = 1, SPLIT7, PAIR8, CODE6, LEVEL8, FLOAT32, FLOAT16, BFLOAT16 };
+enum {
+    ROWS = Q35I_CL_TILE_ROWS,
+    UNIT = 16,
+    PAIR7 = 1,
+    SPLIT7,
+    PAIR8,
+    CODE6,
+    LEVEL8,
+    FLOAT32,
+    FLOAT16,
+    BFLOAT16,
+    ROW7
+};
 
 q35i_cl_codec q35i_cl_codec_of(uint32_t dtype)
 {
     static const q35i_cl_codec none = {0};
     const q35_levels_info info = q35_levels_describe(dtype);
     switch (dtype) {
-    case Q35_DT_Q35_ROW: return (q35i_cl_codec){.codec = PAIR7, .per_unit = 112, .signs = true};
+    case Q35_DT_Q35_ROW: return (q35i_cl_codec){.codec = ROW7, .per_unit = 448, .signs = true};
     case Q35_DT_Q35_PAIR: return (q35i_cl_codec){.codec = PAIR7, .part = 128, .per_unit = 112};
     case Q35_DT_Q35_SPLIT: return (q35i_cl_codec){.codec = SPLIT7, .part = 128, .has_min = 1, .per_unit = 112};
     case Q35_DT_Q40_ROW: return (q35i_cl_codec){.codec = PAIR8, .per_unit = 128, .signs = true};
@@ -30,9 +42,15 @@ q35i_cl_codec q35i_cl_codec_of(uint32_t dtype)
     return (q35i_cl_codec){.codec = LEVEL8, .part = info.part, .has_min = info.has_min, .per_unit = 256};
 }
 
-uint64_t q35i_cl_n_units(int64_t k)
+/* Weights of a row in a unit. */
+static int64_t unit_of(uint32_t dtype)
 {
-    return ((uint64_t)k + UNIT - 1) / UNIT;
+    return q35i_cl_codec_of(dtype).codec == ROW7 ? 4 * UNIT : UNIT;
+}
+
+uint64_t q35i_cl_n_units(uint32_t dtype, int64_t k)
+{
+    return (uint64_t)((k + unit_of(dtype) - 1) / unit_of(dtype));
 }
 
 uint64_t q35i_cl_n_parts(uint32_t dtype, int64_t k)
@@ -47,7 +65,7 @@ uint64_t q35i_cl_tile_bytes(uint32_t dtype, int64_t k)
 {
     const q35i_cl_codec c = q35i_cl_codec_of(dtype);
     const uint64_t scales = q35i_cl_n_parts(dtype, k) * ROWS * sizeof(float) * (c.has_min ? 2 : 1);
-    return c.codec ? scales + q35i_cl_n_units(k) * c.per_unit : 0;
+    return c.codec ? scales + q35i_cl_n_units(dtype, k) * c.per_unit : 0;
 }
 
 bool q35i_cl_tile_reversible(uint32_t dtype, int64_t k)
@@ -68,7 +86,7 @@ typedef struct tile {
 
 static tile tile_of(uint32_t dtype, int64_t k, void *at)
 {
-    tile t = {.c = q35i_cl_codec_of(dtype), .dtype = dtype, .k = k, .n_units = (int64_t)q35i_cl_n_units(k)};
+    tile t = {.c = q35i_cl_codec_of(dtype), .dtype = dtype, .k = k, .n_units = (int64_t)q35i_cl_n_units(dtype, k)};
     t.n_parts = q35i_cl_n_parts(dtype, k);
     t.at = at;
     t.planes = t.at + t.n_parts * ROWS * sizeof(float) * (t.c.has_min ? 2 : 1);
@@ -85,7 +103,7 @@ static uint8_t *unit_at(const tile *t, int64_t unit)
     return t->planes + unit * t->c.per_unit;
 }
 
-/* ---- pairs of 7 bits: seven codes in planes, the eighth in the planes' top bits */
+/* ---- pairs of 7 bits: seven of eight codes in planes, the last ones of a unit in the planes' top bits */
 
 static unsigned code_of(const uint8_t *codes, int64_t i, int64_t n)
 {
@@ -96,34 +114,37 @@ static unsigned code_of(const uint8_t *codes, int64_t i, int64_t n)
     return v >> shift & 127u;
 }
 
-/* codes: of the inputs from k0 on, n_codes of them in n bytes */
+/* codes: of the inputs from k0 on, n_codes of them in n bytes. Bit b of the i-th code without a plane of its own
+ * is on top of plane b * last + i, `last` being how many there are in a unit. */
 static void put_pairs(const tile *t, int64_t k0, int row, const uint8_t *codes, int64_t n_codes, int64_t n)
 {
+    const int64_t last = unit_of(t->dtype) / UNIT, planes = 7 * last;
     for (int64_t i = 0; i < n_codes; i++) {
-        const int64_t all = k0 / 2 + i, unit = all / 8, place = all % 8;
+        const int64_t all = k0 / 2 + i, unit = all / (8 * last), place = all % (8 * last);
         const unsigned code = code_of(codes, i, n);
         if (unit >= t->n_units)
             return;
         uint8_t *plane = unit_at(t, unit) + row;
-        if (place < 7)
+        if (place < planes)
             plane[ROWS * place] = (uint8_t)(plane[ROWS * place] | code);
-        for (int b = 0; b < 7 && place == 7; b++)
-            plane[ROWS * b] = (uint8_t)(plane[ROWS * b] | (code >> b & 1u) << 7);
+        for (int64_t p = place - planes; p >= 0 && p < planes; p += last)
+            plane[ROWS * p] = (uint8_t)(plane[ROWS * p] | (code >> p / last & 1u) << 7);
     }
 }
 
 static void take_pairs(const tile *t, int64_t k0, int row, uint8_t *codes, int64_t n_codes)
 {
+    const int64_t last = unit_of(t->dtype) / UNIT, planes = 7 * last;
     for (int64_t i = 0; i < n_codes; i++) {
-        const int64_t all = k0 / 2 + i, unit = all / 8, place = all % 8, bit = 7 * i;
+        const int64_t all = k0 / 2 + i, unit = all / (8 * last), place = all % (8 * last), bit = 7 * i;
         unsigned code = 0;
         if (unit >= t->n_units)
             return;
         const uint8_t *plane = unit_at(t, unit) + row;
-        if (place < 7)
+        if (place < planes)
             code = plane[ROWS * place] & 127u;
-        for (int b = 0; b < 7 && place == 7; b++)
-            code |= (unsigned)(plane[ROWS * b] >> 7) << b;
+        for (int64_t p = place - planes; p >= 0 && p < planes; p += last)
+            code |= (unsigned)(plane[ROWS * p] >> 7) << p / last;
         code <<= bit & 7;
         codes[bit >> 3] = (uint8_t)(codes[bit >> 3] | (code & 255u));
         if (code >> 8)
@@ -206,7 +227,7 @@ static void pack_row_type(const tile *t, int row, const uint8_t *src)
     memcpy(&scale, src, sizeof scale);
     put_scale(t, 0, row, scale);
     src += sizeof scale;
-    if (t->c.codec == PAIR7)
+    if (t->c.codec == ROW7)
         put_pairs(t, 0, row, src, bytes / 7 * 8, bytes);
     else if (t->c.codec == CODE6)
         pack_code6(t, row, src, bytes / 3);
@@ -219,7 +240,7 @@ static void unpack_row_type(const tile *t, int row, uint8_t *dst)
     const int64_t bytes = (int64_t)q35_row_bytes(t->dtype, (uint64_t)t->k) - (int64_t)sizeof(float);
     memcpy(dst, t->at + (size_t)row * sizeof(float), sizeof(float)); /* its bits, also those of a NaN */
     dst += sizeof(float);
-    if (t->c.codec == PAIR7)
+    if (t->c.codec == ROW7)
         take_pairs(t, 0, row, dst, bytes / 7 * 8);
     else if (t->c.codec == CODE6)
         unpack_code6(t, row, dst, bytes / 3);

@@ -7,7 +7,7 @@
 #include <q35rt/blocks.h>
 #include <stdbool.h>
 
-enum { RIG_TENSORS = 16, RIG_NODES = 4 };
+enum { RIG_TENSORS = 48, RIG_NODES = 18 };
 
 typedef union rig_params {
     q35_hdr h;

@@ -175,19 +175,21 @@ END_TEST
 
 enum { SHARING = 3 };
 
-/* Codes of x, and weights of `rows` each that read them; y: their outputs */
-static void build_sharing(rig *r, uint32_t wtype, uint32_t act, uint32_t role, uint32_t y[SHARING])
+/* Codes of x for `capacity` tokens, and weights of `rows` each that read them; y: their outputs */
+static void build_sharing(rig *r, uint32_t wtype, uint32_t act, uint32_t role, int64_t capacity,
+                          uint32_t y[SHARING])
 {
     static const int64_t rows[SHARING] = {40, 7, 33};
     const rig_params p = quantize_params(act, 0);
-    rig_init(r, 2, 1, 1);
-    const uint32_t x = rig_tensor(r, Q35_ROLE_INPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, 320, 3);
-    const uint32_t codes = rig_tensor(r, Q35_ROLE_OUTPUT, act, Q35_TF_TOKEN_ROWS, 320, 3);
+    rig_init(r, capacity == 1 ? 1 : 2, 1, 1);
+    const uint32_t x = rig_tensor(r, Q35_ROLE_INPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, 320, capacity);
+    const uint32_t codes = rig_tensor(r, Q35_ROLE_OUTPUT, act, Q35_TF_TOKEN_ROWS, 320, capacity);
     rig_node(r, Q35_OP_QUANTIZE_ACT, &p, 1, &x, 1, &codes);
     for (int i = 0; i < SHARING; i++) {
         const bool has_book = q35_book_entries(wtype) > 0;
         const uint32_t w = rig_weights(r, wtype, 320, rows[i]), book = has_book ? rig_book(r, wtype) : 0;
-        y[i] = rig_tensor(r, i + 1 < SHARING ? role : Q35_ROLE_OUTPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, rows[i], 3);
+        y[i] = rig_tensor(r, i + 1 < SHARING ? role : Q35_ROLE_OUTPUT, Q35_DT_F32, Q35_TF_TOKEN_ROWS, rows[i],
+                          capacity);
         rig_node(r, Q35_OP_LINEAR, NULL, has_book ? 3 : 2, (uint32_t[]){codes, w, book}, 1, &y[i]);
     }
 }
@@ -195,13 +197,15 @@ static void build_sharing(rig *r, uint32_t wtype, uint32_t act, uint32_t role, u
 /* Linears of one input, each with its own number of rows and its own codebook. */
 START_TEST(linears_of_one_input)
 {
-    static const uint32_t types[3][2] = {
-        {Q35_DT_Q8_0, Q35_DT_A8_32}, {Q35_DT_Q35_ROW, Q35_DT_A8_ROW}, {Q35_DT_Q35_ROW, Q35_DT_A8_128}};
+    static const uint32_t types[4][3] = {{Q35_DT_Q8_0, Q35_DT_A8_32, 3},
+                                         {Q35_DT_Q35_ROW, Q35_DT_A8_ROW, 3},
+                                         {Q35_DT_Q35_ROW, Q35_DT_A8_ROW, 1},
+                                         {Q35_DT_Q35_ROW, Q35_DT_A8_128, 3}};
     open_device(_i);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         uint32_t y[SHARING];
         rig r;
-        build_sharing(&r, types[i][0], types[i][1], Q35_ROLE_OUTPUT, y);
+        build_sharing(&r, types[i][0], types[i][1], Q35_ROLE_OUTPUT, types[i][2], y);
         const char *what = text("three linears", types[i][0], 320, 80);
         if (family == 0 || i > 0)
             rig_compare(&r, dev, what);
@@ -226,7 +230,7 @@ START_TEST(linears_in_one_kernel)
         uint32_t y[SHARING];
         rig_session s;
         rig r;
-        build_sharing(&r, Q35_DT_Q8_0, Q35_DT_A8_32, roles[apart], y);
+        build_sharing(&r, Q35_DT_Q8_0, Q35_DT_A8_32, roles[apart], 3, y);
         ck_assert_uint_eq(rig_prepare(&s, &r, dev), Q35_OK);
         ck_assert_uint_eq(measure->profile(s.plan, 1), Q35_OK);
         ck_assert_uint_eq(rig_submit(&s), Q35_OK);
@@ -303,7 +307,7 @@ static void top_k(int64_t columns, uint32_t k, int ties)
     rig_free(&r);
 }
 
-START_TEST(rows)
+START_TEST(row_ops)
 {
     open_device(_i);
     elementwise(Q35_OP_ADD, 2);
@@ -440,6 +444,118 @@ START_TEST(attention)
 }
 END_TEST
 
+/* ---- one row: one group does several nodes */
+
+enum { CHAIN = 4 };
+
+/* Runs the region on both sides, then with a profile: how many of its nodes have a time, which are those that
+ * kernels begin with. */
+static void compare_kernels(rig *r, const char *what, uint32_t expected)
+{
+    const q35_measure *measure = (const q35_measure *)(const void *)rig_opencl()->extension(Q35_STRUCT_MEASURE);
+    uint64_t ns[CHAIN];
+    q35_profile p = {.h = {sizeof p, Q35_STRUCT_PROFILE, NULL}, .n_nodes = r->region.n_nodes, .node_ns = ns};
+    rig_session s;
+    uint32_t kernels = 0;
+    rig_compare(r, dev, what);
+    ck_assert_uint_eq(rig_prepare(&s, r, dev), Q35_OK);
+    ck_assert_uint_eq(measure->profile(s.plan, 1), Q35_OK);
+    ck_assert_uint_eq(rig_submit(&s), Q35_OK);
+    ck_assert_uint_eq(measure->profile_read(s.plan, &p), Q35_OK);
+    for (uint32_t i = 0; i < p.n_nodes; i++)
+        kernels += ns[i] > 0;
+    ck_assert_msg(kernels == expected, "%s: kernels begin with %u nodes, need %u", what, kernels, expected);
+    rig_finish(&s);
+}
+
+static uint32_t row_tensor(rig *r, uint32_t role, uint32_t dtype, int64_t k, int64_t rows)
+{
+    return rig_tensor(r, role, dtype, Q35_TF_TOKEN_ROWS, k, rows);
+}
+
+/* A norm or swiglu, quantised with rotation or without, as the input of a linear. */
+static void quantized(uint32_t op, uint32_t act, uint32_t wtype, uint32_t width, int64_t rows)
+{
+    rig r;
+    const int64_t k = 576;
+    const rig_params norm = {.norm = {.h = {sizeof(q35_norm_params), Q35_STRUCT_NORM_PARAMS, NULL}, .eps = 1e-5f}};
+    const rig_params quantize = quantize_params(act, width);
+    const bool adds = op == Q35_OP_ADD_RMS_NORM, has_book = q35_book_entries(wtype) > 0;
+    rig_init(&r, (int32_t)rows, 1, 1);
+    const uint32_t a = row_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, k, rows);
+    const uint32_t b = row_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, k, rows);
+    const uint32_t w = rig_tensor(&r, Q35_ROLE_WEIGHT, Q35_DT_F32, 0, k, 0);
+    const uint32_t s = row_tensor(&r, Q35_ROLE_OUTPUT, Q35_DT_F32, k, rows);
+    const uint32_t x = row_tensor(&r, Q35_ROLE_OUTPUT, Q35_DT_F32, k, rows);
+    const uint32_t codes = row_tensor(&r, Q35_ROLE_OUTPUT, act, k, rows);
+    const uint32_t y = row_tensor(&r, Q35_ROLE_OUTPUT, Q35_DT_F32, 40, rows);
+    const uint32_t out[2] = {s, x}, of_swiglu[2] = {a, b}, of_norm[2] = {a, w}, of_sum[3] = {a, b, w};
+    if (op == Q35_OP_SWIGLU)
+        rig_node(&r, op, NULL, 2, of_swiglu, 1, &x);
+    else
+        rig_node(&r, op, &norm, adds ? 3 : 2, adds ? of_sum : of_norm, adds ? 2 : 1, adds ? out : &x);
+    rig_node(&r, Q35_OP_QUANTIZE_ACT, &quantize, width ? 2 : 1, (uint32_t[]){x, width ? signs(&r, k) : 0}, 1,
+             &codes);
+    const uint32_t weight = rig_weights(&r, wtype, k, 40), book = has_book ? rig_book(&r, wtype) : 0;
+    rig_node(&r, Q35_OP_LINEAR, NULL, has_book ? 3 : 2, (uint32_t[]){codes, weight, book}, 1, &y);
+    compare_kernels(&r, text("a quantised row", act, k, rows), rows == 1 && act == Q35_DT_A8_ROW ? 2 : 3);
+    rig_free(&r);
+}
+
+START_TEST(quantized_rows)
+{
+    static const uint32_t ops[3] = {Q35_OP_RMS_NORM, Q35_OP_ADD_RMS_NORM, Q35_OP_SWIGLU};
+    open_device(_i);
+    for (int i = 0; i < 3; i++) {
+        quantized(ops[i], Q35_DT_A8_ROW, Q35_DT_Q35_ROW, 512, 1);
+        quantized(ops[i], Q35_DT_A8_ROW, Q35_DT_Q60_ROW, 0, 1);
+        quantized(ops[i], Q35_DT_A8_ROW, Q35_DT_Q35_ROW, 128, 2);
+        quantized(ops[i], Q35_DT_A8_128, Q35_DT_Q35_ROW, 128, 1);
+    }
+    close_device();
+}
+END_TEST
+
+/* Queries and keys turned, keys and values appended. */
+static void rope_append(int64_t rows)
+{
+    rig r;
+    const int32_t positions[2] = {33, 34}, slots[2] = {65, 66};
+    const int64_t dim = 40;
+    const rig_params turn = {.rope = {.h = {sizeof(q35_rope_params), Q35_STRUCT_ROPE_PARAMS, NULL},
+                                      .head_dim = (uint32_t)dim,
+                                      .n_rot = 24}};
+    const rig_params kv = {.kv = {.h = {sizeof(q35_kv_params), Q35_STRUCT_KV_PARAMS, NULL},
+                                  .n_kv_heads = KV_HEADS,
+                                  .head_dim = (uint32_t)dim}};
+    rig_init(&r, (int32_t)rows, 1, 1);
+    const uint32_t q = row_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, HEADS * dim, rows);
+    const uint32_t k = row_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, KV_HEADS * dim, rows);
+    const uint32_t v = row_tensor(&r, Q35_ROLE_INPUT, Q35_DT_F32, KV_HEADS * dim, rows);
+    const uint32_t turned_q = row_tensor(&r, Q35_ROLE_OUTPUT, Q35_DT_F32, HEADS * dim, rows);
+    const uint32_t turned_k = row_tensor(&r, Q35_ROLE_OUTPUT, Q35_DT_F32, KV_HEADS * dim, rows);
+    const uint32_t freq = rig_tensor(&r, Q35_ROLE_WEIGHT, Q35_DT_F32, 0, 12, 0);
+    const uint32_t pos = rig_indices(&r, Q35_TF_TOKEN_ROWS, positions, rows);
+    const uint32_t cache_k = cache(&r, Q35_DT_F16, dim), cache_v = cache(&r, Q35_DT_F16, dim);
+    const uint32_t append[5] = {turned_k, v, cache_k, cache_v, rig_indices(&r, Q35_TF_TOKEN_ROWS, slots, rows)};
+    for (int i = 0; i < 12; i++)
+        ((float *)(void *)r.data[freq])[i] = 1.0f / (float)(1 + i);
+    rig_node(&r, Q35_OP_ROPE, &turn, 3, (uint32_t[]){q, freq, pos}, 1, &turned_q);
+    rig_node(&r, Q35_OP_ROPE, &turn, 3, (uint32_t[]){k, freq, pos}, 1, &turned_k);
+    rig_node(&r, Q35_OP_KV_APPEND, &kv, 5, append, 0, NULL);
+    compare_kernels(&r, text("ropes and kv_append", Q35_DT_F16, dim, rows), rows == 1 ? 1 : 3);
+    rig_free(&r);
+}
+
+START_TEST(ropes)
+{
+    open_device(_i);
+    rope_append(1);
+    rope_append(2);
+    close_device();
+}
+END_TEST
+
 static void add_case(Suite *suite, const char *name, const TTest *test)
 {
     TCase *c = tcase_create(name);
@@ -463,8 +579,10 @@ int main(int argc, char **argv)
     add_case(suite, "linear_other_types", linear_other_types);
     add_case(suite, "linears_of_one_input", linears_of_one_input);
     add_case(suite, "linears_in_one_kernel", linears_in_one_kernel);
-    add_case(suite, "rows", rows);
+    add_case(suite, "row_ops", row_ops);
     add_case(suite, "tables", tables);
     add_case(suite, "attention", attention);
+    add_case(suite, "quantized_rows", quantized_rows);
+    add_case(suite, "ropes", ropes);
     return q35t_run(suite);
 }
