@@ -7,7 +7,7 @@
  * Shared memory is taken in pieces, each with its own bounds, which the emulation checks. What the emulation also
  * checks: all lanes of a warp take part in shuffles, votes and products; all threads of a block in barriers;
  * vectors are aligned; every thread waits for the kernels before, and forms no other address than one of constants
- * until then. */
+ * until then; of wgmma, what its part below says. */
 #ifndef Q35_PRIM_CUH
 #define Q35_PRIM_CUH
 
@@ -22,6 +22,16 @@
 #define Q35_ASSUME_GLOBAL(p) __builtin_assume(__isGlobal(p))
 #endif
 
+/* wgmma is there on 9.0 and nowhere else, not even on later ones. */
+#if defined(Q35_EMULATED) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define Q35_HAS_WGMMA 1
+#endif
+
+/* The number that tells wgmma where an operand in rows of 128 bytes lies, in two halves: address in units of 16
+ * bytes, and a field that means nothing with this order of units but is 1; 1024 bytes from eight rows to the next
+ * eight, in the same units, and the order of units (shared_rows). */
+enum { Q35_WGMMA_LOW = 1 << 16, Q35_WGMMA_HIGH = 64 | 1 << 30 };
+
 #if defined(Q35_EMULATED)
 #include "emu_device.h"
 #else
@@ -33,7 +43,8 @@
 #define Q35_UNROLL_BY(n)                   Q35_UNROLL_BY_(unroll(n))
 #define Q35_UNROLL_BY_(x)                  _Pragma(#x)
 
-extern __shared__ uint4 q35_shared_memory[];
+/* 1024: what wgmma's rows begin at a multiple of. */
+extern __shared__ __align__(1024) uint4 q35_shared_memory[];
 
 template <typename T> struct shared_span {
     T *at;
@@ -153,6 +164,95 @@ template <int N> static __device__ __forceinline__ void copy_async_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
+
+/* A piece of rows of 128 bytes that wgmma reads: row r has its unit u of 16 bytes at place u ^ r % 8. */
+struct shared_rows {
+    unsigned address;
+    unsigned low; /* half of wgmma_operand of the first row */
+};
+
+/* The next n rows, a multiple of 8. */
+Q35_DEVICE shared_rows shared_take_rows(unsigned &used, unsigned n)
+{
+    const unsigned address =
+        (unsigned)__cvta_generic_to_shared(reinterpret_cast<char *>(q35_shared_memory) + used);
+    used += 128 * n;
+    return {address, (address & 0x3ffff) >> 4 | Q35_WGMMA_LOW};
+}
+
+/* Starts a copy of 4 bytes to byte `at` of the piece as it lies, or of zeros if there is nothing to copy. */
+Q35_DEVICE void copy_async4(const shared_rows &to, unsigned at, const void *from, bool there)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to.address + at), "l"(from),
+                 "r"(there ? 4 : 0)
+                 : "memory");
+}
+
+/* What this thread has copied or stored to shared memory, and has waited for, wgmma reads after a barrier. */
+Q35_DEVICE void fence_for_wgmma()
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+#if defined(Q35_HAS_WGMMA)
+/* Warpgroups of 128 threads, who take part in all of this together. Products run by themselves, in order, from
+ * wgmma_s8 to the wait for their group; until then nobody may touch their registers, nor the rows that they read.
+ */
+
+/* 32 bytes of each of 64 rows: from byte `column`, a multiple of 32, and row `first`, a multiple of 8, on. */
+typedef uint64_t shared_operand;
+
+Q35_DEVICE shared_operand wgmma_operand(const shared_rows &rows, unsigned first, unsigned column)
+{
+    shared_operand b;
+    asm("mov.b64 %0, {%1, %2};" : "=l"(b) : "r"(rows.low + 8 * first + column / 16), "n"((int)Q35_WGMMA_HIGH));
+    return b;
+}
+
+/* Before products whose registers were touched since the last ones. */
+Q35_DEVICE void wgmma_fence()
+{
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+
+/* c[64][64] = a[64][32] b[32][64], plus c with Adds, of int8: of a and c a warp has 16 rows, in the order of
+ * mma_s8; c[4 i ..] are columns 8 i to 8 i + 7. */
+template <bool Adds>
+static Q35_METHOD void wgmma_s8(int (&c)[32], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, shared_operand b)
+{
+    asm volatile(
+        "{.reg .pred p; setp.ne.b32 p, %37, 0; wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 "
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,"
+        "%28,%29,%30,%31}, {%32,%33,%34,%35}, %36, p;}"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3]), "+r"(c[4]), "+r"(c[5]), "+r"(c[6]), "+r"(c[7]),
+          "+r"(c[8]), "+r"(c[9]), "+r"(c[10]), "+r"(c[11]), "+r"(c[12]), "+r"(c[13]), "+r"(c[14]), "+r"(c[15]),
+          "+r"(c[16]), "+r"(c[17]), "+r"(c[18]), "+r"(c[19]), "+r"(c[20]), "+r"(c[21]), "+r"(c[22]), "+r"(c[23]),
+          "+r"(c[24]), "+r"(c[25]), "+r"(c[26]), "+r"(c[27]), "+r"(c[28]), "+r"(c[29]), "+r"(c[30]), "+r"(c[31])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "n"(Adds ? 1 : 0));
+}
+
+/* Ends a group of products. */
+Q35_DEVICE void wgmma_commit()
+{
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+
+/* Returns when at most N groups are under way. Of the others registers may be written, and rows; results can be
+ * read after wgmma_finish. */
+template <int N> static Q35_METHOD void wgmma_wait()
+{
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
+}
+
+/* Returns when all groups are done, c among them. */
+template <int N> static Q35_METHOD void wgmma_finish(int (&c)[N][32])
+{
+    wgmma_wait<0>();
+    Q35_UNROLL
+    for (int i = 0; i < 32 * N; i++)
+        asm volatile("" : "+r"(c[i / 32][i % 32])::"memory");
+}
+#endif
 
 /* Loads of what no kernel writes while this one runs, past the first cache. */
 Q35_DEVICE uint4 load_const16(const void *p)

@@ -14,6 +14,7 @@ ALU = {0x02: "MOV", 0x07: "SEL", 0x0C: "ISETP", 0x10: "IADD3", 0x11: "LEA", 0x12
 MEMORY = {0x381: "LDG", 0x981: "LDG", 0x386: "STG", 0x986: "STG", 0x983: "LDL", 0x387: "STL", 0x984: "LDS",
           0x388: "STS", 0x988: "STS", 0xFAE: "LDGSTS", 0x947: "BRA", 0x547: "BRA", 0x94D: "EXIT", 0x918: "NOP",
           0x389: "SHFL", 0x589: "SHFL", 0x989: "SHFL", 0xF89: "SHFL", 0xB1D: "BAR",
+          0xDF1: "IGMMA", 0x9C5: "WARPGROUP",  # wgmma of int8; its fence, its wait
           0x82D: "PREEXIT", 0x82E: "ACQBULK"}  # griddepcontrol: launch_dependents, wait
 
 # Attributes of .nv.info.

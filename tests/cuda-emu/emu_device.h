@@ -173,6 +173,66 @@ template <int N> static inline void copy_async_wait()
     q35_emu_copy_wait(N);
 }
 
+struct shared_rows {
+    unsigned first, last; /* bytes of shared memory */
+};
+typedef emu_operand shared_operand;
+
+static inline shared_rows shared_take_rows(unsigned &used, unsigned n)
+{
+    if (used % 1024 || n % 8)
+        q35_emu_fail("%u rows for wgmma after %u bytes of shared memory, need multiples of 8 and 1024", n, used);
+    const unsigned first = used;
+    (void)shared_take<char>(used, 128 * n);
+    return {first, used};
+}
+
+static inline void copy_async4(const shared_rows &to, unsigned at, const void *from, bool there)
+{
+    if (at % 4 || at + 4 > to.last - to.first)
+        q35_emu_fail("4 bytes at byte %u of rows that have %u", at, to.last - to.first);
+    q35_emu_copy_row(to.first + at, there ? from : nullptr);
+}
+
+static inline void fence_for_wgmma()
+{
+    q35_emu_fence_rows();
+}
+
+static inline shared_operand wgmma_operand(const shared_rows &rows, unsigned first, unsigned column)
+{
+    const unsigned low = (rows.first >> 4 | Q35_WGMMA_LOW) + 8 * first + column / 16;
+    return {(uint64_t)Q35_WGMMA_HIGH << 32 | low, rows.first, rows.last};
+}
+
+static inline void wgmma_fence()
+{
+    q35_emu_wgmma_fence();
+}
+
+template <bool Adds>
+static inline void wgmma_s8(int (&c)[32], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
+                            const shared_operand &b)
+{
+    const uint32_t a[4] = {a0, a1, a2, a3};
+    q35_emu_wgmma(c, a, b, Adds);
+}
+
+static inline void wgmma_commit()
+{
+    q35_emu_wgmma_commit();
+}
+
+template <int N> static inline void wgmma_wait()
+{
+    q35_emu_wgmma_wait(N);
+}
+
+template <int N> static inline void wgmma_finish(int (&)[N][32])
+{
+    q35_emu_wgmma_wait(0);
+}
+
 template <typename T> static inline T emu_load(const void *p)
 {
     T v;

@@ -3,6 +3,7 @@
  * The scheduler of a launch, block after block. */
 #include "emu_runtime.h"
 #include "emu_fiber.h"
+#include "emu_wgmma.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -10,14 +11,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MAX_THREADS = 1024, WARP = 32, MAX_COPIES = 64, MAX_SHARED = 99 * 1024, MAX_GRID_YZ = 65535 };
+enum { MAX_THREADS = 1024, WARP = 32, MAX_COPIES = 64, MAX_GRID_YZ = 65535 };
 #if defined(__SANITIZE_ADDRESS__)
 enum { STACK_BYTES = 256 * 1024 };
 #else
 enum { STACK_BYTES = 64 * 1024 };
 #endif
 
-enum thread_state { READY, AT_BARRIER, IN_WARP, ENDED };
+enum thread_state { READY, AT_BARRIER, IN_WARP, IN_WARPGROUP, ENDED };
 enum exchange { SYNC, SHUFFLE, VOTE, MMA };
 static const char *const exchange_names[] = {"sync_warp", "shuffle", "vote", "mma"};
 
@@ -25,6 +26,7 @@ struct copy {
     void *to;
     const void *from;
     unsigned bytes, group;
+    bool row; /* for wgmma */
 };
 
 struct emu_thread {
@@ -38,13 +40,14 @@ struct emu_thread {
     const uint32_t *a, *b;
     copy copies[MAX_COPIES];
     unsigned n_copies, groups; /* groups committed */
+    emu_wgmma wgmma;
 };
 
 emu_now q35_emu_now;
 
 static pthread_mutex_t one_launch = PTHREAD_MUTEX_INITIALIZER;
 static emu_thread *threads; /* [MAX_THREADS] */
-alignas(128) static char shared_memory[MAX_SHARED];
+alignas(1024) static char shared_memory[EMU_MAX_SHARED];
 static const emu_kernel *kernel_now;
 static const void *args_now;
 static emu_thread *current; /* NULL: the scheduler */
@@ -149,13 +152,24 @@ void q35_emu_mma_s8(int *c, const uint32_t *a, const uint32_t *b)
     meet(MMA);
 }
 
-void q35_emu_copy_async(void *to, const void *from, unsigned bytes)
+static void start_copy(void *to, const void *from, unsigned bytes, bool row)
 {
     if (reinterpret_cast<uintptr_t>(from) % bytes)
         q35_emu_fail("cp.async of %u bytes from an address that is not aligned to them", bytes);
     if (current->n_copies == MAX_COPIES)
         q35_emu_fail("more than %d copies under way", (int)MAX_COPIES);
-    current->copies[current->n_copies++] = {to, from, bytes, current->groups};
+    current->copies[current->n_copies++] = {to, from, bytes, current->groups, row};
+}
+
+void q35_emu_copy_async(void *to, const void *from, unsigned bytes)
+{
+    start_copy(to, from, bytes, false);
+}
+
+void q35_emu_copy_row(unsigned at, const void *from)
+{
+    emu_wgmma_copy_begins(at);
+    start_copy(shared_memory + at, from, 4, true);
 }
 
 void q35_emu_copy_commit()
@@ -168,12 +182,45 @@ void q35_emu_copy_wait(unsigned pending)
     unsigned left = 0;
     for (unsigned i = 0; i < current->n_copies; i++) {
         const copy &c = current->copies[i];
-        if (c.group + pending < current->groups)
+        if (c.group + pending >= current->groups) {
+            current->copies[left++] = c;
+            continue;
+        }
+        if (c.from)
             memcpy(c.to, c.from, c.bytes);
         else
-            current->copies[left++] = c;
+            memset(c.to, 0, c.bytes);
+        if (c.row)
+            emu_wgmma_copied(&current->wgmma, (unsigned)(static_cast<char *>(c.to) - shared_memory));
     }
     current->n_copies = left;
+}
+
+void q35_emu_fence_rows()
+{
+    emu_wgmma_fence_rows(&current->wgmma);
+}
+
+void q35_emu_wgmma_fence()
+{
+    current->wgmma.fenced = true;
+}
+
+void q35_emu_wgmma(int *c, const uint32_t *a, const emu_operand &b, bool adds)
+{
+    current->wgmma.now = {c, {a[0], a[1], a[2], a[3]}, b, adds};
+    stop(IN_WARPGROUP);
+}
+
+void q35_emu_wgmma_commit()
+{
+    current->wgmma.commits++;
+    current->wgmma.fenced = false;
+}
+
+void q35_emu_wgmma_wait(unsigned pending)
+{
+    emu_wgmma_wait(&current->wgmma, (unsigned)(current - threads), pending);
 }
 
 /* Operands as PTX lays them out for m16n8k32, g = lane / 4, t = lane % 4: byte i of a[r] is row g + 8 (r % 2),
@@ -230,7 +277,10 @@ static void exchange_now(emu_thread *lane)
 
 static const char *whereabouts(const emu_thread &t)
 {
-    return t.state == ENDED ? "has ended" : t.state == AT_BARRIER ? "is at a barrier" : exchange_names[t.what];
+    return t.state == ENDED          ? "has ended"
+           : t.state == AT_BARRIER   ? "is at a barrier"
+           : t.state == IN_WARPGROUP ? "is in wgmma"
+                                     : exchange_names[t.what];
 }
 
 /* All lanes have stopped. Exchanges if they agree; false: they wait for the block, or have ended. */
@@ -280,9 +330,48 @@ static void run_warp(unsigned first, uint32_t how, bool once)
     } while (!failed && warp_meets(first) && !once);
 }
 
+/* Lets warpgroups multiply whose threads are all there; n / 128 of them. True: one did, or failed. */
+static bool warpgroups_meet(unsigned n)
+{
+    bool any = false;
+    for (unsigned first = 0; first + EMU_WARPGROUP <= n && !failed; first += EMU_WARPGROUP) {
+        emu_wgmma *part[EMU_WARPGROUP];
+        char why[160];
+        unsigned in = 0;
+        for (unsigned i = 0; i < EMU_WARPGROUP; i++) {
+            in += threads[first + i].state == IN_WARPGROUP;
+            part[i] = &threads[first + i].wgmma;
+        }
+        if (in < EMU_WARPGROUP)
+            continue;
+        const int bad = emu_wgmma_multiply(first / EMU_WARPGROUP, part, why, sizeof why);
+        if (bad >= 0)
+            note_failure(first + (unsigned)bad, why);
+        for (unsigned i = 0; i < EMU_WARPGROUP; i++)
+            threads[first + i].state = READY;
+        any = true;
+    }
+    return any;
+}
+
+/* No thread can go on, and thread i waits for its warpgroup. */
+static void note_missing(unsigned i, unsigned n)
+{
+    const unsigned first = i / EMU_WARPGROUP * EMU_WARPGROUP;
+    unsigned other = first;
+    while (other < n && threads[other].state == IN_WARPGROUP)
+        other++;
+    char text[96];
+    snprintf(text, sizeof text, "wgmma of a warpgroup without thread %u, which %s", other,
+             other < n ? whereabouts(threads[other]) : "does not exist");
+    note_failure(i, text);
+}
+
 /* After all have stopped: lets them go on. False: all have ended. */
 static bool block_meets(unsigned n)
 {
+    if (warpgroups_meet(n))
+        return true;
     unsigned ended = 0, ready = 0, first_ended = n, first_waiting = n;
     for (unsigned i = 0; i < n; i++) {
         ready += threads[i].state == READY;
@@ -296,6 +385,11 @@ static bool block_meets(unsigned n)
         return true;
     if (ended == n)
         return false;
+    for (unsigned i = 0; i < n; i++)
+        if (threads[i].state == IN_WARPGROUP) {
+            note_missing(i, n);
+            return false;
+        }
     if (ended > 0) {
         char text[80];
         snprintf(text, sizeof text, "barrier without thread %u, which has ended", first_ended);
@@ -304,6 +398,7 @@ static bool block_meets(unsigned n)
     }
     for (unsigned i = 0; i < n; i++)
         threads[i].state = READY;
+    emu_wgmma_met();
     return true;
 }
 
@@ -313,6 +408,7 @@ static void thread_entry()
     kernel_now->call(args_now);
     if (!current->waited)
         q35_emu_fail("ends without a wait for the kernels before");
+    emu_wgmma_ends((unsigned)(current - threads));
     current->state = ENDED;
     emu_fiber_yield(&current->fiber, true);
 }
@@ -326,7 +422,10 @@ static void run_block(unsigned n, uint32_t how)
         threads[i].state = READY;
         threads[i].waited = false;
         threads[i].n_copies = threads[i].groups = 0;
+        threads[i].wgmma.fenced = false;
+        threads[i].wgmma.commits = threads[i].wgmma.n_fresh = 0;
     }
+    emu_wgmma_begin_block();
     do {
         arrange(order, n / WARP, how);
         for (unsigned w = 0; w < n / WARP && !failed; w++)
@@ -363,7 +462,7 @@ static const char *refusal(const emu_kernel &kernel, const uint32_t grid[3], con
     if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0 || grid[0] > INT32_MAX || grid[1] > MAX_GRID_YZ ||
         grid[2] > MAX_GRID_YZ)
         return "a dimension of the grid is 0 or too large";
-    if (shared > MAX_SHARED)
+    if (shared > EMU_MAX_SHARED)
         return "more than 99 KiB of shared memory";
     return make_threads() ? nullptr : "no memory for the threads' stacks";
 }

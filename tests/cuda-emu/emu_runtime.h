@@ -36,10 +36,25 @@ bool q35_emu_vote_any(bool v);
 /* a [4], b [2] and c [4] of every lane of the warp. */
 void q35_emu_mma_s8(int *c, const uint32_t *a, const uint32_t *b);
 
-/* cp.async: the bytes arrive when they are waited for, and not before. */
+/* cp.async: the bytes arrive when they are waited for, and not before. from NULL: zeros. */
 void q35_emu_copy_async(void *to, const void *from, unsigned bytes);
+/* The same of four bytes for wgmma, to byte `at` of shared memory. */
+void q35_emu_copy_row(unsigned at, const void *from);
 void q35_emu_copy_commit();
 void q35_emu_copy_wait(unsigned pending);
+
+/* wgmma (emu_wgmma.h). An operand: the number that the instruction takes, and the piece that it was made of. */
+struct emu_operand {
+    uint64_t number;
+    unsigned first, last; /* bytes of shared memory, last not included */
+};
+void q35_emu_fence_rows();
+void q35_emu_wgmma_fence();
+void q35_emu_wgmma(int *c, const uint32_t *a, const emu_operand &b, bool adds);
+void q35_emu_wgmma_commit();
+void q35_emu_wgmma_wait(unsigned pending);
+
+enum { EMU_MAX_SHARED = 99 * 1024 };
 
 /* A kernel as the scheduler sees it. */
 struct emu_kernel {

@@ -9,21 +9,20 @@
 
 #include <string.h>
 
-enum { THREADS = 96 };
+enum { THREADS = 96, MOST_THREADS = 128 };
 
 typedef struct result {
     int rc;
     char error[400];
-    uint32_t out[THREADS];
+    uint32_t out[MOST_THREADS];
 } result;
 
 static result launch(const char *name, uint32_t order, uint64_t seed)
 {
-    static uint32_t in[THREADS + 4];
+    static _Alignas(16) uint32_t in[THREADS];
     result r = {.rc = 0};
-    const q35_planted_args args = {
-        .out = emu_address(r.out), .in = (emu_address(in) + 15) / 16 * 16, .n = THREADS};
-    for (uint32_t i = 0; i < THREADS + 4; i++)
+    const q35_planted_args args = {.out = emu_address(r.out), .in = emu_address(in), .n = THREADS};
+    for (uint32_t i = 0; i < THREADS; i++)
         in[i] = i + 1;
     r.rc = q35_planted_launch(name, &args, order, seed, r.error, sizeof r.error);
     return r;
@@ -33,7 +32,7 @@ static const struct {
     const char *name, *found;
 } planted[] = {
 #define ROW(name, found) {#name, found},
-    PLANTED_KERNELS(ROW)
+    PLANTED_KERNELS(ROW) PLANTED_WGMMA_KERNELS(ROW)
 #undef ROW
 };
 enum { N_PLANTED = sizeof planted / sizeof *planted };
@@ -58,8 +57,33 @@ START_TEST(test_planted)
         ck_assert_uint_ne(forward.out[0], 1);
     else if (strcmp(name, "unwritten") == 0)
         ck_assert_uint_ne(forward.out[45], 1);
+    else if (strcmp(name, "wg_read_early") == 0)
+        ck_assert(memcmp(forward.out, launch("wg_sound", Q35_EMU_FORWARD, 0).out, sizeof forward.out) != 0);
     else
         ck_assert_msg(differ == (found == NULL), "%s: the orders' results %s", name, differ ? "differ" : "agree");
+}
+END_TEST
+
+/* The 32 results of a thread: two of its warp's 16 rows, times 16 of the 64 rows of codes. */
+START_TEST(test_product)
+{
+    const result r = launch("wg_sound", Q35_EMU_RANDOM, 3);
+    ck_assert_int_eq(r.rc, 0);
+    for (uint32_t i = 0; i < MOST_THREADS; i++) {
+        const uint32_t g = i % 32 / 4, t = i % 4;
+        int32_t sum = 0;
+        for (uint32_t c = 0; c < 16; c++)
+            for (uint32_t k = 0; k < 8; k++) {
+                /* word k % 4 of unit 2 + k / 4 of row n, as it lies, was copied by a thread's i-th copy */
+                const uint32_t n = c / 2 * 8 + 2 * t + c % 2, unit = (2 + k / 4) ^ n % 8,
+                               word = 32 * n + 4 * unit + k % 4;
+                const uint32_t codes = word < 128 ? 0 : (word % 128 + word / 128) % 96 + 1;
+                const uint32_t lane = i / 32 * 32 + 4 * g + k % 4; /* who has the rows' inputs 4 k .. */
+                const uint32_t upper = k < 4 ? 1 + lane : 3, lower = k < 4 ? 2 : 4;
+                sum += (int32_t)((int8_t)upper + (int8_t)lower) * (int32_t)codes;
+            }
+        ck_assert_msg(r.out[i] == (uint32_t)sum, "thread %u: %u, need %d", i, r.out[i], sum);
+    }
 }
 END_TEST
 
@@ -121,6 +145,7 @@ int main(void)
     TCase *emulation = tcase_create("emulation");
     tcase_set_timeout(emulation, 120);
     tcase_add_loop_test(emulation, test_planted, 0, N_PLANTED);
+    tcase_add_test(emulation, test_product);
     tcase_add_test(emulation, test_random_order);
     tcase_add_test(emulation, test_goes_on);
     tcase_add_test(emulation, test_refusals);
