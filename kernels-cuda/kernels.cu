@@ -7,6 +7,7 @@
 #include "kernels-cuda/linear.cu"
 #include "kernels-cuda/linear_many.cu"
 #include "kernels-cuda/linear_plain.cu"
+#include "kernels-cuda/linear_wide.cu"
 #include "kernels-cuda/pack.cu"
 #include "kernels-cuda/quantize.cu"
 #include "kernels-cuda/rows.cu"

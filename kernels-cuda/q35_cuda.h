@@ -175,9 +175,16 @@ typedef struct q35_sum_parts_args {
 } q35_sum_parts_args;
 
 /* KERNEL(name, family, threads of a block, variant): the only list of kernels. Of linear kernels the variant is
- * Q35_CUDA_ONE, _FEW or _MANY tokens per block, and Q35_CUDA_BOOK where codes go through a table; elsewhere as the
- * geometry says. */
-enum { Q35_CUDA_ONE = 0, Q35_CUDA_FEW = 1, Q35_CUDA_MANY = 2, Q35_CUDA_Q8 = 3, Q35_CUDA_BOOK = 16 };
+ * Q35_CUDA_ONE, _FEW, _MANY or _WIDE tokens per block, and Q35_CUDA_BOOK where codes go through a table; elsewhere
+ * as the geometry says. linear_wide is in code for sm_90a only. */
+enum {
+    Q35_CUDA_ONE = 0,
+    Q35_CUDA_FEW = 1,
+    Q35_CUDA_MANY = 2,
+    Q35_CUDA_Q8 = 3,
+    Q35_CUDA_WIDE = 4,
+    Q35_CUDA_BOOK = 16
+};
 
 /* 32 copies of 256 pairs. */
 enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
@@ -185,7 +192,8 @@ enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
 #define Q35_CUDA_LINEAR_(KERNEL, type, act, book)                                                                 \
     KERNEL(linear_one_##type##_##act, linear, 256, Q35_CUDA_ONE + Q35_CUDA_BOOK * book)                           \
     KERNEL(linear_few_##type##_##act, linear, 256, Q35_CUDA_FEW + Q35_CUDA_BOOK * book)                           \
-    KERNEL(linear_many_##type##_##act, linear, 128, Q35_CUDA_MANY + Q35_CUDA_BOOK * book)
+    KERNEL(linear_many_##type##_##act, linear, 128, Q35_CUDA_MANY + Q35_CUDA_BOOK * book)                         \
+    KERNEL(linear_wide_##type##_##act, linear, 256, Q35_CUDA_WIDE + Q35_CUDA_BOOK * book)
 
 #define Q35_CUDA_KERNELS(KERNEL)                                                                                  \
     KERNEL(get_rows, get_rows, 128, 0)                                                                            \
@@ -234,6 +242,10 @@ enum {
     Q35_CUDA_MANY_TOKENS = 64,
     Q35_CUDA_MANY_STRIDE = 136, /* bytes between tokens' codes of a stage in shared memory: no bank conflicts */
     Q35_CUDA_MANY_STAGES = 3,
+    Q35_CUDA_WIDE_ROWS = 128, /* output rows and tokens per block of linear_wide */
+    Q35_CUDA_WIDE_TOKENS = 128,
+    Q35_CUDA_WIDE_STAGES = 3,
+    Q35_CUDA_WIDE_LEAST = 32,  /* tokens from which on it is used */
     Q35_CUDA_SLAB = 32,        /* groups of 128 inputs whose sums are kept before they are joined */
     Q35_CUDA_SPAN = 256,       /* positions that attention takes together */
     Q35_CUDA_SPAN_QUERIES = 8, /* query rows per block of attention_spans */
@@ -322,31 +334,7 @@ Q35_CUDA_FN int32_t q35_cuda_quantize_chunk(int64_t k)
     return (int32_t)(padded < Q35_CUDA_MAX_CHUNK ? padded : (int64_t)Q35_CUDA_MAX_CHUNK);
 }
 
-/* Kernel for n_tokens of a plan; first: the linear_one of the weights' and the activations' type. */
-Q35_CUDA_FN uint32_t q35_cuda_linear_kernel(uint32_t first, int64_t n_tokens)
-{
-    return first + (n_tokens <= 1 ? 0u : n_tokens <= Q35_CUDA_FEW_TOKENS ? 1u : 2u);
-}
-
-/* linear_one of a row type and its activations, linear_q8 or linear_float; Q35_CUDA_N_KERNELS: there is none. */
-Q35_CUDA_FN uint32_t q35_cuda_linear_first(uint32_t dtype, uint32_t act)
-{
-    if (act == Q35_DT_A8_ROW || act == Q35_DT_A8_128) {
-        int row = act == Q35_DT_A8_ROW;
-        switch (dtype) {
-        case Q35_DT_Q35_ROW: return row ? Q35_CUDA_K_linear_one_q35_row : Q35_CUDA_K_linear_one_q35_g128;
-        case Q35_DT_Q40_ROW: return row ? Q35_CUDA_K_linear_one_q40_row : Q35_CUDA_K_linear_one_q40_g128;
-        case Q35_DT_Q60_ROW: return row ? Q35_CUDA_K_linear_one_q60_row : Q35_CUDA_K_linear_one_q60_g128;
-        default: return Q35_CUDA_N_KERNELS;
-        }
-    }
-    if (dtype == Q35_DT_Q8_0 && act == Q35_DT_A8_32)
-        return Q35_CUDA_K_linear_q8;
-    if ((dtype == Q35_DT_F32 || dtype == Q35_DT_F16 || dtype == Q35_DT_BF16) &&
-        (act == Q35_DT_F32 || act == Q35_DT_A8_32))
-        return Q35_CUDA_K_linear_float;
-    return Q35_CUDA_N_KERNELS;
-}
+#include "kernels-cuda/q35_cuda_linear.h"
 
 /* q35_cuda_geometry_<family>: grid and shared memory of one launch. */
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_get_rows(const q35_get_rows_args *a, uint32_t variant)
@@ -379,44 +367,6 @@ Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rotate(const q35_rotate_args *a, u
     (void)variant;
     return q35_cuda_launch_make(q35_cuda_ceil_div(a->k, Q35_CUDA_CHUNK), (uint32_t)a->n_rows, 1,
                                 Q35_CUDA_CHUNK * 4);
-}
-
-/* Slices of so many output rows that the parts have together. */
-Q35_CUDA_FN uint32_t q35_cuda_linear_slices(const q35_linear_args *a, uint32_t rows)
-{
-    uint32_t slices = 0;
-    for (int p = 0; p < Q35_CUDA_PARTS; p++)
-        slices += q35_cuda_ceil_div(a->part[p].n, rows);
-    return slices;
-}
-
-Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_linear(const q35_linear_args *a, uint32_t variant)
-{
-    uint32_t table = variant / Q35_CUDA_BOOK * Q35_CUDA_TABLE_WORDS * 4, tokens = (uint32_t)a->n_rows;
-    uint32_t slices = q35_cuda_linear_slices(a, Q35_CUDA_T16_ROWS);
-    switch (variant % Q35_CUDA_BOOK) {
-    case Q35_CUDA_ONE:
-        return q35_cuda_launch_make(q35_cuda_ceil_div(slices, Q35_CUDA_BLOCK_ROWS / Q35_CUDA_T16_ROWS), tokens, 1,
-                                    table + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * 4);
-    case Q35_CUDA_FEW:
-        return q35_cuda_launch_make(q35_cuda_ceil_div(slices, Q35_CUDA_BLOCK_ROWS / Q35_CUDA_T16_ROWS),
-                                    q35_cuda_ceil_div(tokens, Q35_CUDA_FEW_TOKENS), 1,
-                                    table + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4);
-    case Q35_CUDA_MANY:
-        return q35_cuda_launch_make(q35_cuda_ceil_div(slices, Q35_CUDA_MANY_ROWS / Q35_CUDA_T16_ROWS),
-                                    q35_cuda_ceil_div(tokens, Q35_CUDA_MANY_TOKENS), 1,
-                                    table +
-                                        Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8));
-    default: /* linear_q8: a warp has a slice */
-        return q35_cuda_launch_make(q35_cuda_ceil_div(q35_cuda_linear_slices(a, Q35_CUDA_Q8T_ROWS), 4),
-                                    q35_cuda_ceil_div(tokens, Q35_CUDA_FEW_TOKENS), 1, 0);
-    }
-}
-
-Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_linear_float(const q35_linear_float_args *a, uint32_t variant)
-{
-    (void)variant; /* a warp has a row */
-    return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, 4), (uint32_t)a->n_rows, 1, 0);
 }
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_rope(const q35_rope_args *a, uint32_t variant)
@@ -553,6 +503,18 @@ static inline const char *q35_cuda_kernel_name(uint32_t id)
     }
 }
 
+/* Is it one of linear_wide, which may not be in the module? */
+static inline int q35_cuda_is_wide(uint32_t id)
+{
+    switch (id) {
+#define Q35_CUDA_CASE(name, family, threads, variant)                                                             \
+    case Q35_CUDA_K_##name: return (variant) % Q35_CUDA_BOOK == Q35_CUDA_WIDE;
+        Q35_CUDA_KERNELS(Q35_CUDA_CASE)
+#undef Q35_CUDA_CASE
+    default: return 0;
+    }
+}
+
 static inline uint32_t q35_cuda_args_bytes(uint32_t id)
 {
     switch (id) {
@@ -577,6 +539,7 @@ static inline uint32_t q35_cuda_args_bytes(uint32_t id)
 Q35_CUDA_ASSERT(Q35_CUDA_NORM_LANES + Q35_CUDA_MAX_CHUNK * 4 + 64 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8) <= 99 * 1024);
+Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_WIDE_STAGES * Q35_CUDA_WIDE_TOKENS * (Q35_CUDA_TILE_K + 8) <= 99 * 1024);
 Q35_CUDA_LAYOUT_IS(get_rows, 80, layout, 72);
 Q35_CUDA_LAYOUT_IS(norm, 96, eps, 88);
 Q35_CUDA_LAYOUT_IS(quantize, 72, chunk, 64);

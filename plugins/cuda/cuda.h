@@ -77,6 +77,7 @@ struct q35_device {
     uint32_t shared_limit[Q35_CUDA_N_KERNELS]; /* bytes of shared memory a launch may ask for, 0: 48 KiB */
     bool graphs;
     bool overlaps;               /* kernels may be started while those before them run */
+    bool wide;                   /* linear_wide may be used (wide.h) */
     q35i_cuda_sharing_t sharing; /* of its buffers */
     uint64_t memory_cap;         /* 0: none */
     atomic_ullong used;          /* bytes in buffers and scratch */

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "image.h"
 #include "unified.h"
+#include "wide.h"
 
 #include <string.h>
 #include <time.h>
@@ -32,13 +33,14 @@ q35_status q35i_cuda_driver_failed(const q35_device *dev, q35_status code, q35i_
 
 static q35_status parse_option(q35_device *dev, const char *key, const char *value)
 {
-    if (strcmp(key, "graphs") != 0)
-        return q35p_fail(Q35_E_INVALID, "cuda option '%s': unknown, need graphs", key);
+    const bool graphs = strcmp(key, "graphs") == 0;
+    if (!graphs && strcmp(key, "wgmma") != 0)
+        return q35p_fail(Q35_E_INVALID, "cuda option '%s': unknown, need graphs or wgmma", key);
     if (strcmp(value, "off") == 0)
-        dev->graphs = false;
+        *(graphs ? &dev->graphs : &dev->wide) = false;
     else if (strcmp(value, "on") != 0)
-        return q35p_fail(Q35_E_INVALID, "cuda option graphs: value '%s', need on or off", value);
-    else if (!dev->drv->has_graphs)
+        return q35p_fail(Q35_E_INVALID, "cuda option %s: value '%s', need on or off", key, value);
+    else if (graphs && !dev->drv->has_graphs)
         return q35p_fail(Q35_E_UNAVAILABLE, "cuda option graphs: this driver has none, need off");
     return Q35_OK;
 }
@@ -98,6 +100,10 @@ static q35_status load_kernels(q35_device *dev)
     }
     for (uint32_t k = 0; k < Q35_CUDA_N_KERNELS; k++) {
         error = drv->cuModuleGetFunction(&dev->kernel[k], dev->module, q35_cuda_kernel_name(k));
+        if (error == Q35I_CU_NOT_FOUND && q35_cuda_is_wide(k)) {
+            dev->kernel[k] = NULL;
+            continue;
+        }
         if (error != 0)
             return q35i_cuda_driver_failed(dev, Q35_E_UNAVAILABLE, error, q35_cuda_kernel_name(k));
         (void)drv->cuFuncSetAttribute(dev->kernel[k], Q35I_CU_FUNC_CARVEOUT, 100);
@@ -139,6 +145,8 @@ static q35_status open_context(q35_device *dev)
     q35_status status = load_kernels(dev);
     if (status == Q35_OK)
         status = q35i_cuda_share_memory(dev);
+    if (status == Q35_OK)
+        status = q35i_cuda_prove_wide(dev);
     q35i_cuda_leave(dev);
     return status;
 }
@@ -166,6 +174,7 @@ q35_status q35i_cuda_device_open(uint32_t i, const q35_open_options *options, q3
     dev->gpu = q35i_cuda_gpu_at(i);
     dev->index = i;
     dev->graphs = drv->has_graphs;
+    dev->wide = true;
     init_lock(dev);
     q35_status status = parse_options(dev, options);
     if (status == Q35_OK)

@@ -174,7 +174,9 @@ uint32_t q35i_cuda_linear_first(const q35_plan *plan, const q35p_node *n)
 static uint32_t linear_kernel(const q35_plan *plan, const q35p_node *n)
 {
     const uint32_t first = q35i_cuda_linear_first(plan, n);
-    return first == Q35_CUDA_K_linear_q8 ? first : q35_cuda_linear_kernel(first, n_rows(input(plan, n, 0)));
+    return first == Q35_CUDA_K_linear_q8
+               ? first
+               : q35_cuda_linear_kernel(first, n_rows(input(plan, n, 0)), plan->dev->wide);
 }
 
 static q35_rope_args rope_args(const q35_plan *plan, const q35p_node *n)

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int32_t tokens[] = {1, 2, 3, 7, 8, 9, 16, 17, 33, 64, 65};
+static const int32_t tokens[] = {1, 2, 3, 7, 8, 9, 16, 17, 33, 64, 65, 130};
 enum { N_TOKENS = sizeof tokens / sizeof *tokens, SPARE = 2 };
 
 /* Random weights as they are stored, of any type. */
@@ -164,8 +164,9 @@ START_TEST(test_row_tokens)
 {
     const uint32_t dtype = row_types[_i / 2], act = row_acts[_i % 2];
     for (int i = 0; i < N_TOKENS; i++)
-        check_packed(dtype, act, 80, 576, tokens[i],
-                     q35_cuda_linear_kernel(q35_cuda_linear_first(dtype, act), tokens[i]));
+        for (int wide = 0; wide < (tokens[i] < Q35_CUDA_WIDE_LEAST ? 1 : 2); wide++)
+            check_packed(dtype, act, 80, 576, tokens[i],
+                         q35_cuda_linear_kernel(q35_cuda_linear_first(dtype, act), tokens[i], wide));
 }
 END_TEST
 
@@ -177,7 +178,7 @@ START_TEST(test_row_shapes)
     const uint32_t dtype = row_types[_i / 2], act = row_acts[_i % 2];
     const uint32_t first = q35_cuda_linear_first(dtype, act);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (uint32_t variant = 0; variant < 3; variant++)
+        for (uint32_t variant = 0; variant < 4; variant++)
             check_packed(dtype, act, shapes[i][0], shapes[i][1], i % 2 ? 1 : 11, first + variant);
 }
 END_TEST
@@ -197,7 +198,7 @@ START_TEST(test_parts)
     const uint32_t dtype = row_types[_i / 2], act = row_acts[_i % 2];
     const uint32_t first = q35_cuda_linear_first(dtype, act);
     for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
-        for (uint32_t variant = 0; variant < 3; variant++)
+        for (uint32_t variant = 0; variant < 4; variant++)
             check_parts(dtype, act, ns[i], ns[i][2] ? 3 : 2, 200, i % 2 ? 1 : 9, first + variant);
     for (size_t i = 0; _i == 0 && i < sizeof ns / sizeof *ns; i++)
         check_parts(Q35_DT_Q8_0, Q35_DT_A8_32, ns[i], ns[i][2] ? 3 : 2, 100, 9, Q35_CUDA_K_linear_q8);

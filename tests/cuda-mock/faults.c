@@ -24,7 +24,7 @@ static const struct {
     KEY(devices),     KEY(version),   KEY(init),          KEY(memory_mib), KEY(integrated),   KEY(lying),
     KEY(capability),  KEY(code),      KEY(early_capture), KEY(oom_at),     KEY(lost_at),      KEY(launch_fails_at),
     KEY(sticky_at),   KEY(no_module), KEY(copy_us),       KEY(alone),      KEY(access_fails), KEY(peer_fails_at),
-    KEY(peer_damage), KEY(order)
+    KEY(peer_damage), KEY(order),     KEY(wgmma)
 #undef KEY
 };
 

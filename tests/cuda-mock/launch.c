@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Mock driver: modules, kernels, graphs. A module has every kernel that the emulation has. */
+ * Mock driver: modules, kernels, graphs. A module has every kernel that the emulation has, those with wgmma
+ * where it is told so. */
+#include "kernels-cuda/q35_cuda.h"
 #include "stream.h"
 #include "tests/cuda-emu/q35_emu.h"
 
@@ -8,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WGMMA_WORKS = 1, WGMMA_IS_WRONG = 2, WGMMA_IS_REFUSED = 3 };
 enum { FREE_SHARED = 48 * 1024, MAX_FUNCTIONS = 256 };
 
 struct CUfunc_st {
@@ -36,6 +39,11 @@ static void forget_object(void)
     pthread_mutex_lock(&mock_lock);
     mock_counts.objects--;
     pthread_mutex_unlock(&mock_lock);
+}
+
+static int is_wide(const char *name)
+{
+    return strncmp(name, "q35_linear_wide_", 16) == 0;
 }
 
 q35i_cu_result cuModuleLoadData(q35i_cu_module *module, const void *image)
@@ -68,7 +76,7 @@ q35i_cu_result cuModuleGetFunction(q35i_cu_function *function, q35i_cu_module mo
     const uint32_t bytes = q35_emu_args_bytes(name);
     if (!comes_in(module->context))
         return MOCK_INVALID_CONTEXT;
-    if (bytes == 0 || bytes > MAX_ARGS || module->n == MAX_FUNCTIONS)
+    if (bytes == 0 || bytes > MAX_ARGS || module->n == MAX_FUNCTIONS || (is_wide(name) && !mock_fault.wgmma))
         return Q35I_CU_NOT_FOUND;
     struct CUfunc_st *f = &module->functions[module->n++];
     snprintf(f->name, sizeof f->name, "%s", name);
@@ -119,6 +127,8 @@ static q35i_cu_result launch(q35i_cu_function function, const q35i_cu_launch *l,
         mock_counts.launches++;
         mock_counts.early += early != 0;
         if (mock_counts.launches == mock_fault.launch_fails_at)
+            error = Q35I_CU_LAUNCH_OUT_OF_RESOURCES;
+        else if (mock_fault.wgmma == WGMMA_IS_REFUSED && is_wide(function->name))
             error = Q35I_CU_LAUNCH_OUT_OF_RESOURCES;
         else if (early && mock_capturing && mock_fault.early_capture)
             error = (q35i_cu_result)mock_fault.early_capture;
@@ -174,6 +184,14 @@ static int uses_foreign_memory(const struct CUctx_st *context, const char *args)
     return foreign;
 }
 
+/* The 100th number of a linear's result is one bit off. */
+static void spoil(const void *args)
+{
+    q35_linear_args a;
+    memcpy(&a, args, sizeof a);
+    *((uint32_t *)(uintptr_t)a.part[0].y + 99) ^= 1;
+}
+
 /* On the stream's thread. A kernel that did what it must not ends the context, as a GPU's trap would. */
 q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const void *args,
                                const uint32_t grid[3], uint32_t threads, uint32_t shared)
@@ -197,6 +215,8 @@ q35i_cu_result mock_run_kernel(struct CUctx_st *context, const char *name, const
     pthread_mutex_lock(&one_at_a_time);
     mock_enter_kernel();
     const int rc = q35_emu_launch(name, args, grid, block, shared, &options);
+    if (rc == 0 && mock_fault.wgmma == WGMMA_IS_WRONG && is_wide(name))
+        spoil(args);
     mock_leave_kernel();
     pthread_mutex_unlock(&one_at_a_time);
     if (rc == 0)

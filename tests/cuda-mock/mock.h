@@ -16,6 +16,8 @@
  *                    3 pinned memory has other addresses for them
  *   capability=N     its compute capability, 10 major + minor (87)
  *   code=N           what its kernels were compiled for (capability)
+ *   wgmma=W          its kernels are those for sm_90a; those with wgmma 1 work, 2 have a wrong bit in the 100th
+ *                    number of their results, 3 are refused with 701
  *   early_capture=E  capturing a launch that may start early fails with E
  *   oom_at=K         the K-th allocation of device memory fails with 2
  *   launch_fails_at=K  the K-th kernel launch is refused with 701
@@ -53,7 +55,7 @@ enum {
 };
 
 typedef struct mock_faults {
-    uint64_t devices, version, init, memory_mib, integrated, lying, capability, code, early_capture, oom_at,
+    uint64_t devices, version, init, memory_mib, integrated, lying, capability, code, wgmma, early_capture, oom_at,
         launch_fails_at, sticky_at, lost_at, no_module, copy_us, alone, access_fails, peer_fails_at, peer_damage,
         order;
 } mock_faults;

@@ -239,7 +239,7 @@ START_TEST(unknown_options)
     make_runtime("");
     setenv("Q35RT_DEVICE_OPTIONS", "cuda.colour=red", 1);
     ck_assert_uint_eq(q35i_device_open(runtime, 0, &device), Q35_E_INVALID);
-    EXPECT_ERROR("cuda option 'colour': unknown, need graphs");
+    EXPECT_ERROR("cuda option 'colour': unknown, need graphs or wgmma");
     setenv("Q35RT_DEVICE_OPTIONS", "cuda.graphs=maybe", 1);
     ck_assert_uint_eq(q35i_device_open(runtime, 0, &device), Q35_E_INVALID);
     EXPECT_ERROR("value 'maybe', need on or off");
