@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Ops that touch every element once: SWIGLU, ADD, MUL, SILU, TAKE_ROWS, GET_ROWS, SUM_SQUARES. */
+#include "kernels-cuda/block_codec.cuh"
 #include "kernels-cuda/math.cuh"
 
 /* y = op(a, b) on the block's 1024 elements of a row. */
@@ -53,54 +54,38 @@ Q35_KERNEL(128) q35_take_rows(const q35_take_rows_args a)
         y[i] = known ? x[i] : float_of_bits(0x7fc00000u);
 }
 
-Q35_DEVICE uint32_t load_u16(const uint8_t *p)
+/* Weight i of a row of a type that has blocks: one rounding of scale * level, one of that plus the minimum. */
+Q35_DEVICE float block_weight(const q35_get_rows_args &a, const uint8_t *row, int i)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+    const q35_cuda_blocks type = q35_cuda_blocks_of(a.dtype);
+    const uint32_t e = (uint32_t)i % type.block_len;
+    const uint8_t *block = row + (int64_t)((uint32_t)i / type.block_len) * type.block_bytes;
+    const part_scale s = part_scale_of(a.dtype, q35_cuda_block_outer(a.dtype, block),
+                                       q35_cuda_block_inner(a.dtype, block, e / type.part));
+    const float w = s.scale * (float)block_level(a.dtype, at_address<const int8_t>(a.book), block, e);
+    return type.has_min ? w + s.min : w;
 }
 
-/* n little-endian bytes, n <= 4; rows of weights are aligned to bytes only. */
-Q35_DEVICE uint32_t load_bytes(const uint8_t *p, int n)
-{
-    uint32_t v = 0;
-    for (int i = 0; i < n; i++)
-        v |= (uint32_t)p[i] << (8 * i);
-    return v;
-}
-
-/* Code c of a stream of codes of n bits. */
-Q35_DEVICE uint32_t stream_code(const uint8_t *stream, int n, int c)
-{
-    const int bit = n * c, shift = bit % 8;
-    return load_bytes(stream + bit / 8, shift + n > 8 ? 2 : 1) >> shift & ((1u << n) - 1u);
-}
-
-/* Weight i of the row at `row`, canonical layout: scale * level is one rounding. */
+/* Weight i of the row at `row`; rows of weights are aligned to bytes only. */
 Q35_DEVICE float weight_of(const q35_get_rows_args &a, const uint8_t *row, int i)
 {
     const int8_t *book = at_address<const int8_t>(a.book);
-    const uint8_t *block = row + i / 32 * 34;
+    const uint32_t at = (uint32_t)i;
+    const uint8_t *f8 = row + at / 32 * 36;
     switch (a.dtype) {
-    case Q35_DT_F32: return float_of_bits(load_bytes(row + 4 * (int64_t)i, 4));
-    case Q35_DT_F16: return float_of_half((uint16_t)load_u16(row + 2 * (int64_t)i));
-    case Q35_DT_BF16: return float_of_bits(load_u16(row + 2 * (int64_t)i) << 16);
-    case Q35_DT_Q8_0: return float_of_half((uint16_t)load_u16(block)) * (float)(int8_t)block[2 + i % 32];
+    case Q35_DT_F32: return float_of_bits(q35_cuda_load32(row + 4 * (int64_t)i));
+    case Q35_DT_F16: return float_of_half((uint16_t)q35_cuda_load16(row + 2 * (int64_t)i));
+    case Q35_DT_BF16: return float_of_bits(q35_cuda_load16(row + 2 * (int64_t)i) << 16);
+    case Q35_DT_F8_32: return float_of_bits(q35_cuda_load32(f8)) * float_of_f8(f8[4 + at % 32]);
     case Q35_DT_Q35_ROW:
-        return float_of_bits(load_bytes(row, 4)) * (float)book[2 * stream_code(row + 4, 7, i / 2) + i % 2];
+        return float_of_bits(q35_cuda_load32(row)) *
+               (float)book[2 * q35_cuda_stream_get(row + 4, 7, at / 2) + at % 2];
     case Q35_DT_Q40_ROW:
-        return float_of_bits(load_bytes(row, 4)) * (float)book[2 * (uint32_t)row[4 + i / 2] + (uint32_t)i % 2];
-    default: return float_of_bits(load_bytes(row, 4)) * (float)(2 * (int)stream_code(row + 4, 6, i) - 63);
+        return float_of_bits(q35_cuda_load32(row)) * (float)book[2 * (uint32_t)row[4 + at / 2] + at % 2];
+    case Q35_DT_Q60_ROW:
+        return float_of_bits(q35_cuda_load32(row)) * (float)(2 * (int)q35_cuda_stream_get(row + 4, 6, at) - 63);
+    default: return block_weight(a, row, i);
     }
-}
-
-/* Weight i of row r of a Q8_0 table in its layout. */
-Q35_DEVICE float weight_of_q8t(const q35_get_rows_args &a, int r, int i)
-{
-    const uint8_t *block = at_address<const uint8_t>(a.table, (int64_t)q35_cuda_slice_bytes(Q35_DT_Q8_0, a.k) *
-                                                                  (r / Q35_CUDA_Q8T_ROWS)) +
-                           i / 32 * Q35_CUDA_Q8T_BLOCK;
-    const int lane = r % Q35_CUDA_Q8T_ROWS, e = i % 32;
-    return float_of_half((uint16_t)load_u16(block + 1024 + 2 * lane)) *
-           (float)(int8_t)block[512 * (e / 16) + 16 * lane + e % 16];
 }
 
 Q35_KERNEL(128) q35_get_rows(const q35_get_rows_args a)
@@ -114,9 +99,8 @@ Q35_KERNEL(128) q35_get_rows(const q35_get_rows_args a)
     float *y = at_address<float>(a.y, row * a.rs_y);
     const int first = (int)(blockIdx.x * 512 + threadIdx.x);
     for (int i = first; i < a.k && i < first + 512; i += 128)
-        y[i] = !known                     ? float_of_bits(0x7fc00000u)
-               : a.layout == Q35_CUDA_Q8T ? weight_of_q8t(a, id, i)
-                                          : weight_of(a, at_address<const uint8_t>(a.table, id * a.rs_table), i);
+        y[i] = known ? weight_of(a, at_address<const uint8_t>(a.table, id * a.rs_table), i)
+                     : float_of_bits(0x7fc00000u);
 }
 
 Q35_KERNEL(128) q35_sum_squares(const q35_sum_squares_args a)

@@ -5,6 +5,7 @@
 #include "kernels-cuda/collect.cu"
 #include "kernels-cuda/elementwise.cu"
 #include "kernels-cuda/linear.cu"
+#include "kernels-cuda/linear_blocks.cu"
 #include "kernels-cuda/linear_many.cu"
 #include "kernels-cuda/linear_plain.cu"
 #include "kernels-cuda/linear_wide.cu"

@@ -83,7 +83,7 @@ static Q35_METHOD void store_sums(slice_sums<Mma> &sums, int i, shared_span<int>
 Q35_DEVICE int block_slice(const q35_linear_args &a, int i)
 {
     if (a.product)
-        return (int)blockIdx.x + (i ? (int)q35_cuda_ceil_div(a.part[0].n, Q35_CUDA_T16_ROWS) : 0);
+        return (int)blockIdx.x + (i ? (int)q35_cuda_ceil_div(a.part[0].n, Q35_CUDA_SLICE_ROWS) : 0);
     return 2 * (int)blockIdx.x + i;
 }
 
@@ -99,13 +99,13 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     const uint8_t *w[2];
     Q35_UNROLL
     for (int i = 0; i < 2; i++)
-        w[i] = slice_of<Q35_CUDA_T16_ROWS>(a, block_slice(a, i), slice_bytes).w;
+        w[i] = slice_of<Q35_CUDA_SLICE_ROWS>(a, block_slice(a, i), slice_bytes).w;
     const shared_table lookup(table, (unsigned)lane);
 
     /* The row that this thread writes a result of, if any. */
-    const int row = tid % Q35_CUDA_T16_ROWS;
+    const int row = tid % Q35_CUDA_SLICE_ROWS;
     const linear_slice out =
-        slice_of<Q35_CUDA_T16_ROWS>(a, block_slice(a, tid / Q35_CUDA_T16_ROWS % 2), slice_bytes);
+        slice_of<Q35_CUDA_SLICE_ROWS>(a, block_slice(a, tid / Q35_CUDA_SLICE_ROWS % 2), slice_bytes);
     const bool has_row = tid < Pairs && row < out.rows;
 
     /* Until the wait, only what no kernel writes. */
@@ -179,8 +179,8 @@ template <typename Codec, bool Grouped, bool Mma> static Q35_METHOD void linear(
     if (mine && out.y)
         at_address<float>(out.y, token * out.rs_y)[row] = y;
     if (a.product) {
-        const float up = shuffle_xor(y, Q35_CUDA_T16_ROWS);
-        if (mine && lane < Q35_CUDA_T16_ROWS)
+        const float up = shuffle_xor(y, Q35_CUDA_SLICE_ROWS);
+        if (mine && lane < Q35_CUDA_SLICE_ROWS)
             at_address<float>(a.product, token * a.rs_product)[out.first + row] = swiglu_f32(y, up);
     }
 }

@@ -74,10 +74,10 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_many(const
     if (token0 >= valid)
         return;
     const int tokens = valid - token0 < Q35_CUDA_MANY_TOKENS ? valid - token0 : (int)Q35_CUDA_MANY_TOKENS;
-    const int number = (int)blockIdx.x * (Q35_CUDA_MANY_ROWS / Q35_CUDA_T16_ROWS) + (int)threadIdx.x / 32;
+    const int number = (int)blockIdx.x * (Q35_CUDA_MANY_ROWS / Q35_CUDA_SLICE_ROWS) + (int)threadIdx.x / 32;
     const int tiles = (a.k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K;
     const int64_t slice_bytes = Q35_CUDA_T16_HEAD + (int64_t)tiles * Codec::tile_bytes;
-    const linear_slice slice = slice_of<Q35_CUDA_T16_ROWS>(a, number, slice_bytes);
+    const linear_slice slice = slice_of<Q35_CUDA_SLICE_ROWS>(a, number, slice_bytes);
     const bool busy = slice.rows > 0;
     const uint8_t *x = at_address<const uint8_t>(a.x, token0 * a.rs_x);
 

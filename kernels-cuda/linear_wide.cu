@@ -140,7 +140,7 @@ template <typename Codec, bool Grouped> static Q35_METHOD void linear_wide(const
     const int number = (int)blockIdx.x * WIDE_WARPS + (int)threadIdx.x / 32;
     const int tiles = (a.k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K;
     const int64_t slice_bytes = Q35_CUDA_T16_HEAD + (int64_t)tiles * Codec::tile_bytes;
-    const linear_slice slice = slice_of<Q35_CUDA_T16_ROWS>(a, number, slice_bytes);
+    const linear_slice slice = slice_of<Q35_CUDA_SLICE_ROWS>(a, number, slice_bytes);
     const shared_table lookup(table, threadIdx.x % 32);
     if (Codec::table_words)
         fill_table(table, a.book, Codec::spare_bits, 32 * WIDE_WARPS);

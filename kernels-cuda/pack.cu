@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Canonical weights into the layout that linear kernels read: what q35_cuda_pack does on the host, the other way
- * round. A thread makes whole words, taking the codes that belong there from the rows, so nothing is written
- * twice. It runs once for a weight, so it is short rather than fast. */
+ * Canonical weights into the layout that linear kernels read: what q35_cuda_pack does on the host, of T16 the
+ * other way round. A thread makes whole words, taking the codes that belong there from the rows, so nothing is
+ * written twice. It runs once for a weight, so it is short rather than fast. */
 #include "kernels-cuda/prim.cuh"
 
-/* The rows of a slice. */
+/* The rows of a slice of T16. */
 struct slice_rows {
     const uint8_t *first;
     int64_t rs;
@@ -48,7 +48,7 @@ Q35_DEVICE uint32_t t16_byte(const slice_rows &rows, uint32_t at)
 {
     if (at < Q35_CUDA_T16_HEAD) {
         const uint32_t row = at / 4;
-        return row < Q35_CUDA_T16_ROWS && row < rows.n ? rows.first[row * rows.rs + at % 4] : 0;
+        return row < Q35_CUDA_SLICE_ROWS && row < rows.n ? rows.first[row * rows.rs + at % 4] : 0;
     }
     const uint32_t bytes = q35_cuda_tile_bytes(rows.dtype), in_tiles = at - Q35_CUDA_T16_HEAD;
     const uint32_t from = in_tiles / bytes * Q35_CUDA_TILE_K, in = in_tiles % bytes;
@@ -59,31 +59,26 @@ Q35_DEVICE uint32_t t16_byte(const slice_rows &rows, uint32_t at)
     return tile_byte(rows, from, in % 512 / 16, 4 * (in / 512) + in / 4 % 4, in % 4);
 }
 
-Q35_DEVICE uint32_t q8t_byte(const slice_rows &rows, uint64_t at)
+Q35_DEVICE uint32_t t16_word(const slice_rows &rows, uint32_t at)
 {
-    const uint64_t block = at / Q35_CUDA_Q8T_BLOCK;
-    const uint32_t in = (uint32_t)(at % Q35_CUDA_Q8T_BLOCK);
-    const uint32_t row = in < 1024 ? in % 512 / 16 : (in - 1024) / 2;
-    const uint32_t byte = in < 1024 ? 2 + 16 * (in / 512) + in % 16 : in % 2;
-    return row < rows.n ? rows.first[row * rows.rs + 34 * (int64_t)block + byte] : 0;
+    uint32_t word = 0;
+    for (uint32_t b = 0; b < 4; b++)
+        word |= t16_byte(rows, at + b) << (8 * b);
+    return word;
 }
 
 Q35_KERNEL(256) q35_pack(const q35_pack_args a)
 {
     begin();
-    const uint32_t per_slice = q35_cuda_slice_rows(a.dtype);
     const uint64_t words = q35_cuda_slice_words(&a);
-    const int64_t slice = blockIdx.x, row = slice * per_slice, left = a.n - row;
-    const slice_rows rows = {at_address<const uint8_t>(a.rows, row * a.rs_rows), a.rs_rows,
-                             left < per_slice ? (uint32_t)left : per_slice, a.dtype,
-                             a.dtype == Q35_DT_Q8_0 ? 0 : q35_cuda_row_codes(a.dtype, a.k)};
+    const int64_t slice = blockIdx.x, row = slice * Q35_CUDA_SLICE_ROWS, left = a.n - row;
+    const uint8_t *first = at_address<const uint8_t>(a.rows, row * a.rs_rows);
+    const uint32_t n = left < Q35_CUDA_SLICE_ROWS ? (uint32_t)left : (uint32_t)Q35_CUDA_SLICE_ROWS;
+    const q35_cuda_rows blocks = {first, a.rs_rows, a.k, n, a.dtype};
+    const bool has_blocks = q35_cuda_layout_of(a.dtype) == Q35_CUDA_B16;
+    const slice_rows rows = {first, a.rs_rows, n, a.dtype, has_blocks ? 0 : q35_cuda_row_codes(a.dtype, a.k)};
     uint32_t *out = at_address<uint32_t>(a.packed, slice * 4 * (int64_t)words);
     const uint32_t step = 256 * q35_cuda_pack_blocks(&a);
-    for (uint64_t w = blockIdx.y * 256 + threadIdx.x; w < words; w += step) {
-        uint32_t word = 0;
-        for (uint32_t b = 0; b < 4; b++)
-            word |= (a.dtype == Q35_DT_Q8_0 ? q8t_byte(rows, 4 * w + b) : t16_byte(rows, (uint32_t)(4 * w) + b))
-                    << (8 * b);
-        out[w] = word;
-    }
+    for (uint64_t w = blockIdx.y * 256 + threadIdx.x; w < words; w += step)
+        out[w] = has_blocks ? q35_cuda_blocks_word(&blocks, 4 * w) : t16_word(rows, (uint32_t)(4 * w));
 }

@@ -138,13 +138,15 @@ Q35_DEVICE int dp4a(uint32_t a, uint32_t b, int c)
     return __dp4a((int)a, (int)b, c);
 }
 
-/* c[16][8] += a[16][32] b[32][8] of int8, a warp's registers holding them as PTX says for m16n8k32. */
-Q35_DEVICE void mma_s8(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1)
+/* d[16][8] = c[16][8] + a[16][32] b[32][8] of int8, a warp's registers holding them as PTX says for m16n8k32. */
+Q35_DEVICE void mma_s8(int (&d)[4], const int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
+                       uint32_t b0, uint32_t b1)
 {
     asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-                 "{%0,%1,%2,%3};"
-                 : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+                 "{%10,%11,%12,%13};"
+                 : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(c[0]), "r"(c[1]), "r"(c[2]),
+                   "r"(c[3]));
 }
 
 /* Starts a copy of 8 bytes to element i of a piece; ends with copy_async_wait. from: 8-byte aligned. */
@@ -322,6 +324,13 @@ Q35_DEVICE uint16_t half_of_float(float v)
 
 /* A kernel with blocks of so many threads; with BLOCKS, of which so many fit on a multiprocessor by registers. */
 #define Q35_KERNEL(threads) Q35_KERNEL_BLOCKS(threads, 1)
+
+/* The same in place. */
+Q35_DEVICE void mma_s8(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1)
+{
+    const int before[4] = {c[0], c[1], c[2], c[3]};
+    mma_s8(c, before, a0, a1, a2, a3, b0, b1);
+}
 
 /* What an address field of a parameter struct, and so many bytes, point to: packed weights and books, which no
  * kernel writes. */

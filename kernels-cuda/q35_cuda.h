@@ -16,13 +16,12 @@
 
 #include "kernels-cuda/q35_cuda_layout.h"
 
-/* GET_ROWS. Types: Q35_ROW, Q40_ROW, Q60_ROW, Q8_0, F32, F16, BF16; canonical, or Q8_0 in its layout. An id
- * outside 0 .. n - 1 gives a row of NaN. */
+/* GET_ROWS, any weight type, canonical. An id outside 0 .. n - 1 gives a row of NaN. */
 typedef struct q35_get_rows_args {
     uint64_t ids, table, book, y, rows_at;
-    int64_t rs_table, rs_y; /* rs_table: canonical layout only */
+    int64_t rs_table, rs_y;
     int32_t n_rows, n, k;
-    uint32_t dtype, layout, reserved;
+    uint32_t dtype;
 } q35_get_rows_args;
 
 /* RMS_NORM (b 0) and ADD_RMS_NORM. sum: 0, or where a + b goes, which may be a; y may be a or b. In norm_quantize
@@ -60,11 +59,11 @@ typedef struct q35_rotate_args {
     uint32_t width, inverse;
 } q35_rotate_args;
 
-/* LINEARs of one input and packed weights of one type: row types in T16 with A8_ROW or A8_128 (book: i8 [128][2]
- * or [256][2], 0 for Q60_ROW), Q8_0 in Q8T with A8_32. Each part is a LINEAR of n output rows of k weights, k <=
- * Q35_CUDA_MAX_K for row types; a part of no rows is none. product, in linear_one and linear_few: 0, or where
- * SWIGLU of part 0 (gate) and part 1 (up), of as many rows, goes; then there are no other parts, and their y may
- * be 0: not written. */
+/* LINEARs of one input and packed weights of one type: row types in T16 with A8_ROW or A8_128, others in B16 with
+ * A8_32. book: i8 [128][2], of Q40_ROW [256][2]; 0 for types without one. Each part is a LINEAR of n output rows
+ * of k weights, k <= Q35_CUDA_MAX_K for row types; a part of no rows is none. product, in linear_one and
+ * linear_few of row types: 0, or where SWIGLU of part 0 (gate) and part 1 (up), of as many rows, goes; then there
+ * are no other parts, and their y may be 0: not written. */
 enum { Q35_CUDA_PARTS = 3 };
 
 typedef struct q35_linear_part {
@@ -79,9 +78,10 @@ typedef struct q35_linear_args {
     uint64_t x, book, rows_at, product;
     int64_t rs_x, rs_product;
     int32_t n_rows, k;
+    uint32_t dtype, reserved; /* of the weights: read by kernels of several types */
 } q35_linear_args;
 
-/* LINEAR of F32, F16 or BF16 weights as stored; act: Q35_DT_F32 or Q35_DT_A8_32. */
+/* LINEAR of F32, F16, BF16 or F8_32 weights as stored; act: Q35_DT_F32 or Q35_DT_A8_32. */
 typedef struct q35_linear_float_args {
     uint64_t x, w, y, rows_at;
     int64_t rs_x, rs_w, rs_y;
@@ -175,14 +175,16 @@ typedef struct q35_sum_parts_args {
 } q35_sum_parts_args;
 
 /* KERNEL(name, family, threads of a block, variant): the only list of kernels. Of linear kernels the variant is
- * Q35_CUDA_ONE, _FEW, _MANY or _WIDE tokens per block, and Q35_CUDA_BOOK where codes go through a table; elsewhere
- * as the geometry says. linear_wide is in code for sm_90a only. */
+ * Q35_CUDA_ONE, _FEW, _MANY or _WIDE tokens per block (the last in code for sm_90a only), of B16 _FEW or _MANY
+ * with Q35_CUDA_BLOCKS, and with Q35_CUDA_HALVES where parts are of 16; and Q35_CUDA_BOOK where codes go through a
+ * table; elsewhere as the geometry says. */
 enum {
     Q35_CUDA_ONE = 0,
     Q35_CUDA_FEW = 1,
     Q35_CUDA_MANY = 2,
-    Q35_CUDA_Q8 = 3,
-    Q35_CUDA_WIDE = 4,
+    Q35_CUDA_WIDE = 3,
+    Q35_CUDA_BLOCKS = 4,
+    Q35_CUDA_HALVES = 8,
     Q35_CUDA_BOOK = 16
 };
 
@@ -194,6 +196,12 @@ enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
     KERNEL(linear_few_##type##_##act, linear, 256, Q35_CUDA_FEW + Q35_CUDA_BOOK * book)                           \
     KERNEL(linear_many_##type##_##act, linear, 128, Q35_CUDA_MANY + Q35_CUDA_BOOK * book)                         \
     KERNEL(linear_wide_##type##_##act, linear, 256, Q35_CUDA_WIDE + Q35_CUDA_BOOK * book)
+
+#define Q35_CUDA_BLOCKS_(KERNEL, type, book, halves)                                                              \
+    KERNEL(linear_few_##type, linear, 256,                                                                        \
+           Q35_CUDA_BLOCKS + Q35_CUDA_FEW + Q35_CUDA_BOOK * book + Q35_CUDA_HALVES * halves)                      \
+    KERNEL(linear_many_##type, linear, 128,                                                                       \
+           Q35_CUDA_BLOCKS + Q35_CUDA_MANY + Q35_CUDA_BOOK * book + Q35_CUDA_HALVES * halves)
 
 #define Q35_CUDA_KERNELS(KERNEL)                                                                                  \
     KERNEL(get_rows, get_rows, 128, 0)                                                                            \
@@ -207,7 +215,17 @@ enum { Q35_CUDA_TABLE_WORDS = 256 * 32 };
     Q35_CUDA_LINEAR_(KERNEL, q40, g128, 1)                                                                        \
     Q35_CUDA_LINEAR_(KERNEL, q60, row, 0)                                                                         \
     Q35_CUDA_LINEAR_(KERNEL, q60, g128, 0)                                                                        \
-    KERNEL(linear_q8, linear, 128, Q35_CUDA_Q8)                                                                   \
+    Q35_CUDA_BLOCKS_(KERNEL, pair, 1, 0)                                                                          \
+    Q35_CUDA_BLOCKS_(KERNEL, split, 0, 0)                                                                         \
+    Q35_CUDA_BLOCKS_(KERNEL, s4, 0, 0)                                                                            \
+    Q35_CUDA_BLOCKS_(KERNEL, u4, 0, 0)                                                                            \
+    Q35_CUDA_BLOCKS_(KERNEL, iq4, 0, 0)                                                                           \
+    Q35_CUDA_BLOCKS_(KERNEL, s5, 0, 0)                                                                            \
+    Q35_CUDA_BLOCKS_(KERNEL, u5, 0, 0)                                                                            \
+    Q35_CUDA_BLOCKS_(KERNEL, s6, 0, 1)                                                                            \
+    Q35_CUDA_BLOCKS_(KERNEL, s3, 0, 1)                                                                            \
+    Q35_CUDA_BLOCKS_(KERNEL, u2, 0, 1)                                                                            \
+    Q35_CUDA_BLOCKS_(KERNEL, s8, 0, 0)                                                                            \
     KERNEL(linear_float, linear_float, 128, 0)                                                                    \
     KERNEL(rope, rope, 128, 0)                                                                                    \
     KERNEL(kv_append, kv_append, 128, 0)                                                                          \
@@ -237,7 +255,7 @@ enum {
 
 enum {
     Q35_CUDA_BLOCK_ROWS = 32, /* output rows per block of linear_one and linear_few: two slices of 16 */
-    Q35_CUDA_FEW_TOKENS = 8,  /* tokens per block of linear_few and linear_q8 */
+    Q35_CUDA_FEW_TOKENS = 8,  /* tokens per block of linear_few and linear_float */
     Q35_CUDA_MANY_ROWS = 64,  /* output rows and tokens per block of linear_many */
     Q35_CUDA_MANY_TOKENS = 64,
     Q35_CUDA_MANY_STRIDE = 136, /* bytes between tokens' codes of a stage in shared memory: no bank conflicts */
@@ -245,11 +263,14 @@ enum {
     Q35_CUDA_WIDE_ROWS = 128, /* output rows and tokens per block of linear_wide */
     Q35_CUDA_WIDE_TOKENS = 128,
     Q35_CUDA_WIDE_STAGES = 3,
-    Q35_CUDA_WIDE_LEAST = 32,  /* tokens from which on it is used */
-    Q35_CUDA_SLAB = 32,        /* groups of 128 inputs whose sums are kept before they are joined */
-    Q35_CUDA_SPAN = 256,       /* positions that attention takes together */
-    Q35_CUDA_SPAN_QUERIES = 8, /* query rows per block of attention_spans */
-    Q35_CUDA_ROWS_QUERIES = 8, /* of attention_rows */
+    Q35_CUDA_WIDE_LEAST = 32,   /* tokens from which on it is used */
+    Q35_CUDA_MANY_BLOCKS = 160, /* the same of B16: four blocks of A8_32 as they are, no bank conflicts either */
+    Q35_CUDA_FEW_WARPS = 7,     /* of B16, few tokens: warps that multiply, beside the one that joins */
+    Q35_CUDA_KEPT_STRIDE = 17,  /* and rows between the tokens of what they leave for it */
+    Q35_CUDA_SLAB = 32,         /* groups of 128 inputs whose sums are kept before they are joined */
+    Q35_CUDA_SPAN = 256,        /* positions that attention takes together */
+    Q35_CUDA_SPAN_QUERIES = 8,  /* query rows per block of attention_spans */
+    Q35_CUDA_ROWS_QUERIES = 8,  /* of attention_rows */
     Q35_CUDA_MAX_HEAD_DIM = 256,
     Q35_CUDA_ROPE_HEADS = 8,        /* per block of rope */
     Q35_CUDA_CHUNK = 4096,          /* inputs that norm and rotate take together */
@@ -462,8 +483,7 @@ Q35_CUDA_FN uint32_t q35_cuda_pack_blocks(const q35_pack_args *a)
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_pack(const q35_pack_args *a, uint32_t variant)
 {
     (void)variant;
-    return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, q35_cuda_slice_rows(a->dtype)), q35_cuda_pack_blocks(a), 1,
-                                0);
+    return q35_cuda_launch_make(q35_cuda_ceil_div(a->n, Q35_CUDA_SLICE_ROWS), q35_cuda_pack_blocks(a), 1, 0);
 }
 
 Q35_CUDA_FN q35_cuda_launch q35_cuda_geometry_sum_parts(const q35_sum_parts_args *a, uint32_t variant)
@@ -540,12 +560,14 @@ Q35_CUDA_ASSERT(Q35_CUDA_NORM_LANES + Q35_CUDA_MAX_CHUNK * 4 + 64 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_SLAB * Q35_CUDA_BLOCK_ROWS * Q35_CUDA_FEW_TOKENS * 4 <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_MANY_STAGES * Q35_CUDA_MANY_TOKENS * (Q35_CUDA_MANY_STRIDE + 8) <= 99 * 1024);
 Q35_CUDA_ASSERT(2 * 16384 + Q35_CUDA_WIDE_STAGES * Q35_CUDA_WIDE_TOKENS * (Q35_CUDA_TILE_K + 8) <= 99 * 1024);
-Q35_CUDA_LAYOUT_IS(get_rows, 80, layout, 72);
+Q35_CUDA_ASSERT(2 * 16384 + 2 * Q35_CUDA_FEW_WARPS * (8 * Q35_CUDA_KEPT_STRIDE + 40) * 16 <= 99 * 1024);
+Q35_CUDA_ASSERT(2 * Q35_CUDA_FEW_WARPS * 2 * (8 * Q35_CUDA_KEPT_STRIDE + 40) * 16 <= 99 * 1024);
+Q35_CUDA_LAYOUT_IS(get_rows, 72, dtype, 68);
 Q35_CUDA_LAYOUT_IS(norm, 96, eps, 88);
 Q35_CUDA_LAYOUT_IS(quantize, 72, chunk, 64);
 Q35_CUDA_LAYOUT_IS(norm_quantize, 168, quantize, 96);
 Q35_CUDA_LAYOUT_IS(rotate, 64, inverse, 60);
-Q35_CUDA_LAYOUT_IS(linear, 152, k, 148);
+Q35_CUDA_LAYOUT_IS(linear, 160, dtype, 152);
 Q35_CUDA_LAYOUT_IS(linear_float, 80, act, 72);
 Q35_CUDA_LAYOUT_IS(rope, 80, temperature_length, 76);
 Q35_CUDA_LAYOUT_IS(kv_append, 88, dtype, 80);

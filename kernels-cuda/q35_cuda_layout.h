@@ -18,38 +18,27 @@
  *            the stored words, 3 s + b (b = 0..2) is V[4 s + b], and its bits 6 and 7 are bits 2 b and 2 b + 1 of
  *            V[4 s + 3]. Words 4 q .. 4 q + 3 at 512 q + 16 L.
  *
- * Q8T, type Q8_0. Rows 32 i .. 32 i + 31 are slice i: per block of 32 inputs 1088 bytes, lane L being row L:
- *   levels 0..15 at 16 L, levels 16..31 at 512 + 16 L, f16 scale at 1024 + 2 L.
+ * B16, types with a scale per block: q35_cuda_blocks.h.
  *
- * Missing rows, and inputs past the end of a row, are zero bytes. Every byte of a canonical row is kept. */
+ * Missing rows, and inputs past the end of a row, are zero bytes. T16 keeps every byte of a canonical row. */
 #ifndef Q35_CUDA_LAYOUT_H
 #define Q35_CUDA_LAYOUT_H
 
-#include <q35rt/blocks.h>
-
-#if defined(__CUDACC__)
-#define Q35_CUDA_FN static __host__ __device__ inline
-#else
-#define Q35_CUDA_FN static inline
-#endif
+#include "kernels-cuda/q35_cuda_blocks.h"
 
 enum {
     Q35_CUDA_CANONICAL = 0,
     Q35_CUDA_T16 = 1,
-    Q35_CUDA_Q8T = 2,
-    Q35_CUDA_TILE_K = 128,   /* inputs per tile of T16 */
-    Q35_CUDA_T16_ROWS = 16,  /* rows per slice */
-    Q35_CUDA_T16_HEAD = 128, /* bytes in front of the tiles */
-    Q35_CUDA_Q8T_ROWS = 32,
-    Q35_CUDA_Q8T_BLOCK = 1088, /* bytes per block of 32 inputs */
-    Q35_CUDA_MAX_K = 66304     /* longest row of a row type: sums are exact in int32 */
+    Q35_CUDA_B16 = 2,
+    Q35_CUDA_T16_HEAD = 128, /* bytes in front of the tiles of T16 */
+    Q35_CUDA_MAX_K = 66304   /* longest row of a row type: sums are exact in int32 */
 };
 
 /* Layout of a weight type's linear; Q35_CUDA_CANONICAL: as it is stored. */
 Q35_CUDA_FN uint32_t q35_cuda_layout_of(uint32_t dtype)
 {
     return dtype == Q35_DT_Q35_ROW || dtype == Q35_DT_Q40_ROW || dtype == Q35_DT_Q60_ROW ? Q35_CUDA_T16
-           : dtype == Q35_DT_Q8_0                                                        ? Q35_CUDA_Q8T
+           : q35_cuda_blocks_of(dtype).block_len                                         ? Q35_CUDA_B16
                                                                                          : Q35_CUDA_CANONICAL;
 }
 
@@ -58,18 +47,15 @@ Q35_CUDA_FN uint32_t q35_cuda_tile_bytes(uint32_t dtype)
     return dtype == Q35_DT_Q35_ROW ? 896u : dtype == Q35_DT_Q40_ROW ? 1024u : dtype == Q35_DT_Q60_ROW ? 1536u : 0u;
 }
 
-Q35_CUDA_FN uint32_t q35_cuda_slice_rows(uint32_t dtype)
-{
-    return dtype == Q35_DT_Q8_0 ? Q35_CUDA_Q8T_ROWS : Q35_CUDA_T16_ROWS;
-}
-
-/* Bytes of one slice of rows of k weights; 0: the type has no layout of its own. */
+/* Bytes of one slice of 16 rows of k weights; 0: the type has no layout of its own. */
 Q35_CUDA_FN uint64_t q35_cuda_slice_bytes(uint32_t dtype, int64_t k)
 {
-    if (dtype == Q35_DT_Q8_0)
-        return (uint64_t)((k + 31) / 32) * Q35_CUDA_Q8T_BLOCK;
-    uint64_t tile = q35_cuda_tile_bytes(dtype);
-    return tile ? Q35_CUDA_T16_HEAD + (uint64_t)((k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K) * tile : 0;
+    const q35_cuda_blocks d = q35_cuda_blocks_of(dtype);
+    const uint64_t tiles = (uint64_t)((k + Q35_CUDA_TILE_K - 1) / Q35_CUDA_TILE_K);
+    if (d.block_len)
+        return q35_cuda_blocks_head(d, k) + tiles * q35_cuda_blocks_tile(d);
+    const uint64_t tile = q35_cuda_tile_bytes(dtype);
+    return tile ? Q35_CUDA_T16_HEAD + tiles * tile : 0;
 }
 
 /* Byte of a Q35_ROW or Q40_ROW tile that word w (0..7) of a lane begins with. Word 7 of Q35_ROW is not stored. */
@@ -173,15 +159,7 @@ Q35_CUDA_FN uint32_t q35_cuda_row_codes(uint32_t dtype, int64_t k)
     return blocks * per_block / q35_cuda_code_weights(dtype);
 }
 
-/* Code c of a canonical row's stream of codes: bits c * n .. of little-endian bytes. */
-Q35_CUDA_FN uint32_t q35_cuda_stream_get(const uint8_t *stream, uint32_t n, uint32_t c)
-{
-    uint32_t bit = n * c, at = bit / 8, shift = bit % 8, v = stream[at];
-    if (shift + n > 8)
-        v |= (uint32_t)stream[at + 1] << 8;
-    return v >> shift & ((1u << n) - 1u);
-}
-
+/* The inverse of q35_cuda_stream_get, where the code is 0. */
 Q35_CUDA_FN void q35_cuda_stream_put(uint8_t *stream, uint32_t n, uint32_t c, uint32_t code)
 {
     uint32_t bit = n * c, at = bit / 8, shift = bit % 8, v = code << shift;
@@ -190,23 +168,23 @@ Q35_CUDA_FN void q35_cuda_stream_put(uint8_t *stream, uint32_t n, uint32_t c, ui
         stream[at + 1] = (uint8_t)(stream[at + 1] | v >> 8);
 }
 
-/* n_rows (1 .. slice_rows) canonical rows, rs bytes apart, to a slice of slice_bytes. Types with a layout. */
+/* n_rows (1 .. 16) canonical rows, rs bytes apart, to a slice of slice_bytes. Types with a layout. */
 static inline void q35_cuda_pack(uint32_t dtype, int64_t k, int64_t n_rows, const void *rows, int64_t rs,
                                  void *slice)
 {
     uint8_t *out = (uint8_t *)slice;
-    memset(out, 0, q35_cuda_slice_bytes(dtype, k));
+    const uint64_t bytes = q35_cuda_slice_bytes(dtype, k);
+    if (q35_cuda_layout_of(dtype) == Q35_CUDA_B16) {
+        const q35_cuda_rows from = {(const uint8_t *)rows, rs, k, (uint32_t)n_rows, dtype};
+        for (uint64_t at = 0; at < bytes; at += 4) {
+            const uint32_t word = q35_cuda_blocks_word(&from, at);
+            memcpy(out + at, &word, sizeof word);
+        }
+        return;
+    }
+    memset(out, 0, bytes);
     for (int64_t r = 0; r < n_rows; r++) {
         const uint8_t *row = (const uint8_t *)rows + r * rs;
-        if (dtype == Q35_DT_Q8_0) {
-            for (int64_t b = 0; b < (k + 31) / 32; b++) {
-                uint8_t *block = out + b * Q35_CUDA_Q8T_BLOCK;
-                memcpy(block + 16 * r, row + 34 * b + 2, 16);
-                memcpy(block + 512 + 16 * r, row + 34 * b + 18, 16);
-                memcpy(block + 1024 + 2 * r, row + 34 * b, 2);
-            }
-            continue;
-        }
         uint32_t weights = q35_cuda_code_weights(dtype), bits = q35_cuda_code_bits(dtype);
         memcpy(out + 4 * r, row, 4);
         for (uint32_t c = 0, n = q35_cuda_row_codes(dtype, k); c < n; c++) {
@@ -218,7 +196,7 @@ static inline void q35_cuda_pack(uint32_t dtype, int64_t k, int64_t n_rows, cons
     }
 }
 
-/* The inverse: n_rows whole canonical rows (q35_row_bytes), rs bytes apart. */
+/* The inverse, of T16: n_rows whole canonical rows (q35_row_bytes), rs bytes apart. */
 static inline void q35_cuda_unpack(uint32_t dtype, int64_t k, int64_t n_rows, const void *slice, void *rows,
                                    int64_t rs)
 {
@@ -226,15 +204,6 @@ static inline void q35_cuda_unpack(uint32_t dtype, int64_t k, int64_t n_rows, co
     for (int64_t r = 0; r < n_rows; r++) {
         uint8_t *row = (uint8_t *)rows + r * rs;
         memset(row, 0, q35_row_bytes(dtype, (uint64_t)k));
-        if (dtype == Q35_DT_Q8_0) {
-            for (int64_t b = 0; b < (k + 31) / 32; b++) {
-                const uint8_t *block = in + b * Q35_CUDA_Q8T_BLOCK;
-                memcpy(row + 34 * b + 2, block + 16 * r, 16);
-                memcpy(row + 34 * b + 18, block + 512 + 16 * r, 16);
-                memcpy(row + 34 * b, block + 1024 + 2 * r, 2);
-            }
-            continue;
-        }
         uint32_t weights = q35_cuda_code_weights(dtype), bits = q35_cuda_code_bits(dtype);
         memcpy(row, in + 4 * r, 4);
         for (uint32_t c = 0, n = q35_cuda_row_codes(dtype, k); c < n; c++) {

@@ -75,7 +75,7 @@ static bool find_linears_swiglu(const q35_plan *plan, uint32_t i, q35i_cuda_grou
 {
     const q35p_node *n = &plan->nodes[i];
     if (n->op != Q35_OP_LINEAR || n_rows(plan, i) > Q35_CUDA_FEW_TOKENS ||
-        q35i_cuda_linear_first(plan, n) >= Q35_CUDA_K_linear_q8)
+        !q35_cuda_linear_makes_product(q35i_cuda_linear_first(plan, n)))
         return false;
     for (uint32_t input = 0; input < 2; input++) {
         const uint32_t s = find_reader(plan, i + 1, Q35_OP_SWIGLU, input, n->out[0]);

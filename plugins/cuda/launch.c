@@ -72,8 +72,7 @@ static void add_get_rows(q35_plan *plan, const q35p_node *n)
                                            .n_rows = n_rows(ids),
                                            .n = n_rows(table),
                                            .k = n_cols(table),
-                                           .dtype = table->desc.dtype,
-                                           .layout = table->desc.layout}};
+                                           .dtype = table->desc.dtype}};
     append(plan, n, Q35_CUDA_K_get_rows, &a);
 }
 
@@ -163,7 +162,8 @@ static q35_linear_args linear_args(const q35_plan *plan, const q35p_node *n)
                              .rows_at = rows_at(plan, x),
                              .rs_x = stride(x),
                              .n_rows = n_rows(x),
-                             .k = n_cols(input(plan, n, 1))};
+                             .k = n_cols(input(plan, n, 1)),
+                             .dtype = input(plan, n, 1)->desc.dtype};
 }
 
 uint32_t q35i_cuda_linear_first(const q35_plan *plan, const q35p_node *n)
@@ -173,10 +173,7 @@ uint32_t q35i_cuda_linear_first(const q35_plan *plan, const q35p_node *n)
 
 static uint32_t linear_kernel(const q35_plan *plan, const q35p_node *n)
 {
-    const uint32_t first = q35i_cuda_linear_first(plan, n);
-    return first == Q35_CUDA_K_linear_q8
-               ? first
-               : q35_cuda_linear_kernel(first, n_rows(input(plan, n, 0)), plan->dev->wide);
+    return q35_cuda_linear_kernel(q35i_cuda_linear_first(plan, n), n_rows(input(plan, n, 0)), plan->dev->wide);
 }
 
 static q35_rope_args rope_args(const q35_plan *plan, const q35p_node *n)

@@ -15,10 +15,11 @@ static uint32_t align_of(const q35_tensor_desc *desc)
     case Q35_DT_A8_128:
     case Q35_DT_A8_ROW: return 8;
     case Q35_DT_F32:
+    case Q35_DT_F8_32:
     case Q35_DT_I32: return 4;
     case Q35_DT_F16:
     case Q35_DT_BF16:
-    case Q35_DT_Q8_0: return 2;
+    case Q35_DT_Q8_0: return 2; /* a KV cache */
     default: return 1;
     }
 }
@@ -26,7 +27,7 @@ static uint32_t align_of(const q35_tensor_desc *desc)
 uint64_t q35i_cuda_packed_bytes(const q35_tensor_desc *weight)
 {
     const uint64_t slice = q35_cuda_slice_bytes(weight->dtype, weight->dim[0]);
-    return slice * q35_cuda_ceil_div(weight->dim[1], q35_cuda_slice_rows(weight->dtype));
+    return slice * q35_cuda_ceil_div(weight->dim[1], Q35_CUDA_SLICE_ROWS);
 }
 
 static uint64_t packed_bytes(const q35_tensor_desc *desc)
@@ -34,19 +35,9 @@ static uint64_t packed_bytes(const q35_tensor_desc *desc)
     return desc->layout == q35_cuda_layout_of(desc->dtype) ? q35i_cuda_packed_bytes(desc) : 0;
 }
 
-/* LINEAR's weight, and a Q8_0 table of GET_ROWS. */
 static bool reads_packed(const q35p_check *c, uint32_t input)
 {
-    return input == 1 && (c->node->op == Q35_OP_LINEAR ||
-                          (c->node->op == Q35_OP_GET_ROWS && q35p_in(c, 1)->layout != Q35_CUDA_T16));
-}
-
-static bool wants_table(const q35p_check *c)
-{
-    const uint32_t t = q35p_in(c, 1)->dtype;
-    return q35_is_row_type(t) || t == Q35_DT_Q8_0 || t == Q35_DT_F32 || t == Q35_DT_F16 || t == Q35_DT_BF16 ||
-           q35p_refuse(c, "no kernel for a table of %s, need Q35_ROW, Q40_ROW, Q60_ROW, Q8_0, F32, F16 or BF16",
-                       q35_dtype_describe(t).name);
+    return input == 1 && c->node->op == Q35_OP_LINEAR;
 }
 
 static bool wants_linear(const q35p_check *c)
@@ -102,7 +93,6 @@ static bool wants(const q35p_check *c)
     if (!wants_grid(c))
         return false;
     switch (c->node->op) {
-    case Q35_OP_GET_ROWS: return wants_table(c);
     case Q35_OP_LINEAR: return wants_linear(c);
     case Q35_OP_ROPE: return wants_rope(c);
     case Q35_OP_ATTENTION: return wants_attention(c);

@@ -35,7 +35,7 @@ static uint64_t padded(uint64_t bytes)
 
 static uint64_t weight_bytes(uint32_t dtype)
 {
-    return q35_cuda_slice_bytes(dtype, INPUTS) * q35_cuda_ceil_div(ROWS, Q35_CUDA_T16_ROWS);
+    return q35_cuda_slice_bytes(dtype, INPUTS) * q35_cuda_ceil_div(ROWS, Q35_CUDA_SLICE_ROWS);
 }
 
 /* ---- known numbers: any byte is a code, and a pair of the book */
@@ -58,7 +58,7 @@ static void make_weights(uint8_t *w, uint32_t dtype, uint32_t *state)
     const uint64_t slice = q35_cuda_slice_bytes(dtype, INPUTS);
     fill(w, weight_bytes(dtype), state);
     for (uint32_t r = 0; r < ROWS; r++)
-        put_float(w + r / Q35_CUDA_T16_ROWS * slice + 4 * (r % Q35_CUDA_T16_ROWS), (float)(r + 1) / 1024.0F);
+        put_float(w + r / Q35_CUDA_SLICE_ROWS * slice + 4 * (r % Q35_CUDA_SLICE_ROWS), (float)(r + 1) / 1024.0F);
 }
 
 /* Scale and sum in front of n codes. */

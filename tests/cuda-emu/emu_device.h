@@ -28,6 +28,9 @@ struct alignas(16) uint4 {
 struct alignas(8) float2 {
     float x, y;
 };
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
 
 template <typename T> struct shared_span {
     T *at;
@@ -151,11 +154,12 @@ static inline int dp4a(uint32_t a, uint32_t b, int c)
     return c;
 }
 
-static inline void mma_s8(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
-                          uint32_t b1)
+static inline void mma_s8(int (&d)[4], const int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
+                          uint32_t b0, uint32_t b1)
 {
     const uint32_t a[4] = {a0, a1, a2, a3}, b[2] = {b0, b1};
-    q35_emu_mma_s8(c, a, b);
+    memcpy(d, c, sizeof d);
+    q35_emu_mma_s8(d, a, b);
 }
 
 static inline void copy_async8(shared_span<uint2> to, unsigned i, const void *from)

@@ -3,8 +3,7 @@
  * LINEAR kernels on the emulation against the reference, bit by bit: every type of weights and activations, shapes
  * at the edges of tiles, slices and slabs, every kernel of a type whatever the number of tokens, several linears
  * in one launch, and SWIGLU of two. */
-#include "emu_case.h"
-#include "support/rng.h"
+#include "emu_weights.h"
 #include "support/suite.h"
 
 #include <math.h>
@@ -13,49 +12,6 @@
 
 static const int32_t tokens[] = {1, 2, 3, 7, 8, 9, 16, 17, 33, 64, 65, 130};
 enum { N_TOKENS = sizeof tokens / sizeof *tokens, SPARE = 2 };
-
-/* Random weights as they are stored, of any type. */
-static uint8_t *make_weights(q35t_rng *rng, uint32_t dtype, int32_t n, int32_t k)
-{
-    const uint64_t row = q35_row_bytes(dtype, (uint64_t)k);
-    uint8_t *w = emu_memory((size_t)n * row, 4);
-    for (uint64_t i = 0; i < (uint64_t)n * row; i++)
-        w[i] = (uint8_t)q35t_rng_u64(rng);
-    for (int32_t r = 0; r < n; r++) {
-        uint8_t *at = w + (uint64_t)r * row;
-        const float scale = r == 5 ? NAN : r == 7 ? 0 : q35t_rng_signed(rng);
-        if (q35_is_row_type(dtype))
-            memcpy(at, &scale, sizeof scale);
-        for (int64_t b = 0; dtype == Q35_DT_Q8_0 && b < (k + 31) / 32; b++) {
-            const uint16_t half = q35_f32_to_f16(q35t_rng_signed(rng));
-            memcpy(at + 34 * b, &half, sizeof half);
-        }
-        for (int64_t i = 0; i < k; i++) {
-            const float v = q35t_rng_signed(rng);
-            const uint16_t half = dtype == Q35_DT_BF16 ? 0x3f80 : q35_f32_to_f16(v);
-            if (dtype == Q35_DT_F32)
-                memcpy(at + 4 * i, &v, sizeof v);
-            if (dtype == Q35_DT_F16 || (dtype == Q35_DT_BF16 && i % 3 == 0))
-                memcpy(at + 2 * i, &half, sizeof half);
-            if (dtype == Q35_DT_BF16 && i % 3)
-                at[2 * i + 1] &= 0x3f;
-        }
-    }
-    return w;
-}
-
-static int8_t (*make_book(q35t_rng *rng, uint32_t dtype))[2]
-{
-    const uint32_t n = q35_book_entries(dtype);
-    int8_t(*book)[2] = emu_memory(n ? 2 * n : 2, 2);
-    for (uint32_t c = 0; c < n / 4; c++)
-        for (int odd = 0; odd < 2; odd++)
-            book[c][odd] = (int8_t)(q35t_rng_u64(rng) & 127);
-    for (uint32_t c = 0; c < n; c++)
-        for (int odd = 0; odd < 2; odd++)
-            book[c][odd] = q35_book_signed((const int8_t(*)[2])book, n, c, odd);
-    return book;
-}
 
 /* Activations of m tokens; some rows are zero or have a NaN. */
 static uint8_t *make_inputs(q35t_rng *rng, uint32_t act, int32_t m, int32_t k)
@@ -74,19 +30,6 @@ static uint8_t *make_inputs(q35t_rng *rng, uint32_t act, int32_t m, int32_t k)
             emu_reference()->quantize_act(v, 0, k, NULL, act, x + (uint64_t)t * row, (int64_t)row, 0, 1, scratch);
     }
     return x;
-}
-
-static uint8_t *make_packed(uint32_t dtype, int32_t n, int32_t k, const uint8_t *w)
-{
-    const uint64_t rows = q35_cuda_slice_rows(dtype), bytes = q35_cuda_slice_bytes(dtype, k);
-    const uint64_t slices = ((uint64_t)n + rows - 1) / rows, row = q35_row_bytes(dtype, (uint64_t)k);
-    uint8_t *packed = emu_memory(slices * bytes, 64);
-    for (uint64_t s = 0; s < slices; s++) {
-        const uint64_t left = (uint64_t)n - s * rows;
-        q35_cuda_pack(dtype, k, (int64_t)(left < rows ? left : rows), w + s * rows * row, (int64_t)row,
-                      packed + s * bytes);
-    }
-    return packed;
 }
 
 /* What the reference gives for m tokens of m + SPARE. */
@@ -114,16 +57,17 @@ typedef struct parts {
 static parts make_parts(uint32_t dtype, uint32_t act, const int32_t *n, int n_parts, int32_t k, int32_t m)
 {
     q35t_rng rng = q35t_rng_seed((uint64_t)(n[0] * 100000 + k * 100 + m));
-    const int8_t(*book)[2] = (const int8_t(*)[2])make_book(&rng, dtype);
+    const int8_t(*book)[2] = emu_book(&rng, dtype);
     const uint8_t *x = make_inputs(&rng, act, m, k);
     parts p = {.args = {.x = emu_address(x),
                         .book = emu_address(book),
                         .rows_at = emu_count(m),
                         .rs_x = (int64_t)q35_row_bytes(act, (uint64_t)k),
                         .n_rows = m + SPARE,
-                        .k = k}};
+                        .k = k,
+                        .dtype = dtype}};
     for (int i = 0; i < n_parts; i++) {
-        const uint8_t *stored = make_weights(&rng, dtype, n[i], k);
+        const uint8_t *stored = emu_weights(&rng, dtype, n[i], k);
         const q35k_weights w = {.data = stored,
                                 .dtype = dtype,
                                 .n = n[i],
@@ -131,7 +75,7 @@ static parts make_parts(uint32_t dtype, uint32_t act, const int32_t *n, int n_pa
                                 .book = book,
                                 .rs = (int64_t)q35_row_bytes(dtype, (uint64_t)k)};
         p.y[i] = expect(&w, x, act, m);
-        p.args.part[i] = (q35_linear_part){.w = emu_address(make_packed(dtype, n[i], k, stored)),
+        p.args.part[i] = (q35_linear_part){.w = emu_address(emu_packed(dtype, n[i], k, stored)),
                                            .rs_y = n[i] * (int64_t)sizeof(float),
                                            .n = n[i]};
     }
@@ -183,11 +127,50 @@ START_TEST(test_row_shapes)
 }
 END_TEST
 
-START_TEST(test_q8)
+/* K of a type with blocks, in blocks; of the types whose last block may be padded, in inputs. */
+static int32_t blocks_k(uint32_t dtype, int32_t blocks, int32_t inputs)
 {
-    static const int32_t shapes[][2] = {{1, 1}, {31, 32}, {32, 33}, {33, 64}, {200, 576}, {129, 1000}};
+    const int32_t len = (int32_t)q35_dtype_describe(dtype).block_len;
+    return len == Q35_GROUP ? inputs : blocks * len;
+}
+
+static uint32_t first_of_blocks(uint32_t dtype)
+{
+    return q35_cuda_linear_first(dtype, Q35_DT_A8_32);
+}
+
+/* Every number of tokens with the kernel that it takes, and with more rows than one round of a block's warps. */
+START_TEST(test_block_tokens)
+{
+    const uint32_t dtype = emu_block_types[_i];
+    const int32_t k = dtype == Q35_DT_Q35_PAIR || q35_dtype_describe(dtype).block_len < 256 ? 576 : 768;
+    for (int i = 0; i < N_TOKENS; i++)
+        check_packed(dtype, Q35_DT_A8_32, 80, k, tokens[i],
+                     q35_cuda_linear_kernel(first_of_blocks(dtype), tokens[i]));
+}
+END_TEST
+
+/* Both kernels with few and with many tokens, at the edges of rows, of tiles and of rounds. */
+START_TEST(test_block_shapes)
+{
+    static const int32_t shapes[][3] = {{1, 1, 1},    {15, 2, 63},   {16, 3, 64},   {17, 4, 65},   {32, 5, 127},
+                                        {33, 7, 129}, {70, 29, 897}, {48, 9, 1792}, {20, 16, 1793}};
+    const uint32_t dtype = emu_block_types[_i];
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        check_packed(Q35_DT_Q8_0, Q35_DT_A8_32, shapes[i][0], shapes[i][1], tokens[2 * i], Q35_CUDA_K_linear_q8);
+        for (uint32_t variant = 0; variant < 2; variant++)
+            check_packed(dtype, Q35_DT_A8_32, shapes[i][0], blocks_k(dtype, shapes[i][1], shapes[i][2]),
+                         i % 2 ? 1 : 11, first_of_blocks(dtype) + variant);
+}
+END_TEST
+
+START_TEST(test_block_parts)
+{
+    static const int32_t ns[][Q35_CUDA_PARTS] = {{1, 1, 1}, {33, 16, 50}, {80, 31, 0}};
+    const uint32_t dtype = emu_block_types[_i];
+    for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+        for (uint32_t variant = 0; variant < 2; variant++)
+            check_parts(dtype, Q35_DT_A8_32, ns[i], ns[i][2] ? 3 : 2, 256, i % 2 ? 1 : 9,
+                        first_of_blocks(dtype) + variant);
 }
 END_TEST
 
@@ -200,8 +183,41 @@ START_TEST(test_parts)
     for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
         for (uint32_t variant = 0; variant < 4; variant++)
             check_parts(dtype, act, ns[i], ns[i][2] ? 3 : 2, 200, i % 2 ? 1 : 9, first + variant);
-    for (size_t i = 0; _i == 0 && i < sizeof ns / sizeof *ns; i++)
-        check_parts(Q35_DT_Q8_0, Q35_DT_A8_32, ns[i], ns[i][2] ? 3 : 2, 100, 9, Q35_CUDA_K_linear_q8);
+}
+END_TEST
+
+/* A result of -0, from a product too small for f32, in a row that ends inside a tile: what is not there adds
+ * nothing, not even +0. */
+START_TEST(test_minus_zero)
+{
+    enum { N = 16, K = 32, BYTES = 34 };
+    const uint16_t scale = q35_f32_to_f16(6e-8F);
+    const uint32_t kernel = first_of_blocks(Q35_DT_Q8_0) + (uint32_t)_i;
+    float v[K] = {3.8e-37F, 3e-39F}, y[1 + SPARE][N], minus = -0.0F;
+    uint8_t *w = emu_memory(N * BYTES, 4), *x = emu_memory(sizeof(q35_act_block), 8);
+    memset(w, 0, N * BYTES);
+    for (int r = 0; r < N; r++) {
+        memcpy(w + r * BYTES, &scale, sizeof scale);
+        w[r * BYTES + 3] = 0xff; /* level -1 */
+    }
+    emu_reference()->quantize_act(v, 0, K, NULL, Q35_DT_A8_32, x, sizeof(q35_act_block), 0, 1, NULL);
+    const q35k_weights weights = {.data = w, .dtype = Q35_DT_Q8_0, .n = N, .k = K, .rs = BYTES};
+    emu_fill(y, sizeof y);
+    memcpy(y, expect(&weights, x, Q35_DT_A8_32, 1), sizeof y[0]);
+    ck_assert_mem_eq(&y[0][3], &minus, sizeof minus);
+    q35_linear_args a = {
+        .part = {{.w = emu_address(emu_packed(Q35_DT_Q8_0, N, K, w)), .rs_y = sizeof y[0], .n = N}},
+        .x = emu_address(x),
+        .rows_at = emu_count(1),
+        .rs_x = sizeof(q35_act_block),
+        .n_rows = 1 + SPARE,
+        .k = K,
+        .dtype = Q35_DT_Q8_0};
+    emu_case c = {.kernels = {kernel}, .n_kernels = 1, .args = &a};
+    snprintf(c.what, sizeof c.what, "%s: -0", q35_cuda_kernel_name(kernel));
+    add_output(&c, &a.part[0].y, &y[0][0], N, 1);
+    emu_check(&c);
+    emu_release();
 }
 END_TEST
 
@@ -240,7 +256,7 @@ END_TEST
 static void check_float(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int32_t m)
 {
     q35t_rng rng = q35t_rng_seed((uint64_t)(n * 1000 + k + m));
-    const uint8_t *stored = make_weights(&rng, dtype, n, k), *x = make_inputs(&rng, act, m, k);
+    const uint8_t *stored = emu_weights(&rng, dtype, n, k), *x = make_inputs(&rng, act, m, k);
     const q35k_weights w = {
         .data = stored, .dtype = dtype, .n = n, .k = k, .rs = (int64_t)q35_row_bytes(dtype, (uint64_t)k)};
     q35_linear_float_args a = {.x = emu_address(x),
@@ -264,8 +280,8 @@ static void check_float(uint32_t dtype, uint32_t act, int32_t n, int32_t k, int3
 
 START_TEST(test_float)
 {
-    static const uint32_t types[] = {Q35_DT_F32, Q35_DT_F16, Q35_DT_BF16};
-    static const int32_t shapes[][2] = {{1, 1}, {3, 255}, {4, 256}, {5, 257}, {9, 2048}, {6, 2600}};
+    static const uint32_t types[] = {Q35_DT_F32, Q35_DT_F16, Q35_DT_BF16, Q35_DT_F8_32};
+    static const int32_t shapes[][2] = {{1, 1}, {3, 255}, {4, 256}, {5, 257}, {9, 2048}, {7, 2600}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         check_float(types[_i], Q35_DT_F32, shapes[i][0], shapes[i][1], 1 + (int32_t)i);
         check_float(types[_i], Q35_DT_A8_32, shapes[i][0], shapes[i][1], 4);
@@ -279,10 +295,13 @@ int main(void)
     TCase *rows = tcase_create("rows");
     tcase_add_loop_test(rows, test_row_tokens, 0, 6);
     tcase_add_loop_test(rows, test_row_shapes, 0, 6);
-    tcase_add_test(rows, test_q8);
     tcase_add_loop_test(rows, test_parts, 0, 6);
     tcase_add_loop_test(rows, test_products, 0, 6);
-    tcase_add_loop_test(rows, test_float, 0, 3);
+    tcase_add_loop_test(rows, test_float, 0, 4);
+    tcase_add_loop_test(rows, test_block_tokens, 0, EMU_BLOCK_TYPES);
+    tcase_add_loop_test(rows, test_block_shapes, 0, EMU_BLOCK_TYPES);
+    tcase_add_loop_test(rows, test_minus_zero, 0, 2);
+    tcase_add_loop_test(rows, test_block_parts, 0, EMU_BLOCK_TYPES);
     tcase_set_timeout(rows, 120);
     suite_add_tcase(suite, rows);
     return q35t_run(suite);

@@ -2,8 +2,7 @@
  *
  * Every other kernel but attention on the emulation, against the reference, bit by bit; and the layout of weights:
  * packing and unpacking give every byte back. */
-#include "emu_case.h"
-#include "support/rng.h"
+#include "emu_weights.h"
 #include "support/suite.h"
 
 #include <math.h>
@@ -461,48 +460,27 @@ START_TEST(test_sum_squares)
 }
 END_TEST
 
-static const uint32_t table_types[] = {Q35_DT_F32,     Q35_DT_F16,     Q35_DT_BF16,   Q35_DT_Q8_0,
+static const uint32_t table_types[] = {Q35_DT_F32,     Q35_DT_F16,     Q35_DT_BF16,   Q35_DT_F8_32,
                                        Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
-enum { N_TABLE_TYPES = sizeof table_types / sizeof *table_types, TABLE_ROWS = 70 };
+enum { OTHER_TABLES = sizeof table_types / sizeof *table_types, TABLE_ROWS = 70 };
 
-static uint8_t *make_table(q35t_rng *rng, uint32_t dtype, int32_t n, int32_t k)
+static void check_get_rows(uint32_t dtype, int32_t k)
 {
-    const size_t bytes = (size_t)n * q35_row_bytes(dtype, (uint64_t)k);
-    uint8_t *table = emu_memory(bytes, 4);
-    for (size_t i = 0; i < bytes; i++)
-        table[i] = (uint8_t)q35t_rng_u64(rng);
-    return table;
-}
-
-static uint8_t *pack_table(uint32_t dtype, int32_t n, int32_t k, const uint8_t *table)
-{
-    const int32_t rows = (int32_t)q35_cuda_slice_rows(dtype), slices = (n + rows - 1) / rows;
-    const uint64_t bytes = q35_cuda_slice_bytes(dtype, k), row = q35_row_bytes(dtype, (uint64_t)k);
-    uint8_t *packed = emu_memory((size_t)slices * bytes, 16);
-    for (int32_t s = 0; s < slices; s++)
-        q35_cuda_pack(dtype, k, n - s * rows < rows ? n - s * rows : rows, table + (uint64_t)(s * rows) * row,
-                      (int64_t)row, packed + (uint64_t)s * bytes);
-    return packed;
-}
-
-static void check_get_rows(uint32_t dtype, int32_t k, uint32_t layout)
-{
-    static const int32_t id[] = {0, 33, TABLE_ROWS - 1, 31, 32};
+    static const int32_t id[] = {5, 33, TABLE_ROWS - 1, 0, 32};
     q35t_rng rng = q35t_rng_seed((uint64_t)k);
-    const uint8_t *table = make_table(&rng, dtype, TABLE_ROWS, k);
-    int8_t(*book)[2] = emu_memory(2 * Q35_BOOK_MAX, 2);
-    for (int i = 0; i < 2 * Q35_BOOK_MAX; i++)
-        ((int8_t *)book)[i] = (int8_t)q35t_rng_u64(&rng);
+    const uint8_t *table = emu_weights(&rng, dtype, TABLE_ROWS, k);
+    const int8_t(*book)[2] = emu_book(&rng, dtype);
     int32_t *ids = memcpy(emu_memory(sizeof id, 4), id, sizeof id);
     const q35k_weights w = {.data = table,
                             .dtype = dtype,
                             .n = TABLE_ROWS,
                             .k = k,
                             .rs = (int64_t)q35_row_bytes(dtype, (uint64_t)k),
-                            .book = (const int8_t(*)[2])book};
+                            .book = book};
     float *y = blank((T + SPARE) * (int64_t)k);
     emu_reference()->get_rows(ids, &w, y, k * 4, 0, T);
     q35_get_rows_args args = {.ids = emu_address(ids),
+                              .table = emu_address(table),
                               .book = emu_address(book),
                               .rows_at = emu_count(T),
                               .rs_table = w.rs,
@@ -510,11 +488,9 @@ static void check_get_rows(uint32_t dtype, int32_t k, uint32_t layout)
                               .n_rows = T + SPARE,
                               .n = TABLE_ROWS,
                               .k = k,
-                              .dtype = dtype,
-                              .layout = layout};
-    args.table = emu_address(layout ? pack_table(dtype, TABLE_ROWS, k, table) : table);
+                              .dtype = dtype};
     emu_case c = {.n_kernels = 0};
-    snprintf(c.what, sizeof c.what, "get_rows: type %x, k %d, layout %u", dtype, k, layout);
+    snprintf(c.what, sizeof c.what, "get_rows: type %x, k %d", dtype, k);
     one_output(&c, Q35_CUDA_K_get_rows, &args, &args.y, y, (size_t)((T + SPARE) * k) * sizeof *y);
     emu_check(&c);
     emu_release();
@@ -523,32 +499,29 @@ static void check_get_rows(uint32_t dtype, int32_t k, uint32_t layout)
 START_TEST(test_get_rows)
 {
     static const int32_t ks[] = {1, 33, 576, 1029};
-    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
-        check_get_rows(table_types[_i], ks[i], Q35_CUDA_CANONICAL);
-        if (table_types[_i] == Q35_DT_Q8_0)
-            check_get_rows(table_types[_i], ks[i], Q35_CUDA_Q8T);
-    }
+    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+        check_get_rows(_i < OTHER_TABLES ? table_types[_i] : emu_block_types[_i - OTHER_TABLES], ks[i]);
 }
 END_TEST
 
 /* All bytes of random rows come back, and every code at every place of a tile. */
 START_TEST(test_layout)
 {
-    static const uint32_t types[] = {Q35_DT_Q8_0, Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
+    static const uint32_t types[] = {Q35_DT_Q35_ROW, Q35_DT_Q40_ROW, Q35_DT_Q60_ROW};
     static const int32_t ks[] = {1, 31, 127, 128, 129, 576, 1000};
     const uint32_t dtype = types[_i];
     for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
         q35t_rng rng = q35t_rng_seed((uint64_t)ks[i]);
-        const int32_t n = (int32_t)q35_cuda_slice_rows(dtype) - (int32_t)i % 2;
+        const int32_t n = Q35_CUDA_SLICE_ROWS - (int32_t)i % 2;
         const int64_t rs = (int64_t)q35_row_bytes(dtype, (uint64_t)ks[i]);
-        const uint8_t *rows = make_table(&rng, dtype, n, ks[i]);
+        const uint8_t *rows = emu_weights(&rng, dtype, n, ks[i]);
         uint8_t *back = emu_memory((size_t)(n * rs), 4);
-        q35_cuda_unpack(dtype, ks[i], n, pack_table(dtype, n, ks[i], rows), back, rs);
+        q35_cuda_unpack(dtype, ks[i], n, emu_packed(dtype, n, ks[i], rows), back, rs);
         ck_assert_msg(memcmp(rows, back, (size_t)(n * rs)) == 0, "type %x, k %d", dtype, ks[i]);
         emu_release();
     }
     const uint32_t step = q35_cuda_code_weights(dtype), codes = 1u << q35_cuda_code_bits(dtype);
-    for (uint32_t code = 0; dtype != Q35_DT_Q8_0 && code < codes; code++) {
+    for (uint32_t code = 0; code < codes; code++) {
         uint8_t tile[1536] = {0};
         uint32_t set = 0;
         for (uint32_t r = 0; r < 16; r++)
@@ -576,8 +549,8 @@ int main(void)
     tcase_add_loop_test(rows, test_elementwise, 0, 4);
     tcase_add_test(rows, test_take_rows);
     tcase_add_test(rows, test_sum_squares);
-    tcase_add_loop_test(rows, test_get_rows, 0, N_TABLE_TYPES);
-    tcase_add_loop_test(rows, test_layout, 0, 4);
+    tcase_add_loop_test(rows, test_get_rows, 0, OTHER_TABLES + EMU_BLOCK_TYPES);
+    tcase_add_loop_test(rows, test_layout, 0, 3);
     tcase_set_timeout(rows, 120);
     suite_add_tcase(suite, rows);
     return q35t_run(suite);
