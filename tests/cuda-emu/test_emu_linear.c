@@ -146,7 +146,7 @@ START_TEST(test_block_tokens)
     const int32_t k = dtype == Q35_DT_Q35_PAIR || q35_dtype_describe(dtype).block_len < 256 ? 576 : 768;
     for (int i = 0; i < N_TOKENS; i++)
         check_packed(dtype, Q35_DT_A8_32, 80, k, tokens[i],
-                     q35_cuda_linear_kernel(first_of_blocks(dtype), tokens[i]));
+                     q35_cuda_linear_kernel(first_of_blocks(dtype), tokens[i], 0));
 }
 END_TEST
 
