@@ -18,6 +18,7 @@ typedef struct q35i_tensor {
     uint32_t role;     /* Q35_ROLE_*; TEMP for everything a node produces but the logits */
     uint32_t producer; /* node that writes it, Q35_NONE for inputs, weights and states */
     const void *data;  /* WEIGHT: canonical bytes, borrowed or owned by the graph's constants */
+    uint32_t home;     /* of a state: 1 + the device where an earlier plan has put it, 0: none has */
 } q35i_tensor;
 
 typedef union q35i_params {

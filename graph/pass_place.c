@@ -132,34 +132,45 @@ static int touches(const q35i_node *node, uint32_t tensor)
     return 0;
 }
 
-/* Nodes that share a state must see it in one memory: where they do not, all go to the first device that can run
- * all. */
+static int same_memory(const q35i_devices *devices, uint32_t a, uint32_t b)
+{
+    return a == b || (devices->device[a]->host_memory && devices->device[b]->host_memory);
+}
+
+/* Moves all nodes that use state t to device d; 0: it cannot run one of them. */
+static int unite_on(const q35i_graph *graph, q35i_placement *p, uint32_t t, uint32_t d)
+{
+    for (uint32_t n = 0; n < graph->n_nodes; n++)
+        if (touches(&graph->nodes[n], t) && !answer_of(p, n, d)->ok)
+            return 0;
+    for (uint32_t n = 0; n < graph->n_nodes; n++)
+        if (touches(&graph->nodes[n], t))
+            p->device[n] = d;
+    return 1;
+}
+
+/* Nodes that share a state must see it in one memory, and plans too: that of its home, or of the first such node.
+ * Where they do not, all go to the first device there, or anywhere, that can run all. */
 static q35_status unite_states(const q35i_graph *graph, const q35i_devices *devices, q35i_placement *p)
 {
     for (uint32_t t = 0; t < graph->n_tensors; t++) {
-        uint32_t first = Q35_NONE, split = 0;
+        const uint32_t home = graph->tensors[t].home;
+        uint32_t at = home ? home - 1 : Q35_NONE, split = 0;
         if (graph->tensors[t].role != Q35_ROLE_STATE)
             continue;
         for (uint32_t n = 0; n < graph->n_nodes; n++) {
             if (!touches(&graph->nodes[n], t))
                 continue;
-            if (first == Q35_NONE)
-                first = n;
-            const q35i_device *a = devices->device[p->device[first]], *b = devices->device[p->device[n]];
-            split |= a != b && !(a->host_memory && b->host_memory);
+            at = at == Q35_NONE ? p->device[n] : at;
+            split |= !same_memory(devices, at, p->device[n]);
         }
-        for (uint32_t d = 0; split && d < devices->n; d++) {
-            uint32_t all = 1;
-            for (uint32_t n = first; n < graph->n_nodes; n++)
-                all &= !touches(&graph->nodes[n], t) || answer_of(p, n, d)->ok;
-            for (uint32_t n = first; all && n < graph->n_nodes; n++)
-                if (touches(&graph->nodes[n], t))
-                    p->device[n] = d;
-            split = !all;
-        }
+        for (uint32_t d = 0; split && d < devices->n; d++)
+            if (!home || same_memory(devices, home - 1, d))
+                split = !unite_on(graph, p, t, d);
         if (split)
-            return Q35_FAIL(Q35_E_UNSUPPORTED, "state %s: no single device can run every node that uses it",
-                            graph->tensors[t].name);
+            return Q35_FAIL(Q35_E_UNSUPPORTED, "state %s: no single device%s%s can run every node that uses it",
+                            graph->tensors[t].name, home ? " with the memory of " : "",
+                            home ? devices->device[home - 1]->name : "");
     }
     return Q35_OK;
 }

@@ -190,6 +190,7 @@ static q35_status allocate_arenas(q35i_plan *plan)
 /* From the placement on. */
 static q35_status build_placed(q35i_plan *plan, const q35i_step **out_refused)
 {
+    q35i_residence_homes(plan->res, &plan->graph);
     Q35_TRY(q35i_pass_place(&plan->graph, plan->devices, &plan->placement));
     Q35_TRY(q35i_pass_select(&plan->graph, plan->devices, &plan->placement));
     Q35_TRY(q35i_pass_schedule(&plan->graph, plan->devices, &plan->placement, &plan->schedule));

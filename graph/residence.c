@@ -180,6 +180,14 @@ static const entry *find(const q35i_residence *res, const q35i_tensor *tensor, u
     return NULL;
 }
 
+void q35i_residence_homes(const q35i_residence *res, q35i_graph *graph)
+{
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        for (uint32_t d = 0; graph->tensors[t].role == Q35_ROLE_STATE && d < res->devices.n; d++)
+            if (find(res, &graph->tensors[t], 0, d))
+                graph->tensors[t].home = d + 1;
+}
+
 q35_status q35i_residence_find(const q35i_residence *res, const q35i_tensor *tensor, uint32_t op, uint32_t device,
                                q35_tensor_desc *out_desc, q35_binding *out_binding)
 {

@@ -41,6 +41,9 @@ q35_status q35i_lane_drain(q35i_residence *res, uint32_t device);
  * needed and available. */
 q35_status q35i_residence_add(q35i_residence *res, const q35i_graph *graph, const q35i_placement *placement);
 
+/* Sets the home of every state of the graph that is resident, so that a plan finds what others have written. */
+void q35i_residence_homes(const q35i_residence *res, q35i_graph *graph);
+
 /* Where input `tensor` of a node with this op lives on a device: descriptor with its layout, and binding. For
  * weights and states made resident before. */
 q35_status q35i_residence_find(const q35i_residence *res, const q35i_tensor *tensor, uint32_t op, uint32_t device,
