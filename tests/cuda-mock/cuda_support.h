@@ -10,6 +10,9 @@
 #include "runtime/device/device.h"
 
 #include <q35rt/blocks.h>
+#include <q35rt/log.h>
+
+enum { CUDA_LOG_BYTES = 4096 };
 
 static q35_runtime *runtime;
 static q35i_device *device;
@@ -22,6 +25,21 @@ static inline void cuda_setup(void)
 {
     test_setup();
     place_plugin(CUDA_PLUGIN, "libq35rt-cuda.so", plugin_path);
+}
+
+static inline void cuda_keep_line(void *kept, int level, const char *line)
+{
+    const size_t at = strlen(kept);
+    if (level <= Q35_LOG_WARN && at + strlen(line) + 2 < CUDA_LOG_BYTES)
+        snprintf((char *)kept + at, CUDA_LOG_BYTES - at, "%s\n", line);
+}
+
+/* Before a test: warnings and errors go to kept [CUDA_LOG_BYTES], a line each. */
+static inline void cuda_setup_logged(char *kept)
+{
+    cuda_setup();
+    kept[0] = '\0';
+    q35_log_set(cuda_keep_line, kept, Q35_LOG_WARN);
 }
 
 /* Both at their start; the mock library comes from LD_LIBRARY_PATH, as the plugin finds it. */

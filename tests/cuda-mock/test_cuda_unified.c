@@ -5,23 +5,11 @@
 #define _GNU_SOURCE
 #include "cuda_support.h"
 
-#include <q35rt/log.h>
-
-static char logged[4096];
-
-static void keep(void *user, int level, const char *line)
-{
-    const size_t at = strlen(logged);
-    (void)user;
-    if (level <= Q35_LOG_WARN && at + strlen(line) + 2 < sizeof logged)
-        snprintf(logged + at, sizeof logged - at, "%s\n", line);
-}
+static char logged[CUDA_LOG_BYTES];
 
 static void setup(void)
 {
-    cuda_setup();
-    logged[0] = '\0';
-    q35_log_set(keep, NULL, Q35_LOG_WARN);
+    cuda_setup_logged(logged);
 }
 
 static void *mapped(q35_buf *buf)

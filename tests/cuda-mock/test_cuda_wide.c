@@ -5,27 +5,15 @@
 #define _GNU_SOURCE
 #include "cuda_support.h"
 
-#include <q35rt/log.h>
-
 enum { K = 192, N = 40, X = 0, WEIGHT, Y, STEP, N_TENSORS, MAX_TOKENS = 70 };
 #define WORKS "capability=90,wgmma=1"
 #define WRONG "capability=90,wgmma=2"
 
-static char logged[2000];
-
-static void keep(void *user, int level, const char *line)
-{
-    const size_t at = strlen(logged);
-    (void)user;
-    if (level <= Q35_LOG_WARN && at + strlen(line) + 2 < sizeof logged)
-        snprintf(logged + at, sizeof logged - at, "%s\n", line);
-}
+static char logged[CUDA_LOG_BYTES];
 
 static void setup(void)
 {
-    cuda_setup();
-    logged[0] = '\0';
-    q35_log_set(keep, NULL, Q35_LOG_WARN);
+    cuda_setup_logged(logged);
 }
 
 static q35_binding bytes_of(q35_queue *q, q35_timeline *t, uint64_t *at, const void *data, uint64_t bytes)
